@@ -1,0 +1,35 @@
+// Training windows over a token file: documents are packed one after another, each window is seq_len + 1 consecutive tokens, windows start every seq_len
+// tokens. Inputs are window[0 .. seq_len), targets window[1 .. seq_len]; each token after the first is a target exactly once per pass.
+//
+// Shapes: a window is (seq_len + 1) int64. Owns the TokenFile. Const methods are thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "data/token_file.h"
+
+namespace llm {
+
+class PackedDataset {
+ public:
+  /// Exit 3: `dataset has 0 tokens`, `300 tokens, need at least 1025 for seq_len 1024`.
+  PackedDataset(TokenFile file, int64_t seq_len);
+
+  int64_t size() const { return windows_; }
+  int64_t seq_len() const { return seq_len_; }
+  int64_t tokens() const { return file_.tokens(); }
+  const TokenFile& file() const { return file_; }
+
+  /// Window `index`, moved right by `shift` tokens; out.size() == seq_len + 1. Shift is in [0, max_shift()].
+  void copy_window(int64_t index, std::span<int64_t> out, int64_t shift = 0) const;
+  /// How far all windows can move and stay inside: the tokens left over after the last window.
+  int64_t max_shift() const;
+
+ private:
+  TokenFile file_;
+  int64_t seq_len_ = 0;
+  int64_t windows_ = 0;
+};
+
+}  // namespace llm

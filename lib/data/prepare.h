@@ -1,0 +1,58 @@
+// prepare-data: text in, token files out.
+//
+// Worker threads take raw records from one reader, parse and encode them, and hand the ids on; sequences are written in input order, so the files are
+// the same bytes for any number of workers, and memory does not grow with the input. Validation documents go to a second dataset: PREFIX with its last
+// "train" replaced by "val", else PREFIX-val.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "data/text_reader.h"
+
+namespace llm {
+
+class Tokenizer;
+
+enum class ValidationSplit {
+  hash,  // a document is validation if a hash of (seed, its bytes) falls below the fraction: stable when files are added or reordered
+  tail,  // the last fraction of the input's bytes; cuts a plain document in two where it has to
+};
+ValidationSplit parse_validation_split(std::string_view name);
+
+struct PrepareOptions {
+  std::vector<std::string> inputs;  // files, or "-"
+  std::filesystem::path output;     // prefix
+  TextReaderOptions reader;
+  double val_fraction = 0;
+  ValidationSplit val_split = ValidationSplit::hash;
+  uint64_t seed = 0;
+  int64_t workers = 0;   // 0 = one per core
+  bool add_bos = false;
+  bool add_eos = true;
+  bool quiet = true;     // no progress line
+};
+
+struct PreparedSet {
+  std::filesystem::path prefix;  // empty: not written
+  int64_t documents = 0;
+  int64_t tokens = 0;
+  int64_t text_bytes = 0;  // of the documents themselves: bits per byte divides by this
+};
+
+struct PrepareResult {
+  PreparedSet train;
+  PreparedSet val;
+  int64_t skipped_rows = 0;
+  std::string first_bad_row;
+  double seconds = 0;
+};
+
+PrepareResult prepare_data(const PrepareOptions& options, const Tokenizer& tokenizer);
+
+/// Where the validation part of a dataset lies.
+std::filesystem::path validation_prefix(const std::filesystem::path& prefix);
+
+}  // namespace llm
