@@ -1,0 +1,68 @@
+// From logits to the next token, in the documented order:
+//   end-of-text mask while fewer than min_new_tokens exist; repetition, frequency, presence penalty; temperature; top_k; top_p; min_p; softmax; draw.
+//
+// Logits are V float32 values of one position. -inf is an impossible token, +inf a certain one; NaN (or nothing possible at all) is an error, exit 5.
+// Ties are settled by the lower id everywhere, so top_k = 1 is argmax and the result does not depend on a sort. The steps are free functions on
+// spans, each usable and tested alone. A Sampler belongs to one sequence: its draws are a function of (seed, sequence, position) and of the logits
+// only, never of what else is being generated. Not thread-safe; make one per sequence.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "serving/generation_config.h"
+
+namespace llm {
+
+/// x / penalty where x > 0, else x * penalty, once for each distinct id.
+void apply_repetition_penalty(std::span<float> logits, std::span<const int32_t> distinct_ids, double penalty);
+/// logits[id] -= frequency * count + presence * (count > 0) for each (id, count).
+void apply_count_penalties(std::span<float> logits, std::span<const std::pair<int32_t, int32_t>> counts, double frequency, double presence);
+void apply_temperature(std::span<float> logits, double temperature);
+/// Keeps the k largest, sets the others to -inf; k = 0 or k >= V changes nothing.
+void keep_top_k(std::span<float> logits, int64_t k);
+/// Keeps the smallest set, most probable first, whose probability reaches p (at least one token); p = 1 changes nothing.
+void keep_top_p(std::span<float> logits, double p);
+/// Keeps the tokens with at least p times the probability of the most probable one; p = 0 changes nothing.
+void keep_min_p(std::span<float> logits, double p);
+/// exp(x - max) / sum in place; several +inf share the mass.
+void softmax_in_place(std::span<float> logits);
+/// Lowest id of the largest value. Throws on NaN and where every value is -inf.
+int32_t argmax(std::span<const float> logits);
+/// The id whose share of the cumulative sum holds `unit`, which lies in [0, 1).
+int32_t draw(std::span<const float> probabilities, double unit);
+/// log softmax(logits)[id] of the raw logits.
+double log_probability(std::span<const float> logits, int32_t id);
+
+struct TokenChoice {
+  int32_t id = -1;
+  double logprob = 0;      // raw distribution; only with return_logprobs
+  double probability = 0;  // after all filters; only with return_probs
+};
+
+class Sampler {
+ public:
+  /// `prompt` counts for the repetition penalty, pads excluded. `sequence` tells apart the num_return_sequences of one request.
+  Sampler(FrozenGenerationConfig config, std::span<const int32_t> prompt, int64_t vocab_size, int64_t sequence = 0);
+
+  /// Chooses the next token and remembers it.
+  TokenChoice next(std::span<const float> logits);
+  int64_t generated() const { return generated_; }
+
+ private:
+  void count_token(int32_t id);
+  bool needs_preprocessing() const;
+
+  FrozenGenerationConfig config_;
+  int64_t sequence_ = 0;
+  int64_t generated_ = 0;
+  std::vector<uint8_t> seen_;                         // per id: occurs in prompt or new tokens
+  std::vector<int32_t> distinct_;                     // ids with seen_ set
+  std::vector<int32_t> count_slot_;                   // per id: 1 + index into counts_, 0 = none
+  std::vector<std::pair<int32_t, int32_t>> counts_;   // (id, occurrences) among the new tokens
+  std::vector<float> work_;                           // V values, reused
+};
+
+}  // namespace llm
