@@ -1,0 +1,15 @@
+#!/bin/bash
+# Set-up and build where needed, then every test. Ends with ctest's own summary and its exit status.
+# usage: test.sh [--strict] [ctest argument...]     e.g. test.sh -R base      test.sh -L long
+#   --strict   warnings are errors, as in the dev preset
+set -e -o pipefail
+. "$(dirname "$0")/setup.sh"
+if [ "$1" = --strict ]; then strict=ON; shift; fi
+
+set_up
+build all
+say "Testing (set-up took $setup_seconds s, the build $build_seconds s)"
+# The tests run beside each other: OpenMP threads that wait must not spin on a core that another test needs.
+export OMP_WAIT_POLICY=passive
+case " $* " in *" -L "*) select=() ;; *) select=(-LE 'long|perf') ;; esac
+exec ctest --test-dir "$build_dir" --output-on-failure --parallel "$(nproc)" "${select[@]}" "$@"
