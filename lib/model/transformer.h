@@ -1,0 +1,131 @@
+// The Transformer: one decoder (or, with causal off, encoder) in plain structs and functions over model/kernels/kernels.h.
+//
+// Every parameter is a leaf tensor that lies in ONE flat buffer per model, one after another without gaps, in the order of named_parameters():
+// embed_tokens (embed_positions), then per layer q k v (adjacent: one fused product), their biases, o, gate up (adjacent), down, norms; the final norm;
+// lm_head unless tied. So an optimizer can work on flat_parameters() and flat_gradients() as single vectors, and checkpoints walk named_parameters(), whose
+// names are Hugging Face's Llama names.
+//
+// dtype: float32 masters with compute_dtype bfloat16/float16 is mixed precision: products use a rounded flat copy, made by the constructor's
+// set_compute_dtype() and brought up to date by refresh_compute_copy() (or written by the optimizer's kernel) after each step; the residual stream stays
+// float32. A bfloat16 model (bf16-true, inference) computes in bfloat16 throughout.
+//
+// Shapes: B batch, T tokens, C hidden_size, H query heads, K key/value heads, D head_dim, F intermediate_size, V vocab.
+// Threads: const functions may run concurrently on different caches, provided nobody changes the parameters meanwhile.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "model/kernels/kernels.h"
+#include "model/kv_cache.h"
+#include "model/model_config.h"
+
+namespace llm {
+
+enum class ParameterKind { embedding, matrix, head, norm, bias };
+
+struct Parameter {
+  std::string name;     // "model.layers.0.self_attn.q_proj.weight"
+  at::Tensor tensor;    // leaf, requires_grad; a window of the flat buffer
+  int64_t offset = 0;   // first element in the flat buffer
+  ParameterKind kind = ParameterKind::matrix;
+  int64_t layer = -1;   // -1: outside the layers
+};
+
+/// The one seam for weights: what computes y = x W^T + b. Later states (LoRA delta, quantised, sharded) live here and attention and MLP never learn of it.
+struct Linear {
+  Weight weight;  // (out, in)
+  Weight bias;    // undefined: none
+  at::Tensor operator()(const at::Tensor& x) const { return linear(x, weight, bias); }
+};
+
+/// Linears of one input whose weights are adjacent in memory: q, k, v or gate, up. Computes them as one product, concatenated in the last dimension.
+struct PackedLinear {
+  std::vector<Linear> parts;
+  Weight packed, packed_bias;  // views over all parts
+  at::Tensor operator()(const at::Tensor& x) const;
+};
+
+struct Norm {
+  at::Tensor weight, bias;  // bias: LayerNorm only
+  double eps = 1e-6;
+  bool rms = true;
+  at::Tensor operator()(const at::Tensor& x, at::ScalarType out_dtype) const;
+};
+
+struct Attention {
+  PackedLinear qkv_proj;
+  Linear o_proj;
+};
+
+struct Mlp {
+  PackedLinear gate_up_proj;  // gated types; ungated: one part, up_proj
+  Linear down_proj;
+};
+
+struct Block {
+  Norm input_layernorm, post_attention_layernorm;  // the second is absent (undefined weight) in a parallel block
+  Attention self_attn;
+  Mlp mlp;
+};
+
+struct ForwardOptions {
+  KvCache* cache = nullptr;    // append this call's keys and values; queries also see what it holds
+  at::Tensor positions;        // (B, T) int64; undefined: counted from the cache's length, or from attention_mask
+  at::Tensor attention_mask;   // (B, T) bool or integers, 1 = real token: padding (left or right) of THIS call's tokens; the cache remembers earlier ones
+  bool causal = true;          // false: every token sees every token (masked language model, diffusion)
+  bool training = false;       // dropout on
+  DropoutKey dropout;          // one key per optimizer step; first_row = global index of the first row
+};
+
+class Transformer {
+ public:
+  /// Uninitialised parameters (call initialize() or load). dtype float32, bfloat16 (or float64 for tests).
+  Transformer(const ModelConfig& config, at::ScalarType dtype, at::Device device = at::kCPU);
+  Transformer(const Transformer&) = delete;
+  Transformer& operator=(const Transformer&) = delete;
+
+  const ModelConfig& config() const { return config_; }
+  at::ScalarType dtype() const { return flat_.scalar_type(); }
+  at::Device device() const { return flat_.device(); }
+
+  /// ids (B, T) int64 -> (B, T, C) after the final norm, in the compute dtype.
+  at::Tensor hidden_states(const at::Tensor& input_ids, const ForwardOptions& options = {}) const;
+  /// hidden (..., C) -> (..., V) in the compute dtype.
+  at::Tensor logits(const at::Tensor& hidden) const;
+  /// The head's weight (V, C) for linear_cross_entropy: lm_head, or the embedding where tied.
+  const Weight& output_weight() const { return output_; }
+
+  const std::vector<Parameter>& named_parameters() const { return parameters_; }
+  const Parameter* find_parameter(const std::string& name) const;
+  const at::Tensor& flat_parameters() const { return flat_; }
+  /// One flat float32 (float64 for a float64 model) gradient, zero at first; every parameter's .grad() is its window. Made on the first call.
+  const at::Tensor& flat_gradients();
+
+  /// bfloat16 or float16: products run on a rounded copy from now on. The model's own dtype: no copy.
+  void set_compute_dtype(at::ScalarType dtype);
+  at::ScalarType compute_dtype() const { return compute_.defined() ? compute_.scalar_type() : flat_.scalar_type(); }
+  /// The flat rounded copy, as long as flat_parameters(); undefined where there is none. AdamW's kernel may write it directly.
+  const at::Tensor& flat_compute_copy() const { return compute_; }
+  void refresh_compute_copy();
+
+ private:
+  struct Layout;
+  at::Tensor embed(const at::Tensor& input_ids, const at::Tensor& positions, int64_t first_position, const ForwardOptions& options) const;
+  void bind_modules();
+
+  ModelConfig config_;
+  at::Tensor flat_, gradients_, compute_;
+  std::vector<Parameter> parameters_;
+  at::Tensor embed_tokens_, embed_positions_;  // embed_positions_: absolute only
+  std::vector<Block> layers_;
+  Norm norm_;
+  Weight output_;
+  at::Tensor inverse_frequencies_;  // rope: (D / 2) float32
+  double rope_attention_factor_ = 1.0;
+};
+
+}  // namespace llm
