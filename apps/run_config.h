@@ -1,0 +1,61 @@
+// The whole run config: every section a config file may hold, and what a verb's defaults are.
+//
+// Each section's struct lives with the library that reads it; this file only puts them under their names. `pretrain_defaults()` is what `llm pretrain`
+// starts from before file, environment and flags (cli.md 4), a default-made RunConfig holds the reference's TrainingConfig defaults.
+#pragma once
+
+#include "base/config.h"
+#include "base/device.h"
+#include "base/log.h"
+#include "data/data_config.h"
+#include "model/model_config.h"
+#include "serving/generation_config.h"
+#include "tokenizer/tokenizer_trainer.h"
+#include "training/training_config.h"
+
+namespace llm {
+
+/// Section `logging`: where lines go and how often numbers are taken.
+struct LoggingSection {
+  LoggingConfig log;
+  MetricsConfig metrics;
+  void fields(Fields& f);
+};
+
+/// Section `tokenizer`: a tokenizer to use, or how to train one on the run's text.
+struct TokenizerSection {
+  std::string path;  // empty: beside the model, else trained into the run directory
+  TokenizerTrainerConfig train;
+  void fields(Fields& f);
+};
+
+/// Section `distributed`: this program runs as one process; other sizes are refused by the range of the key.
+struct DistributedSection {
+  std::string distributed_backend = "gloo";
+  int64_t data_parallel_size = 1;
+  int64_t tensor_parallel_size = 1;
+  int64_t pipeline_parallel_size = 1;
+  bool zero_offload_params = false;
+  void fields(Fields& f);
+};
+
+struct RunConfig {
+  RuntimeConfig runtime;  // top level: device dtype threads seed
+  ModelConfig model;
+  TokenizerSection tokenizer;
+  DataConfig data;
+  TrainingConfig training;
+  OptimizerConfig optimizer;
+  SchedulerConfig scheduler;
+  CheckpointConfig checkpoint;
+  LoggingSection logging;
+  GenerationConfig generation;
+  DistributedSection distributed;
+
+  void fields(Fields& f);
+};
+
+/// Defaults of `llm pretrain`: learning rate 1e-5, one epoch, warm-up chosen by the length of the run, checkpoints in `checkpoints`.
+RunConfig pretrain_defaults();
+
+}  // namespace llm

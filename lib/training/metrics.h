@@ -1,0 +1,61 @@
+// Where a run's numbers go: one log line, metrics.jsonl, metrics.csv and TensorBoard events, all from one record per logged step.
+//
+// Keys: step epoch tokens loss lr grad_norm tokens_per_second step_ms mfu peak_memory_bytes skipped_steps; on evaluation steps val_loss val_perplexity
+// val_bits_per_byte val_accuracy; at gradient-norm steps gradient_norms {group: norm}. mfu is the share of a matrix-product speed measured when the run
+// started. Rows after the step a run resumes from are dropped, so the files read as if it had never been interrupted; TensorBoard gets a new file.
+// Owned by the trainer, used from one thread.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "training/loss.h"
+#include "training/training_config.h"
+
+namespace llm {
+
+class TensorBoardWriter;
+
+struct StepRecord {
+  int64_t step = 0;  // steps done
+  double epoch = 0;
+  int64_t tokens = 0;
+  double loss = 0;
+  double lr = 0;
+  double grad_norm = 0;
+  double tokens_per_second = 0;
+  double step_ms = 0;
+  double mfu = 0;
+  int64_t peak_memory_bytes = 0;
+  int64_t skipped_steps = 0;
+  std::optional<LossTotals> validation;
+  std::map<std::string, double> gradient_norms;
+};
+
+/// `step 420/5000 (8.4%) | loss 3.1234 | val 3.20 | lr 3.0e-04 | grad 0.91 | 76,000 tok/s | 214 ms | mem 1.9 GiB | eta 16m`
+std::string step_line(const StepRecord& record, int64_t total_steps, std::optional<double> last_validation_loss, double eta_seconds);
+
+class MetricsWriter {
+ public:
+  /// `resumed_step` 0 for a new run.
+  MetricsWriter(std::filesystem::path run, const MetricsConfig& config, int64_t resumed_step);
+  ~MetricsWriter();
+  void write(const StepRecord& record);
+  void flush();
+
+ private:
+  std::filesystem::path run_;
+  std::ofstream jsonl_;
+  std::ofstream csv_;
+  std::unique_ptr<TensorBoardWriter> events_;
+};
+
+/// Peak resident memory of this process (VmHWM), bytes.
+int64_t peak_memory_bytes();
+
+}  // namespace llm

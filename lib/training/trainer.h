@@ -1,0 +1,111 @@
+// The training loop: accumulation, clipping, schedule, evaluation, early stopping, checkpoints, resume.
+//
+// A step s takes rows [0, rows_per_step) of the batch source, computes the token-weighted gradient, clips it by its global norm and applies the optimizer
+// with the schedule's learning rate. A step whose loss or gradient is not finite is skipped and counted; `max_skipped_steps` of them in a row end the run
+// with Error(numerical). Everything drawn at random is a pure function of (seed, step, row), so a run continued from a checkpoint is bit for bit the run that
+// was never interrupted (same machine, same thread count).
+//
+// The trainer borrows the model; it knows token ids only. Bits per byte come from a table of byte lengths that the caller gives; samples, pictures and the
+// rest are callbacks. One thread calls; stop_requested may look at a signal.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "model/transformer.h"
+#include "training/checkpoint.h"
+#include "training/loss.h"
+#include "training/lr_schedule.h"
+#include "training/metrics.h"
+#include "training/optimizer.h"
+#include "training/precision.h"
+#include "training/training_config.h"
+
+namespace llm {
+
+/// What names a run: a checkpoint is continued only where these agree.
+struct RunIdentity {
+  std::string tokenizer_sha256;
+  std::string data_sha256;
+  std::string config_sha256;
+};
+
+struct TrainerSetup {
+  TrainingConfig training;
+  OptimizerConfig optimizer;
+  SchedulerConfig scheduler;
+  CheckpointConfig checkpoint;
+  MetricsConfig metrics;
+  RunIdentity identity;
+  int64_t seed = 0;
+  std::filesystem::path run_directory;  // empty: nothing is written
+  int64_t total_steps = 0;              // resolved from max_steps or epochs
+  int64_t rows_per_epoch = 0;           // 0 = not known
+  BatchSource batches;
+  BatchSource validation;               // step counts micro-batches here; undefined = no validation
+  int64_t validation_rows = 0;
+  std::vector<int32_t> token_bytes;     // decoded length of each id, 0 for special ones; empty = no bits per byte
+  std::vector<CheckpointFile> model_files;  // tokenizer.model and the like, copied into every checkpoint
+  int64_t model_files_bytes = 0;
+
+  std::function<bool()> stop_requested;                       // looked at between micro-batches
+  std::function<void(const StepRecord&)> on_record;           // after each logged step
+  std::function<void(const std::filesystem::path&)> on_checkpoint;
+  std::function<void(int64_t step, at::Tensor& flat_gradients)> on_gradients;  // before the norm is taken: tests plant NaN here
+};
+
+enum class StopReason { finished, early_stopping, signal };
+
+struct TrainingResult {
+  StopReason reason = StopReason::finished;
+  int64_t steps = 0;
+  int64_t tokens = 0;
+  int64_t skipped_steps = 0;
+  double loss = 0;                       // of the last step
+  std::optional<LossTotals> validation;  // of the last evaluation
+  int64_t best_step = 0;
+  std::optional<double> best_loss;
+  std::filesystem::path last_checkpoint;
+};
+
+struct StepOutcome {
+  double loss = 0;
+  double grad_norm = 0;
+  int64_t tokens = 0;
+  bool skipped = false;
+  bool interrupted = false;  // a stop was asked for in mid-step: nothing was applied
+};
+
+class Trainer {
+ public:
+  Trainer(TrainerSetup setup, Transformer& model);
+  ~Trainer();
+  Trainer(const Trainer&) = delete;
+  Trainer& operator=(const Trainer&) = delete;
+
+  /// Restores weights, optimizer, counters and scaler. Refuses by name what cannot change (reliability 7.5 rows 8-11, 14); returns lines about what did.
+  std::vector<std::string> resume(const std::filesystem::path& checkpoint);
+  /// Runs until total_steps, early stopping or a signal; saves at the end.
+  TrainingResult train();
+  /// One optimizer step.
+  StepOutcome training_step();
+  LossTotals evaluate();
+  std::filesystem::path save_checkpoint();
+
+  int64_t step() const;
+  Optimizer& optimizer();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+/// Writes RUN/final (a model directory without training state), atomically.
+std::filesystem::path save_final(const std::filesystem::path& run, const Transformer& model, const std::vector<CheckpointFile>& model_files);
+
+}  // namespace llm
