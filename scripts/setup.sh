@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Set-up that quickstart.sh and test.sh share; source it, then call set_up and build TARGET... .
 # It installs the Debian packages that are missing (or prints the one line that does), finds LibTorch, and configures build/.
 # Nothing is fetched or built twice: a second call takes about a second.
