@@ -8,7 +8,9 @@
 
 #include <cstdint>
 #include <memory>
+#include <new>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "data/packed_dataset.h"
@@ -53,6 +55,8 @@ struct DataLoaderOptions {
   int64_t depth = 4;           // requests prepared ahead
 };
 
+class Prefetcher;
+
 class DataLoader {
  public:
   DataLoader(PackedDataset dataset, DataLoaderOptions options);
@@ -79,7 +83,14 @@ class DataLoader {
   int64_t steps_per_epoch() const { return steps_for_epochs(1); }
 
  private:
-  class Prefetcher;
+  struct Place {
+    uint64_t epoch;
+    uint64_t index;  // within the epoch, before shuffling
+  };
+  Place place_of(int64_t step, int64_t row) const;
+  int64_t shift_of(uint64_t epoch) const;
+  Batch computed(int64_t step, int64_t first_row, int64_t count) const;
+
   PackedDataset dataset_;
   DataLoaderOptions options_;
   std::unique_ptr<Prefetcher> prefetcher_;

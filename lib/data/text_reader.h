@@ -1,12 +1,13 @@
 // Documents out of text files: plain text, JSON Lines, JSON arrays, any of them inside zstd, and standard input ("-").
 //
-// A `Document` is a piece of one document. Documents longer than `piece_bytes` arrive as several consecutive pieces, cut after a newline where there is
+// A `Document` is a piece of one document. Documents longer than `piece_bytes` arrive as several consecutive pieces, cut at a line break where there is
 // one (else between two UTF-8 characters): `begins` and `ends` mark the first and the last, and the pieces joined are the document. Memory therefore stays
-// flat for input of any size. JSON rows are capped at kMaxRowBytes instead, because a row must be parsed whole.
+// flat for input of any size. JSON rows are capped at kMaxRowBytes instead, because a row must be parsed whole. Cuts do not depend on how the input
+// arrives.
 //
 // Text: `split` says what a document is: a line (without its line break; empty lines are skipped), a block between blank lines, or the whole file.
 // A UTF-8 byte order mark is dropped. Text must be valid UTF-8 unless `allow_invalid_utf8`.
-// JSON rows: {text}, {content}, {prompt, response|completion}, {instruction, [input], output} (alpaca), {conversations: [{from, value}]} (sharegpt),
+// JSON rows, one per line or the elements of one top-level array: {text}, {content}, {prompt, response|completion}, {instruction, [input], output} (alpaca), {conversations: [{from, value}]} (sharegpt),
 // {messages: [{role, content}]}, {conversation: [{role, content}]} (lmsys); "auto" takes the first of these that the row has. Chat rows are rendered to
 // plain text, one "role: content" line per message. A file is JSON if its name says so (.jsonl .ndjson .json, before .zst) or, without a known suffix,
 // if its first character is '{' and the first line ends in '}'.
@@ -39,16 +40,18 @@ struct TextReaderOptions {
   std::string field;                // JSON: take the text of this field, whatever the format
   bool skip_bad = false;            // leave out bad JSON rows and count them
   bool allow_invalid_utf8 = false;  // plain text: take bytes as they are
-  int64_t piece_bytes = int64_t{1} << 20;
+  int64_t piece_bytes = int64_t{256} << 10;
 };
 
 /// What the reader cuts out of a file before any JSON is parsed: a row (is_row) or a piece of a plain document.
 struct RawRecord {
   std::string bytes;
   const std::string* source = nullptr;  // the file's name, owned by the reader
-  int64_t line = 0;                     // rows: 1-based line (JSON array: element) number
-  int64_t begin_byte = 0;               // decoded bytes of all input before this record
+  int64_t line = 0;                     // rows: 1-based line or array element number
+  int64_t source_byte = 0;              // decoded bytes of this file before the record
+  int64_t begin_byte = 0;               // decoded bytes of all input before the record
   bool is_row = false;
+  bool in_array = false;
   bool begins = true;
   bool ends = true;
 };
@@ -59,8 +62,8 @@ struct Document {
   bool ends = true;
 };
 
-/// The text of one JSON row; Error (exit 3) with source:line in front if it has none.
-std::string parse_row(const RawRecord& row, const TextReaderOptions& options);
+/// The text of a record: a row is parsed, a plain piece is checked and moved out. Errors (exit 3) begin with the source and the place.
+std::string record_text(RawRecord&& record, const TextReaderOptions& options);
 
 class TextReader {
  public:

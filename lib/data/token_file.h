@@ -12,18 +12,17 @@
 // checked by verify_token_file, and ids again as they are read. Const methods are thread-safe. Errors are exit 3, worded as in docs/reliability.md.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 namespace llm {
 
 class MappedFile;
-class AtomicFile;
 
 inline constexpr uint32_t kTokenFileVersion = 1;
 inline constexpr int64_t kTokenIndexHeaderBytes = 64;
@@ -53,6 +52,7 @@ class TokenFile {
   std::string tokenizer_sha256() const;  // hex
   std::optional<int64_t> vocab_size() const { return vocab_size_; }
 
+  /// The ids of one document, unchecked.
   std::span<const int32_t> sequence(int64_t index) const;
   /// The first token of `sequence` in the packed stream; first_token(sequences()) == tokens().
   int64_t first_token(int64_t sequence) const { return static_cast<int64_t>(offsets_[sequence] / 4) - sequence; }
@@ -65,12 +65,13 @@ class TokenFile {
   std::string index_sha256() const;
 
  private:
-  TokenFile() = default;
-  friend void verify_token_file(const std::filesystem::path&, std::optional<int64_t>);
-  void check_index();
-  void check_offsets();
+  TokenFile();
+  void check_header();
+  void check_sizes();
+  void check_offsets() const;
+  void check_tokenizer(const std::string& sha256) const;
   void build_landmarks();
-  [[noreturn]] void report_bad_id(int64_t position, int64_t count) const;
+  int64_t last_starting_by(int64_t position, int64_t low, int64_t high) const;
 
   std::filesystem::path prefix_;
   std::unique_ptr<MappedFile> bin_;
@@ -80,14 +81,20 @@ class TokenFile {
   int64_t sequences_ = 0;
   int64_t tokens_ = 0;
   std::optional<int64_t> vocab_size_;
-  // landmarks_[k] is the sequence that holds token k << landmark_shift_: the search starts within one bucket instead of the whole index.
-  std::unique_ptr<uint32_t[]> landmarks_small_;
-  std::unique_ptr<uint64_t[]> landmarks_;
+  // landmarks_[k] is the sequence that holds token k << landmark_shift_: the search stays within one bucket instead of the whole index.
+  std::vector<int64_t> landmarks_;
   int landmark_shift_ = 0;
 };
 
-/// Reads everything: every length word equals its index entry, every id is below vocab_size (and never negative).
-void verify_token_file(const std::filesystem::path& prefix, std::optional<int64_t> vocab_size = {});
+struct TokenFileReport {
+  int64_t sequences = 0;
+  int64_t tokens = 0;
+  int64_t longest_sequence = 0;
+  int32_t largest_id = 0;
+};
+
+/// Reads everything: every length word equals its index entry, every id is at least 0 and below the vocabulary given in `checks`.
+TokenFileReport verify_token_file(const std::filesystem::path& prefix, const TokenFileChecks& checks = {});
 
 /// Streams sequences into temporary files beside PREFIX; finish() syncs and renames them, .bin first and .index last. Without finish() nothing remains.
 class TokenFileWriter {

@@ -1,0 +1,24 @@
+#include "data/packed_dataset.h"
+
+#include <utility>
+
+#include "base/error.h"
+
+namespace llm {
+
+PackedDataset::PackedDataset(TokenFile file, int64_t seq_len) : file_(std::move(file)), seq_len_(seq_len) {
+  check(seq_len >= 1, "packed dataset: seq_len must be at least 1, got {}", seq_len);
+  check_input(file_.tokens() > seq_len, "'{}': {} tokens, need at least {} for seq_len {}", token_bin_path(file_.prefix()).string(), file_.tokens(),
+              seq_len + 1, seq_len);
+  windows_ = (file_.tokens() - 1) / seq_len;
+}
+
+int64_t PackedDataset::max_shift() const { return file_.tokens() - 1 - windows_ * seq_len_; }
+
+void PackedDataset::copy_window(int64_t index, std::span<int64_t> out, int64_t shift) const {
+  check(index >= 0 && index < windows_, "packed dataset: window {} of {}", index, windows_);
+  check(out.size() == static_cast<size_t>(seq_len_) + 1, "packed dataset: room for {} tokens, a window has {}", out.size(), seq_len_ + 1);
+  file_.read(index * seq_len_ + shift, out);
+}
+
+}  // namespace llm

@@ -1,0 +1,154 @@
+#include <algorithm>
+#include <cstring>
+#include <limits>
+#include <utility>
+#include <vector>
+
+#include "base/atomic_file.h"
+#include "base/error.h"
+#include "data/token_file.h"
+#include "data/token_index_header.h"
+
+namespace llm {
+namespace {
+
+constexpr size_t kBufferWords = size_t{256} << 10;
+constexpr int64_t kMaxSequence = std::numeric_limits<int32_t>::max();
+
+template <typename T>
+std::span<const std::byte> bytes_of(const std::vector<T>& values) {
+  return std::as_bytes(std::span(values));
+}
+
+unsigned hex_digit(char c) {
+  check((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'), "token file: the tokenizer's sha256 must be 64 lower-case hex digits");
+  return static_cast<unsigned>(c <= '9' ? c - '0' : c - 'a' + 10);
+}
+
+}  // namespace
+
+struct TokenFileWriter::State {
+  std::filesystem::path prefix;
+  AtomicFile bin;
+  AtomicFile index;
+  TokenIndexHeader header{};
+  std::vector<int32_t> words;      // of .bin, not yet written
+  std::vector<uint64_t> offsets;   // of .index, not yet written
+  uint64_t flushed_words = 0;
+  uint64_t sequence_start = 0;     // word position of the open sequence's length
+  int64_t open_length = -1;        // -1: no sequence is open
+
+  State(std::filesystem::path path) : prefix(std::move(path)), bin(token_bin_path(prefix)), index(token_index_path(prefix)) {
+    words.reserve(kBufferWords);
+  }
+
+  uint64_t word_count() const { return flushed_words + words.size(); }
+
+  void flush_words() {
+    bin.write(bytes_of(words));
+    flushed_words += words.size();
+    words.clear();
+  }
+
+  void flush_offsets() {
+    index.write(bytes_of(offsets));
+    offsets.clear();
+  }
+
+  void open_sequence() {
+    sequence_start = word_count();
+    words.push_back(0);
+    offsets.push_back(sequence_start * 4);
+    header.sequences += 1;
+    open_length = 0;
+  }
+
+  void close_sequence() {
+    auto length = static_cast<int32_t>(open_length);
+    if (sequence_start >= flushed_words) {
+      words[sequence_start - flushed_words] = length;
+    } else {
+      bin.write_at(sequence_start * 4, std::as_bytes(std::span(&length, 1)));
+    }
+    open_length = -1;
+    if (words.size() >= kBufferWords) {
+      flush_words();
+    }
+    if (offsets.size() >= kBufferWords) {
+      flush_offsets();
+    }
+  }
+};
+
+TokenFileWriter::TokenFileWriter(const std::filesystem::path& path, std::string tokenizer_sha256) {
+  check(tokenizer_sha256.size() == 64, "token file: the tokenizer's sha256 must be 64 lower-case hex digits");
+  std::filesystem::path prefix = token_file_prefix(path);
+  if (prefix.has_parent_path()) {
+    make_directories(prefix.parent_path());
+  }
+  state_ = std::make_unique<State>(prefix);
+  TokenIndexHeader& header = state_->header;
+  std::memcpy(header.magic, kTokenIndexMagic, sizeof header.magic);
+  header.version = kTokenFileVersion;
+  header.dtype = kTokenFileInt32;
+  for (size_t i = 0; i < sizeof header.tokenizer_sha256; ++i) {
+    header.tokenizer_sha256[i] = static_cast<unsigned char>(hex_digit(tokenizer_sha256[2 * i]) * 16 + hex_digit(tokenizer_sha256[2 * i + 1]));
+  }
+  state_->index.write(std::as_bytes(std::span(&header, 1)));  // counts follow in finish()
+}
+
+TokenFileWriter::~TokenFileWriter() = default;
+
+int64_t TokenFileWriter::sequences() const { return static_cast<int64_t>(state_->header.sequences); }
+int64_t TokenFileWriter::tokens() const { return static_cast<int64_t>(state_->header.tokens); }
+
+void TokenFileWriter::append(std::span<const int32_t> ids) {
+  add(ids);
+  end_sequence();
+}
+
+void TokenFileWriter::add(std::span<const int32_t> ids) {
+  State& state = *state_;
+  if (state.open_length < 0) {
+    state.open_sequence();
+  }
+  while (!ids.empty()) {
+    if (state.open_length == kMaxSequence) {  // the length word is full: the document goes on in another sequence
+      state.close_sequence();
+      state.open_sequence();
+    }
+    size_t room = std::min<size_t>(kBufferWords, static_cast<size_t>(kMaxSequence - state.open_length));
+    size_t count = std::min(ids.size(), room);
+    state.words.insert(state.words.end(), ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(count));
+    state.open_length += static_cast<int64_t>(count);
+    state.header.tokens += count;
+    ids = ids.subspan(count);
+    if (state.words.size() >= kBufferWords) {
+      state.flush_words();
+    }
+  }
+}
+
+void TokenFileWriter::end_sequence() {
+  if (state_->open_length < 0) {
+    state_->open_sequence();
+  }
+  state_->close_sequence();
+}
+
+void TokenFileWriter::finish() {
+  State& state = *state_;
+  if (state.open_length >= 0) {
+    state.close_sequence();
+  }
+  state.flush_words();
+  state.offsets.push_back(state.word_count() * 4);
+  state.flush_offsets();
+  state.index.write_at(0, std::as_bytes(std::span(&state.header, 1)));
+  // Without its index a .bin is refused, so no crash can pair a new .bin with an old index.
+  remove_file(token_index_path(state.prefix));
+  state.bin.commit();
+  state.index.commit();
+}
+
+}  // namespace llm
