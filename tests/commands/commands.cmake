@@ -1,0 +1,34 @@
+# The program from outside: every *_test.sh here is one ctest entry, commands.<name>, run in a folder of its own.
+#   PROGRAM     the binary            SOURCES  this checkout
+#   TINY        a folder that the fixture script make_tiny.sh fills once: tokenizer, data set, a trained run (see its head)
+# Tables of refused inputs (bad_inputs/*.sh, one call of `refuse` per row) are entries of their own: commands.bad_inputs.<table>.
+if(NOT TARGET llm)
+  return()
+endif()
+set(llm_commands_work ${CMAKE_BINARY_DIR}/tests/commands)
+file(MAKE_DIRECTORY ${llm_commands_work})
+
+function(llm_command_test name script)
+  file(MAKE_DIRECTORY ${llm_commands_work}/${name})
+  add_test(NAME commands.${name} COMMAND ${script} WORKING_DIRECTORY ${llm_commands_work}/${name})
+  set_tests_properties(commands.${name} PROPERTIES LABELS integration TIMEOUT 300 ENVIRONMENT
+    "PROGRAM=$<TARGET_FILE:llm>;SOURCES=${PROJECT_SOURCE_DIR};TINY=${llm_commands_work}/tiny")
+endfunction()
+
+set(llm_commands_folder ${CMAKE_CURRENT_SOURCE_DIR}/commands)
+llm_command_test(tiny ${llm_commands_folder}/make_tiny.sh)
+set_tests_properties(commands.tiny PROPERTIES FIXTURES_SETUP tiny)
+
+file(GLOB llm_command_scripts CONFIGURE_DEPENDS ${llm_commands_folder}/*_test.sh ${llm_commands_folder}/bad_inputs/*.sh)
+foreach(script ${llm_command_scripts})
+  get_filename_component(name ${script} NAME_WE)
+  string(REGEX REPLACE "_test$" "" name ${name})
+  if(script MATCHES "/bad_inputs/")
+    set(name bad_inputs.${name})
+  endif()
+  llm_command_test(${name} ${script})
+  file(STRINGS ${script} uses_tiny REGEX "TINY" LIMIT_COUNT 1)
+  if(uses_tiny)
+    set_tests_properties(commands.${name} PROPERTIES FIXTURES_REQUIRED tiny)
+  endif()
+endforeach()
