@@ -40,7 +40,7 @@ class AtomicFile {
   bool committed_ = false;
 };
 
-/// A directory that becomes `path` on commit(). If `path` exists already it is replaced by commit(): the old one is renamed aside first and removed after.
+/// A directory that becomes `path` on commit(). If `path` exists already, commit() swaps the two in one step and then removes the old one.
 class AtomicDirectory {
  public:
   /// needed_bytes > 0: checks the free space first ("need 812 MB, 96 MB free in /data<; note>").
@@ -59,13 +59,16 @@ class AtomicDirectory {
   void commit();
 
  private:
+  void replace_in_two_steps();
+
   std::filesystem::path path_;
   std::filesystem::path temporary_;
   bool synced_ = false;
   bool committed_ = false;
 };
 
-/// Removes temporaries of processes that are gone from `folder`; returns their names.
-std::vector<std::string> remove_leftovers(const std::filesystem::path& folder);
+/// Removes what interrupted processes left in `folder`; returns the names. Call it before making temporaries there. `locked`: the caller holds the RunLock
+/// of the folder, so every temporary is a leftover, even if its process number lives again as something else.
+std::vector<std::string> remove_leftovers(const std::filesystem::path& folder, bool locked = false);
 
 }  // namespace llm

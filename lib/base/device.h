@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,6 +17,8 @@ struct DeviceChoice {
   bool operator==(const DeviceChoice&) const = default;
 };
 
+/// As below, but absence instead of an error.
+std::optional<DeviceChoice> read_device(std::string_view text);
 /// auto | cpu | cuda | cuda:N. Anything else: Error(Exit::usage) "--device: 'gpu' is not supported; choose auto, cpu, cuda, cuda:N".
 DeviceChoice parse_device(std::string_view text);
 std::string device_text(const DeviceChoice& choice);

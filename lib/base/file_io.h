@@ -8,10 +8,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <functional>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
+
+#include "base/error.h"
 
 namespace llm {
 
@@ -45,26 +47,40 @@ class OutputFile {
 
 void make_directories(const std::filesystem::path& path);
 void rename_path(const std::filesystem::path& from, const std::filesystem::path& to);
+/// Swaps two existing names in one step (renameat2). False where the file system cannot.
+bool exchange_paths(const std::filesystem::path& a, const std::filesystem::path& b);
 void remove_file(const std::filesystem::path& path);        // absent is fine
 void remove_tree(const std::filesystem::path& path);        // absent is fine
 void sync_directory(const std::filesystem::path& path);
-/// Points `link` at `target` (a relative name) by making a temporary link and renaming it over.
+void sync_file(const std::filesystem::path& path);
+/// Points `link` at `target` (a relative name): a temporary link, renamed over the old one, then a sync of the folder.
 void replace_symlink(const std::filesystem::path& link, const std::filesystem::path& target);
 
-/// Whole file as text. Throws with `exit`: "cannot open 'x': …", "'x' is a directory", "'x' is larger than …".
-std::string read_file(const std::filesystem::path& path, uint64_t max_bytes = uint64_t{1} << 40, int exit_code = 3);
+struct ReadOptions {
+  std::string_view noun;  // "config": cannot open config 'x': ...
+  uint64_t max_bytes = uint64_t{1} << 40;
+  Exit exit = Exit::bad_input;
+};
+/// Whole file as text. Throws "cannot open config 'x': <errno>", "config 'x' is a directory, expected a file", "config 'x' is larger than 1.0 MiB".
+std::string read_file(const std::filesystem::path& path, const ReadOptions& options = {});
 
 /// Bytes that this user may still write to the file system of `path` (its nearest existing parent).
 uint64_t free_bytes(const std::filesystem::path& path);
 /// Throws Error(Exit::io) "need 812 MB, 96 MB free in /data<; note>" when it would not fit.
 void check_free_space(const std::filesystem::path& folder, uint64_t needed_bytes, std::string_view note = {});
 
+/// For destructors: removes what is there and says nothing. After a simulated crash it does nothing.
+void discard(const std::filesystem::path& path) noexcept;
+
 /// Thrown by the operation at which a FaultPlan simulates the loss of power. Not an Error: nothing in the program catches it.
 struct SimulatedCrash {
   int operation;
 };
 
-/// Test hook. While one lives, operations are counted from 1.
+/// What the power loss takes. A real disk may do any of these.
+enum class Loss { data_and_names, data_only, names_only };
+
+/// Test hook. While one lives, operations are counted from 1. One at a time.
 class FaultPlan {
  public:
   FaultPlan();
@@ -77,14 +93,15 @@ class FaultPlan {
   /// The Nth operation throws SimulatedCrash before it takes effect, and so does every later one.
   void crash_at(int n);
   int operations() const;
-  /// After a SimulatedCrash: takes back what a disk may have lost. Files go back to their length at the last sync (never synced: removed), renames, links and
-  /// removals not followed by a sync of their directory are undone. Operations work again afterwards.
-  void lose_unsynced();
+  bool crashed() const;
+  /// After a SimulatedCrash: takes back what a disk may have lost. Data: files go back to their length at the last sync. Names: files never synced into
+  /// their directory vanish; renames, links and removals not followed by a sync of the directory are undone. Operations work again afterwards.
+  void lose_unsynced(Loss loss = Loss::data_and_names);
+
+  struct State;
 
  private:
-  struct State;
-  friend struct FaultGate;
-  State* state_;
+  std::unique_ptr<State> state_;
 };
 
 }  // namespace llm

@@ -1,7 +1,8 @@
 // The program's log: stderr as text or JSON lines, and optionally a file that rotates by size.
 //
 // One logger per process, which is the one exception to "no globals": every layer may report, and passing a logger through all of them would buy nothing.
-// Thread-safe; a line is written with one write(2), so lines of several threads never mix. Text: "12:34:56 warn message" (level only when not info).
+// Thread-safe; a line is written with one write(2), so lines of several threads never mix. On stderr as text: "message",
+// "warning: message", "error: message", "debug: message"; in the file: "2025-01-31T12:34:56.789Z WARNING message".
 // JSON: {"time":"2025-01-31T12:34:56.789Z","level":"warn","message":"..."} plus the fields of log_record.
 #pragma once
 
@@ -44,6 +45,9 @@ struct LogField {
 };
 /// A line with values: as text the message alone, as JSON the fields beside it.
 void log_record(LogLevel level, std::string_view message, std::span<const LogField> fields);
+
+/// A last line on the terminal that stays below the log while it moves on (a progress bar); "" removes it. Only where stderr is a terminal.
+void set_status_line(std::string_view text);
 
 template <typename... Args>
 void log_debug(fmt::format_string<Args...> format, Args&&... args) {

@@ -1,0 +1,154 @@
+#include "base/atomic_file.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <charconv>
+
+#include "base/error.h"
+
+namespace llm {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kMark = ".tmp-";
+
+/// ".name.tmp-4121": hidden, beside the target (rename does not cross file systems), and telling whose it is.
+fs::path temporary_beside(const fs::path& path) {
+  return path.parent_path() / fmt::format(".{}{}{}", path.filename().string(), kMark, ::getpid());
+}
+
+/// The process that made this temporary, 0 if the name is not one of ours.
+pid_t owner_of(const std::string& name) {
+  const size_t mark = name.rfind(kMark);
+  if (name.empty() || name[0] != '.' || mark == std::string::npos) {
+    return 0;
+  }
+  pid_t owner = 0;
+  const char* begin = name.data() + mark + kMark.size();
+  const char* end = name.data() + name.size();
+  const auto [stop, error] = std::from_chars(begin, end, owner);
+  return error == std::errc() && stop == end ? owner : 0;
+}
+
+}  // namespace
+
+void write_file_atomically(const fs::path& path, std::string_view content) {
+  AtomicFile file(path);
+  file.write(content);
+  file.commit();
+}
+
+AtomicFile::AtomicFile(fs::path path) : path_(std::move(path)), temporary_(temporary_beside(path_)), file_(OutputFile::create(temporary_)) {}
+
+AtomicFile::~AtomicFile() {
+  if (!committed_) {
+    discard(temporary_);
+  }
+}
+
+void AtomicFile::commit() {
+  file_.sync();
+  file_.close();
+  rename_path(temporary_, path_);
+  committed_ = true;
+  sync_directory(path_.parent_path());
+}
+
+AtomicDirectory::AtomicDirectory(fs::path path, uint64_t needed_bytes, std::string_view note)
+    : path_(std::move(path)), temporary_(temporary_beside(path_)) {
+  check_free_space(path_.parent_path(), needed_bytes, note);
+  discard(temporary_);
+  make_directories(temporary_);
+}
+
+AtomicDirectory::~AtomicDirectory() {
+  if (!committed_) {
+    discard(temporary_);
+  }
+}
+
+OutputFile AtomicDirectory::create_file(const fs::path& name) {
+  make_directories((temporary_ / name).parent_path());
+  synced_ = false;
+  return OutputFile::create(temporary_ / name);
+}
+
+void AtomicDirectory::write_file(const fs::path& name, std::string_view content) {
+  const bool was_synced = synced_;
+  OutputFile file = create_file(name);
+  file.write(content);
+  file.sync();
+  file.close();
+  if (was_synced) {
+    sync_directory((temporary_ / name).parent_path());
+    synced_ = true;
+  }
+}
+
+void AtomicDirectory::sync_files() {
+  std::vector<fs::path> folders{temporary_};
+  for (const fs::directory_entry& entry : fs::recursive_directory_iterator(temporary_)) {
+    if (entry.is_symlink()) {
+      continue;
+    }
+    if (entry.is_directory()) {
+      folders.push_back(entry.path());
+    } else {
+      sync_file(entry.path());
+    }
+  }
+  for (auto folder = folders.rbegin(); folder != folders.rend(); ++folder) {
+    sync_directory(*folder);
+  }
+  synced_ = true;
+}
+
+void AtomicDirectory::commit() {
+  if (!synced_) {
+    sync_files();
+  }
+  std::error_code ignored;
+  if (!fs::exists(fs::symlink_status(path_, ignored))) {
+    rename_path(temporary_, path_);
+    committed_ = true;
+    sync_directory(path_.parent_path());
+    return;
+  }
+  if (!exchange_paths(temporary_, path_)) {
+    replace_in_two_steps();
+    return;
+  }
+  committed_ = true;
+  sync_directory(path_.parent_path());
+  remove_tree(temporary_);  // what was there before
+}
+
+/// For file systems without an atomic exchange: a crash between the two renames leaves the old directory under its ".old" name.
+void AtomicDirectory::replace_in_two_steps() {
+  const fs::path old = path_.parent_path() / fmt::format(".{}.old{}{}", path_.filename().string(), kMark, ::getpid());
+  discard(old);
+  rename_path(path_, old);
+  rename_path(temporary_, path_);
+  committed_ = true;
+  sync_directory(path_.parent_path());
+  remove_tree(old);
+}
+
+std::vector<std::string> remove_leftovers(const fs::path& folder, bool locked) {
+  std::vector<std::string> removed;
+  std::error_code ignored;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder, ignored)) {
+    const std::string name = entry.path().filename().string();
+    const pid_t owner = owner_of(name);
+    const auto is_gone = [&] { return owner == ::getpid() || (::kill(owner, 0) != 0 && errno == ESRCH); };
+    if (owner > 0 && (locked || is_gone())) {
+      remove_tree(entry.path());
+      removed.push_back(name);
+    }
+  }
+  return removed;
+}
+
+}  // namespace llm
