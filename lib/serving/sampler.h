@@ -2,8 +2,8 @@
 //   end-of-text mask while fewer than min_new_tokens exist; repetition, frequency, presence penalty; temperature; top_k; top_p; min_p; softmax; draw.
 //
 // Logits are V float32 values of one position. -inf is an impossible token, +inf a certain one; NaN (or nothing possible at all) is an error, exit 5.
-// Ties are settled by the lower id everywhere, so top_k = 1 is argmax and the result does not depend on a sort. The steps are free functions on
-// spans, each usable and tested alone. A Sampler belongs to one sequence: its draws are a function of (seed, sequence, position) and of the logits
+// Ties are settled by the lower id everywhere, so top_k = 1 is argmax and the result does not depend on a sort. The steps are free functions, each usable
+// and tested alone. A Sampler belongs to one sequence: its draws are a function of (seed, sequence, position) and of the logits
 // only, never of what else is being generated. Not thread-safe; make one per sequence.
 #pragma once
 
@@ -21,18 +21,25 @@ void apply_repetition_penalty(std::span<float> logits, std::span<const int32_t> 
 /// logits[id] -= frequency * count + presence * (count > 0) for each (id, count).
 void apply_count_penalties(std::span<float> logits, std::span<const std::pair<int32_t, int32_t>> counts, double frequency, double presence);
 void apply_temperature(std::span<float> logits, double temperature);
-/// Keeps the k largest, sets the others to -inf; k = 0 or k >= V changes nothing.
-void keep_top_k(std::span<float> logits, int64_t k);
-/// Keeps the smallest set, most probable first, whose probability reaches p (at least one token); p = 1 changes nothing.
-void keep_top_p(std::span<float> logits, double p);
-/// Keeps the tokens with at least p times the probability of the most probable one; p = 0 changes nothing.
-void keep_min_p(std::span<float> logits, double p);
-/// exp(x - max) / sum in place; several +inf share the mass.
-void softmax_in_place(std::span<float> logits);
+
+/// What may still be drawn: ids in ascending order with their logits. The filters shrink it.
+struct Candidates {
+  std::vector<int32_t> ids;
+  std::vector<float> logits;
+};
+/// The k largest of all (k = 0 or k >= V: all), without those that are -inf. Throws on NaN and where nothing is left.
+Candidates take_top_k(std::span<const float> logits, int64_t k);
+/// Unnormalised probabilities exp(logit - max) of the candidates; several +inf weigh 1 each and everything else 0.
+std::vector<double> weights_of(const Candidates& candidates);
+/// Keeps the smallest set, most probable first, whose share of the weights reaches p (at least one); p >= 1 changes nothing. Shrinks both alike.
+void keep_top_p(Candidates& candidates, std::vector<double>& weights, double p);
+/// Keeps those with at least p times the weight of the heaviest; p = 0 changes nothing.
+void keep_min_p(Candidates& candidates, std::vector<double>& weights, double p);
+/// Index of the candidate whose share of the cumulative weight holds `unit`, which lies in [0, 1).
+size_t draw(std::span<const double> weights, double unit);
+
 /// Lowest id of the largest value. Throws on NaN and where every value is -inf.
 int32_t argmax(std::span<const float> logits);
-/// The id whose share of the cumulative sum holds `unit`, which lies in [0, 1).
-int32_t draw(std::span<const float> probabilities, double unit);
 /// log softmax(logits)[id] of the raw logits.
 double log_probability(std::span<const float> logits, int32_t id);
 
@@ -52,8 +59,10 @@ class Sampler {
   int64_t generated() const { return generated_; }
 
  private:
-  void count_token(int32_t id);
-  bool needs_preprocessing() const;
+  void remember(int32_t id);  // for the repetition penalty
+  void count(int32_t id);     // for frequency and presence
+  std::span<const float> preprocess(std::span<const float> logits);
+  TokenChoice choose(std::span<const float> logits);
 
   FrozenGenerationConfig config_;
   int64_t sequence_ = 0;
