@@ -15,6 +15,9 @@ target_include_directories(llm_settings INTERFACE ${PROJECT_SOURCE_DIR}/lib ${CM
 # Header-only fmt: LibTorch's include folder carries another fmt, whose library nobody links.
 target_compile_definitions(llm_settings INTERFACE FMT_HEADER_ONLY)
 target_compile_options(llm_settings INTERFACE -Wall -Wextra)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  target_compile_options(llm_settings INTERFACE -Wno-restrict)  # GCC 12 sees overlaps inside std::string::insert that are not there
+endif()
 if(LLM_WERROR)
   target_compile_options(llm_settings INTERFACE -Werror)
 endif()
