@@ -16,6 +16,17 @@
 
 namespace llm {
 
+/// Which places hold real tokens, and at which position each stands.
+struct SeenTokens {
+  int64_t length = 0;
+  at::Tensor mask;       // (B, length) bool; undefined: all real
+  at::Tensor positions;  // (B, length) int64; undefined: 0, 1, 2, ...
+
+  /// New tokens with their padding mask (B, T) and positions (B, T), either undefined. Positions not given count real tokens upwards.
+  void add(int64_t tokens, const at::Tensor& new_mask, const at::Tensor& new_positions);
+  void cut(int64_t tokens);
+};
+
 class KvCache {
  public:
   /// capacity_tokens is a hint; memory is allocated by the first update(), with the batch, dtype and device of its tensors.
@@ -32,15 +43,12 @@ class KvCache {
   void select_rows(const at::Tensor& rows);
 
   // For the Transformer.
-  /// Announces T new tokens: mask (B, T) bool or undefined, positions (B, T) int64 or undefined (= index order).
+  /// Announces new tokens; seen() includes them from here on.
   void begin(int64_t tokens, const at::Tensor& mask, const at::Tensor& positions);
   /// k, v (B, K, T, D) -> all keys and values (B, K, length + T, D).
   std::pair<at::Tensor, at::Tensor> update(int64_t layer, const at::Tensor& k, const at::Tensor& v);
   void commit();
-  /// (B, length incl. the announced tokens) bool, or undefined where nothing was ever padded.
-  at::Tensor mask() const;
-  /// (B, length incl. the announced tokens) int64 positions, or undefined: 0, 1, 2, ...
-  at::Tensor positions() const;
+  const SeenTokens& seen() const { return seen_; }
 
  private:
   void grow(int64_t tokens, const at::Tensor& like);
@@ -49,8 +57,8 @@ class KvCache {
     at::Tensor k, v;
   };
   std::vector<Layer> layers_;
-  at::Tensor mask_, positions_;
-  int64_t length_ = 0, announced_ = 0, capacity_ = 0;
+  SeenTokens seen_;
+  int64_t length_ = 0, capacity_ = 0;
 };
 
 }  // namespace llm

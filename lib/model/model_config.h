@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/config.h"
 
@@ -20,7 +21,7 @@ namespace llm {
 struct RopeScalingConfig {
   std::string rope_type = "none";
   double factor = 1.0;
-  std::optional<int64_t> original_max_position_embeddings;  // yarn, llama3; absent = max_position_embeddings / factor for yarn
+  std::optional<int64_t> original_max_position_embeddings;  // yarn, llama3; absent = max_position_embeddings
   std::optional<double> low_freq_factor, high_freq_factor;  // llama3: 1, 4
   std::optional<double> beta_fast, beta_slow;               // yarn: 32, 1
   std::optional<double> attention_factor;                   // yarn: 0.1 ln(factor) + 1
@@ -56,7 +57,8 @@ struct ModelConfig {
   SparseAttentionConfig sparse_attention;
   bool attention_bias = false;
 
-  std::string ffn_type = "swiglu";  // swiglu, geglu, gelu, relu, silu
+  std::string ffn_type = "swiglu";        // swiglu, geglu (gated); gelu, relu, silu
+  std::optional<std::string> hidden_act;  // Hugging Face's name of the activation inside: may only agree with ffn_type
   bool mlp_bias = false;
   bool use_parallel_ffn = false;
 
@@ -85,6 +87,13 @@ struct ModelConfig {
   bool uses_rope() const { return position_embedding_type == "rope"; }
   double attention_dropout_probability() const { return attention_dropout.value_or(dropout); }
 };
+
+/// A rule over several keys: the key it is reported at, and what is wrong with a config ("" = nothing). fields() registers the same rules as cross checks.
+struct ModelRule {
+  std::string key;
+  std::string (*problem)(const ModelConfig& config);
+};
+const std::vector<ModelRule>& model_rules();
 
 /// Throws Error(usage) naming the keys: "model.hidden_size (100) must be divisible by model.num_attention_heads (7)".
 void validate(const ModelConfig& config);

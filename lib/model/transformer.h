@@ -16,6 +16,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -102,7 +103,7 @@ class Transformer {
   const std::vector<Parameter>& named_parameters() const { return parameters_; }
   const Parameter* find_parameter(const std::string& name) const;
   const at::Tensor& flat_parameters() const { return flat_; }
-  /// One flat float32 (float64 for a float64 model) gradient, zero at first; every parameter's .grad() is its window. Made on the first call.
+  /// One flat gradient in the parameters' dtype, zero at first; every parameter's .grad() is its window. Made on the first call.
   const at::Tensor& flat_gradients();
 
   /// bfloat16 or float16: products run on a rounded copy from now on. The model's own dtype: no copy.
@@ -113,13 +114,17 @@ class Transformer {
   void refresh_compute_copy();
 
  private:
-  struct Layout;
-  at::Tensor embed(const at::Tensor& input_ids, const at::Tensor& positions, int64_t first_position, const ForwardOptions& options) const;
   void bind_modules();
+  Weight weight_of(const std::string& name) const;
+  Linear linear_of(const std::string& name) const;
+  PackedLinear packed_of(const std::vector<std::string>& names) const;
+  Norm norm_of(const std::string& name) const;
+  at::Tensor embed(const at::Tensor& input_ids, const at::Tensor& positions) const;
 
   ModelConfig config_;
   at::Tensor flat_, gradients_, compute_;
   std::vector<Parameter> parameters_;
+  std::map<std::string, size_t> parameter_index_;
   at::Tensor embed_tokens_, embed_positions_;  // embed_positions_: absolute only
   std::vector<Block> layers_;
   Norm norm_;

@@ -1,0 +1,114 @@
+#include "model/position.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+namespace llm {
+namespace {
+
+constexpr double kPi = std::numbers::pi;
+
+std::vector<double> unscaled_frequencies(double theta, int64_t head_dim) {
+  std::vector<double> speeds(static_cast<size_t>(head_dim / 2));
+  for (size_t i = 0; i < speeds.size(); ++i) {
+    speeds[i] = std::pow(theta, -2.0 * static_cast<double>(i) / static_cast<double>(head_dim));
+  }
+  return speeds;
+}
+
+double original_positions(const ModelConfig& c) {
+  return static_cast<double>(c.rope_scaling.original_max_position_embeddings.value_or(c.max_position_embeddings));
+}
+
+void scale_llama3(std::vector<double>& speeds, const ModelConfig& c) {
+  const double low = c.rope_scaling.low_freq_factor.value_or(1), high = c.rope_scaling.high_freq_factor.value_or(4);
+  for (double& speed : speeds) {
+    const double turns = original_positions(c) * speed / (2 * kPi);  // full turns within the original length
+    if (turns < low) {
+      speed /= c.rope_scaling.factor;
+    } else if (turns <= high) {
+      const double keep = (turns - low) / (high - low);
+      speed = (1 - keep) * speed / c.rope_scaling.factor + keep * speed;
+    }
+  }
+}
+
+void scale_yarn(std::vector<double>& speeds, const ModelConfig& c) {
+  const double width = static_cast<double>(c.head_size());
+  // The (fractional) pair that turns `turns` times within the original length.
+  const auto pair_of = [&](double turns) { return width * std::log(original_positions(c) / (turns * 2 * kPi)) / (2 * std::log(c.rope_theta)); };
+  const double first = std::max(std::floor(pair_of(c.rope_scaling.beta_fast.value_or(32))), 0.0);
+  double last = std::min(std::ceil(pair_of(c.rope_scaling.beta_slow.value_or(1))), width - 1);
+  if (last == first) {
+    last += 0.001;  // a step, not a division by zero
+  }
+  for (size_t i = 0; i < speeds.size(); ++i) {
+    const double stretched = std::clamp((static_cast<double>(i) - first) / (last - first), 0.0, 1.0);
+    speeds[i] = stretched * speeds[i] / c.rope_scaling.factor + (1 - stretched) * speeds[i];
+  }
+}
+
+}  // namespace
+
+std::vector<double> rope_inverse_frequencies(const ModelConfig& c) {
+  const int64_t D = c.head_size();
+  const std::string& type = c.rope_scaling.rope_type;
+  const double factor = c.rope_scaling.factor;
+  if (type == "ntk") {
+    return unscaled_frequencies(c.rope_theta * std::pow(factor, static_cast<double>(D) / static_cast<double>(D - 2)), D);
+  }
+  std::vector<double> speeds = unscaled_frequencies(c.rope_theta, D);
+  if (type == "linear") {
+    std::for_each(speeds.begin(), speeds.end(), [&](double& speed) { speed /= factor; });
+  } else if (type == "llama3") {
+    scale_llama3(speeds, c);
+  } else if (type == "yarn") {
+    scale_yarn(speeds, c);
+  }
+  return speeds;
+}
+
+double rope_attention_factor(const ModelConfig& c) {
+  if (c.rope_scaling.rope_type != "yarn") {
+    return 1.0;
+  }
+  return c.rope_scaling.attention_factor.value_or(0.1 * std::log(c.rope_scaling.factor) + 1.0);
+}
+
+RopeTable rope_table(const at::Tensor& positions, const at::Tensor& inverse_frequencies, double attention_factor) {
+  at::Tensor angles = positions.to(at::kFloat).unsqueeze(-1) * inverse_frequencies;  // (..., D/2)
+  RopeTable table{at::cos(angles), at::sin(angles)};
+  if (attention_factor != 1.0) {
+    table.cos.mul_(attention_factor);
+    table.sin.mul_(attention_factor);
+  }
+  return table;
+}
+
+std::vector<double> alibi_slopes(int64_t num_heads) {
+  int64_t power = 1;
+  while (power * 2 <= num_heads) {
+    power *= 2;
+  }
+  std::vector<double> slopes;
+  for (int64_t i = 1; i <= power; ++i) {
+    slopes.push_back(std::exp2(-8.0 * static_cast<double>(i) / static_cast<double>(power)));
+  }
+  for (int64_t i = 1; static_cast<int64_t>(slopes.size()) < num_heads; i += 2) {
+    slopes.push_back(std::exp2(-4.0 * static_cast<double>(i) / static_cast<double>(power)));
+  }
+  return slopes;
+}
+
+at::Tensor sinusoidal_embedding(const at::Tensor& positions, int64_t hidden_size, at::ScalarType dtype) {
+  const int64_t pairs = (hidden_size + 1) / 2;
+  at::Tensor speeds = at::exp(at::arange(pairs, positions.options().dtype(at::kDouble)) * (-2.0 * std::log(10000.0) / static_cast<double>(hidden_size)));
+  at::Tensor angles = positions.to(at::kDouble).unsqueeze(-1) * speeds;                       // (..., C/2)
+  at::Tensor table = at::stack({at::sin(angles), at::cos(angles)}, -1).flatten(-2);           // (..., C or C + 1)
+  return table.narrow(-1, 0, hidden_size).to(dtype);                                          // (..., C)
+}
+
+}  // namespace llm
