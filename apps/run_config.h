@@ -22,13 +22,6 @@ struct LoggingSection {
   void fields(Fields& f);
 };
 
-/// Section `tokenizer`: a tokenizer to use, or how to train one on the run's text.
-struct TokenizerSection {
-  std::string path;  // empty: beside the model, else trained into the run directory
-  TokenizerTrainerConfig train;
-  void fields(Fields& f);
-};
-
 /// Section `distributed`: this program runs as one process; other sizes are refused by the range of the key.
 struct DistributedSection {
   std::string distributed_backend = "gloo";
@@ -42,7 +35,7 @@ struct DistributedSection {
 struct RunConfig {
   RuntimeConfig runtime;  // top level: device dtype threads seed
   ModelConfig model;
-  TokenizerSection tokenizer;
+  TokenizerTrainerConfig tokenizer;
   DataConfig data;
   TrainingConfig training;
   OptimizerConfig optimizer;

@@ -19,16 +19,16 @@
 
 namespace llm {
 
-/// One file of a checkpoint; `write` creates it at the path it is given.
-struct CheckpointFile {
-  std::string name;  // relative, "training_state/state.json"
-  std::function<void(const std::filesystem::path&)> write;
-};
+inline constexpr int64_t kCheckpointFormat = 1;
+inline constexpr const char* kManifestName = "manifest.json";
+
+/// Writes some of a checkpoint's files into the directory it is given (through base/file_io.h).
+using CheckpointPart = std::function<void(const std::filesystem::path& directory)>;
 
 std::string checkpoint_name(int64_t step);  // step-00001000
 
 /// Saves RUN/step-N and moves `latest`. Free space is checked against expected_bytes first: "need 812 MB, 96 MB free in /data; step-400 is intact".
-std::filesystem::path save_checkpoint(const std::filesystem::path& run, int64_t step, const std::vector<CheckpointFile>& files, int64_t expected_bytes);
+std::filesystem::path save_checkpoint(const std::filesystem::path& run, int64_t step, const std::vector<CheckpointPart>& parts, int64_t expected_bytes);
 
 /// Points RUN/best (or another name) at a checkpoint, atomically.
 void point_to(const std::filesystem::path& run, const std::string& link, const std::filesystem::path& checkpoint);
@@ -48,10 +48,14 @@ struct ResumeChoice {
   std::vector<std::string> passed_over;     // why newer ones were not taken, one line each; to be logged
 };
 /// "auto": the newest checkpoint that verifies (nothing where RUN has none; Error where it has some and none verifies).
-/// A path: that checkpoint, or the newest of that run directory, exactly; damage is an error.
+/// A path: that checkpoint, or what `latest` of that run directory names, exactly; damage is an error.
+/// Newer checkpoints that were passed over because they are damaged are renamed to step-N.damaged, so that they cannot be taken for good ones later.
 std::optional<ResumeChoice> choose_checkpoint(const std::filesystem::path& run, const std::string& resume_from);
 
-/// Like choose_checkpoint for a path without falling back: latest must exist and verify.
+/// What `latest` names; it must exist.
 std::filesystem::path latest_checkpoint(const std::filesystem::path& run);
+
+/// A part that copies existing files under their own names.
+CheckpointPart copy_of(std::vector<std::filesystem::path> files);
 
 }  // namespace llm

@@ -22,17 +22,17 @@ struct TrainingBatch {
   at::Tensor targets;
   at::Tensor attention_mask;  // (B, T), 1 = real; undefined where every position is
   int64_t target_count = 0;
-  int64_t first_row = 0;      // global index of the first row within the step
 };
 
-/// Rows [first_row, first_row + count) of a step, a pure function of its arguments.
-using BatchSource = std::function<TrainingBatch(int64_t step, int64_t first_row, int64_t count)>;
+/// Rows [first_row, first_row + count), counted from the beginning of the run over all its steps: a pure function of its arguments, so the position in the
+/// data is one number and another batch size on resume continues the same stream.
+using BatchSource = std::function<TrainingBatch(int64_t first_row, int64_t count)>;
 
 /// Next-token prediction: inputs are window[0, T), targets window[1, T].
 BatchSource causal_batches(DataLoader& loader);
 
 /// Masked-token prediction (BERT, https://arxiv.org/abs/1810.04805): each position is a target with `probability`; of those 80 % become mask_id, 10 % a
-/// random ordinary token, 10 % stay. Drawn from (seed, step, row, position). Special ids are never masked.
+/// random ordinary token, 10 % stay. Drawn from (seed, row, position). Special ids are never masked.
 struct MaskedLmOptions {
   double probability = 0.15;
   int64_t mask_id = -1;
@@ -42,7 +42,7 @@ struct MaskedLmOptions {
 };
 BatchSource masked_batches(DataLoader& loader, MaskedLmOptions options);
 /// The masking itself, on rows of `tokens` (B, T) int64.
-TrainingBatch mask_tokens(const at::Tensor& tokens, const MaskedLmOptions& options, int64_t step, int64_t first_row);
+TrainingBatch mask_tokens(const at::Tensor& tokens, const MaskedLmOptions& options, int64_t first_row);
 
 /// Sums over tokens; divide at the end. nats, so perplexity = exp(nll / tokens).
 struct LossTotals {

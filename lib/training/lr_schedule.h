@@ -6,7 +6,7 @@
 //   linear        m + (p - m) * (1 - t)
 //   polynomial    m + (p - m) * (1 - t)^power
 //   constant      p
-//   wsd           p until the last decay_fraction of the n steps, then linear to m
+//   wsd           p until the last d = decay_fraction * n steps, then linear to m: p + (m - p) * k / d at the k-th of them, k = 1 .. d
 // Steps at or beyond n give the value of step n - 1.
 #pragma once
 

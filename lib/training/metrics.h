@@ -8,12 +8,13 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <fstream>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
+#include "base/file_io.h"
 #include "training/loss.h"
 #include "training/training_config.h"
 
@@ -45,15 +46,23 @@ class MetricsWriter {
   /// `resumed_step` 0 for a new run.
   MetricsWriter(std::filesystem::path run, const MetricsConfig& config, int64_t resumed_step);
   ~MetricsWriter();
+  /// Throws Error(io) where a row cannot be written.
   void write(const StepRecord& record);
-  void flush();
 
  private:
-  std::filesystem::path run_;
-  std::ofstream jsonl_;
-  std::ofstream csv_;
+  OutputFile jsonl_;
+  OutputFile csv_;
   std::unique_ptr<TensorBoardWriter> events_;
 };
+
+/// Groups of parameters whose gradient is out of proportion: above 1000 (or not finite, or 1000 times the median group) exploding, below 1e-10 (or a
+/// millionth of the median) vanishing.
+inline constexpr double kExplodingNorm = 1000, kExplodingRatio = 1000;
+inline constexpr double kVanishingNorm = 1e-10, kVanishingRatio = 1e6;
+struct GradientHealth {
+  std::vector<std::string> exploding, vanishing;
+};
+GradientHealth judge_gradients(const std::map<std::string, double>& norms);
 
 /// Peak resident memory of this process (VmHWM), bytes.
 int64_t peak_memory_bytes();

@@ -25,15 +25,9 @@
 #include "training/optimizer.h"
 #include "training/precision.h"
 #include "training/training_config.h"
+#include "training/training_state.h"
 
 namespace llm {
-
-/// What names a run: a checkpoint is continued only where these agree.
-struct RunIdentity {
-  std::string tokenizer_sha256;
-  std::string data_sha256;
-  std::string config_sha256;
-};
 
 struct TrainerSetup {
   TrainingConfig training;
@@ -46,17 +40,18 @@ struct TrainerSetup {
   std::filesystem::path run_directory;  // empty: nothing is written
   int64_t total_steps = 0;              // resolved from max_steps or epochs
   int64_t rows_per_epoch = 0;           // 0 = not known
+  int64_t sequence_length = 0;          // tokens of one row, for mfu
   BatchSource batches;
-  BatchSource validation;               // step counts micro-batches here; undefined = no validation
+  BatchSource validation;               // undefined = no validation
   int64_t validation_rows = 0;
   std::vector<int32_t> token_bytes;     // decoded length of each id, 0 for special ones; empty = no bits per byte
-  std::vector<CheckpointFile> model_files;  // tokenizer.model and the like, copied into every checkpoint
-  int64_t model_files_bytes = 0;
+  std::vector<std::filesystem::path> model_files;  // tokenizer.model and the like, copied into every checkpoint
 
   std::function<bool()> stop_requested;                       // looked at between micro-batches
   std::function<void(const StepRecord&)> on_record;           // after each logged step
+  std::function<void(int64_t step)> on_step;                  // after each step and what follows it
   std::function<void(const std::filesystem::path&)> on_checkpoint;
-  std::function<void(int64_t step, at::Tensor& flat_gradients)> on_gradients;  // before the norm is taken: tests plant NaN here
+  std::function<void(int64_t step, const at::Tensor& flat_gradients)> on_gradients;  // before the norm is taken: tests plant NaN here
 };
 
 enum class StopReason { finished, early_stopping, signal };
@@ -101,11 +96,11 @@ class Trainer {
   Optimizer& optimizer();
 
  private:
-  struct State;
-  std::unique_ptr<State> state_;
+  struct Core;
+  std::unique_ptr<Core> core_;
 };
 
 /// Writes RUN/final (a model directory without training state), atomically.
-std::filesystem::path save_final(const std::filesystem::path& run, const Transformer& model, const std::vector<CheckpointFile>& model_files);
+std::filesystem::path save_final(const std::filesystem::path& run, const Transformer& model, const std::vector<std::filesystem::path>& model_files);
 
 }  // namespace llm

@@ -1,0 +1,47 @@
+#include "apps/run_config.h"
+
+namespace llm {
+
+void LoggingSection::fields(Fields& f) {
+  log.fields(f);
+  metrics.fields(f);
+}
+
+void DistributedSection::fields(Fields& f) {
+  f("distributed_backend", distributed_backend, "How processes would talk to each other", one_of({"gloo", "nccl"}));
+  f("data_parallel_size", data_parallel_size, "Processes that share the batch; this build runs one", in_range(1, 1));
+  f("tensor_parallel_size", tensor_parallel_size, "Processes that share a matrix; this build runs one", in_range(1, 1));
+  f("pipeline_parallel_size", pipeline_parallel_size, "Processes that share the layers; this build runs one", in_range(1, 1));
+  f("zero_offload_params", zero_offload_params, "Parameters in host memory while they are not used; only with several processes");
+  f.cross_check("zero_offload_params", [this] {
+    return zero_offload_params ? std::string("zero_offload_params needs data_parallel_size above 1, which this build does not run") : std::string();
+  });
+  f.cross_check("distributed_backend", [this] {
+    return distributed_backend == "nccl" ? std::string("distributed_backend nccl needs several processes with one GPU each, which this build does not run")
+                                         : std::string();
+  });
+}
+
+void RunConfig::fields(Fields& f) {
+  f.section("", runtime);
+  f.section("model", model, "Shape of the model");
+  f.section("tokenizer", tokenizer, "The tokenizer, or how to train one on the run's text");
+  f.section("data", data, "What the model learns from");
+  f.section("training", training, "Steps, batches, precision, validation");
+  f.section("optimizer", optimizer, "How weights are updated");
+  f.section("scheduler", scheduler, "Learning rate over the run");
+  f.section("checkpoint", checkpoint, "What is saved, and what a run continues from");
+  f.section("logging", logging, "Log lines and metrics");
+  f.section("generation", generation, "Defaults for generate");
+  f.section("distributed", distributed, "One process, so far");
+}
+
+RunConfig pretrain_defaults() {
+  RunConfig config;
+  config.training.max_steps.reset();
+  config.optimizer.learning_rate = 1e-5;
+  config.scheduler.warmup_steps.reset();
+  return config;
+}
+
+}  // namespace llm

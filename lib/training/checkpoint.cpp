@@ -1,0 +1,161 @@
+#include "training/checkpoint.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <nlohmann/json.hpp>
+
+#include "base/atomic_file.h"
+#include "base/error.h"
+#include "base/json_reader.h"
+#include "base/log.h"
+#include "base/sha256.h"
+
+namespace llm {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kStepPrefix = "step-";
+
+/// The step of a directory name, or nothing: "step-00001000".
+std::optional<int64_t> step_of_name(std::string_view name) {
+  if (!name.starts_with(kStepPrefix)) {
+    return std::nullopt;
+  }
+  name.remove_prefix(kStepPrefix.size());
+  int64_t step = 0;
+  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), step);
+  const bool whole = error == std::errc() && end == name.data() + name.size() && step >= 0;
+  return whole ? std::optional(step) : std::nullopt;
+}
+
+std::string manifest_text(const fs::path& directory, int64_t step) {
+  nlohmann::ordered_json manifest;
+  manifest["format"] = kCheckpointFormat;
+  manifest["step"] = step;
+  manifest["files"] = nlohmann::ordered_json::object();
+  std::vector<fs::path> files;
+  for (const fs::directory_entry& entry : fs::recursive_directory_iterator(directory)) {
+    if (entry.is_regular_file()) {
+      files.push_back(entry.path());
+    }
+  }
+  std::sort(files.begin(), files.end());
+  for (const fs::path& file : files) {
+    manifest["files"][fs::relative(file, directory).generic_string()] = {{"size", fs::file_size(file)}, {"sha256", sha256_file(file)}};
+  }
+  return dump_json(manifest, 2) + "\n";
+}
+
+std::string newest_complete(const fs::path& run) {
+  const std::vector<int64_t> steps = checkpoint_steps(run);
+  for (auto step = steps.rbegin(); step != steps.rend(); ++step) {
+    if (fs::exists(run / checkpoint_name(*step) / kManifestName)) {
+      return checkpoint_name(*step);
+    }
+  }
+  return {};
+}
+
+/// Renamed first: a crash in the middle of the removal must not leave half a checkpoint under a checkpoint's name.
+void remove_checkpoint(const fs::path& checkpoint) {
+  const fs::path doomed = checkpoint.parent_path() / fmt::format(".{}.tmp-{}", checkpoint.filename().string(), ::getpid());
+  remove_tree(doomed);
+  rename_path(checkpoint, doomed);
+  sync_directory(checkpoint.parent_path());
+  remove_tree(doomed);
+}
+
+bool verifies(const fs::path& checkpoint) {
+  try {
+    verify_checkpoint(checkpoint);
+    return true;
+  } catch (const Error& error) {
+    log_warn("{}", error.message());
+    return false;
+  }
+}
+
+}  // namespace
+
+std::string checkpoint_name(int64_t step) { return fmt::format("{}{:08}", kStepPrefix, step); }
+
+std::vector<int64_t> checkpoint_steps(const fs::path& run) {
+  std::vector<int64_t> steps;
+  std::error_code absent;
+  for (const fs::directory_entry& entry : fs::directory_iterator(run, absent)) {
+    const auto step = step_of_name(entry.path().filename().string());
+    if (step && entry.is_directory()) {
+      steps.push_back(*step);
+    }
+  }
+  std::sort(steps.begin(), steps.end());
+  return steps;
+}
+
+fs::path save_checkpoint(const fs::path& run, int64_t step, const std::vector<CheckpointPart>& parts, int64_t expected_bytes) {
+  const fs::path target = run / checkpoint_name(step);
+  const std::string previous = newest_complete(run);
+  const std::string note = previous.empty() ? "" : previous + " is intact";
+  try {
+    AtomicDirectory directory(target, static_cast<uint64_t>(expected_bytes), note);
+    for (const CheckpointPart& part : parts) {
+      part(directory.temporary());
+    }
+    directory.sync_files();
+    directory.write_file(kManifestName, manifest_text(directory.temporary(), step));
+    directory.commit();
+  } catch (const Error& error) {
+    if (error.code() != Exit::io || note.empty() || error.message().find(note) != std::string::npos) {
+      throw;
+    }
+    fail(Exit::io, fmt::format("{}; {}", error.message(), note), error.hint());
+  }
+  point_to(run, "latest", target);
+  return target;
+}
+
+void point_to(const fs::path& run, const std::string& link, const fs::path& checkpoint) { replace_symlink(run / link, checkpoint.filename()); }
+
+void remove_old_checkpoints(const fs::path& run, int64_t keep) {
+  const std::vector<int64_t> steps = checkpoint_steps(run);
+  if (keep <= 0 || static_cast<int64_t>(steps.size()) <= keep) {
+    return;
+  }
+  std::error_code absent;
+  const fs::path best = fs::read_symlink(run / "best", absent);
+  const fs::path latest = fs::read_symlink(run / "latest", absent);
+  int64_t kept = 0;
+  bool good_one_kept = false;
+  for (auto step = steps.rbegin(); step != steps.rend(); ++step) {
+    const std::string name = checkpoint_name(*step);
+    if (kept < keep || name == best || name == latest) {
+      ++kept;
+      continue;
+    }
+    if (!good_one_kept) {
+      // Once per clean-up: at least one of those that stay must be whole before anything goes.
+      good_one_kept = std::any_of(steps.rbegin(), step, [&](int64_t newer) { return verifies(run / checkpoint_name(newer)); });
+      if (!good_one_kept) {
+        log_warn("kept '{}': none of the newer checkpoints is whole", name);
+        good_one_kept = verifies(run / name);
+        continue;
+      }
+    }
+    remove_checkpoint(run / name);
+  }
+}
+
+CheckpointPart copy_of(std::vector<fs::path> files) {
+  return [files = std::move(files)](const fs::path& directory) {
+    for (const fs::path& file : files) {
+      OutputFile copy = OutputFile::create(directory / file.filename());
+      copy.write(read_file(file));
+      copy.close();
+    }
+  };
+}
+
+}  // namespace llm

@@ -1,0 +1,159 @@
+// Saving and resuming: between the trainer's counters and tensors and the files of a checkpoint.
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
+
+#include <cmath>
+#include <map>
+
+#include "base/atomic_file.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "model/model_io.h"
+#include "training/trainer_core.h"
+
+namespace llm {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kOptimizerFile = "training_state/optimizer.safetensors";
+
+void write_optimizer(Optimizer& optimizer, const fs::path& checkpoint) {
+  TensorMap tensors;
+  for (const OptimizerTensor& state : optimizer.state()) {
+    tensors.emplace_back(state.name, state.tensor);
+  }
+  save_tensors(checkpoint / kOptimizerFile, tensors, {{"optimizer", optimizer.name()}});
+}
+
+void read_optimizer(Optimizer& optimizer, const fs::path& checkpoint) {
+  const at::NoGradGuard no_grad;
+  const TensorFile file = map_tensors(checkpoint / kOptimizerFile);
+  const std::string where = checkpoint.filename().string() + "/" + kOptimizerFile;
+  const std::vector<OptimizerTensor> wanted = optimizer.state();
+  for (const OptimizerTensor& state : wanted) {
+    const auto found = file.tensors.find(state.name);
+    check_input(found != file.tensors.end(), "{}: tensor '{}' is missing", where, state.name);
+    const at::Tensor& saved = found->second;
+    check_input(saved.sizes() == state.tensor.sizes() && saved.scalar_type() == state.tensor.scalar_type(), "{}: tensor '{}' has another shape or dtype", where,
+                state.name);
+    state.tensor.copy_(saved);
+  }
+  check_input(file.tensors.size() == wanted.size(), "{}: {} tensors, the optimizer has {}", where, file.tensors.size(), wanted.size());
+}
+
+int64_t bytes_of_checkpoint(const Transformer& model, Optimizer& optimizer, const std::vector<fs::path>& files) {
+  uint64_t bytes = model.flat_parameters().nbytes() + (1u << 16);
+  for (const OptimizerTensor& state : optimizer.state()) {
+    bytes += state.tensor.nbytes();
+  }
+  for (const fs::path& file : files) {
+    bytes += fs::file_size(file);
+  }
+  return static_cast<int64_t>(bytes);
+}
+
+}  // namespace
+
+TrainingState Trainer::Core::state() const {
+  TrainingState s;
+  s.step = step;
+  s.epoch = epoch();
+  s.row = row;
+  s.tokens = tokens;
+  s.skipped_steps = skipped_steps;
+  s.skipped_in_a_row = skipped_in_a_row;
+  s.optimizer_name = optimizer->name();
+  s.optimizer_updates = optimizer->updates;
+  s.schedule_name = schedule.config.name;
+  s.schedule_peak = schedule.peak;
+  s.warmup_steps = schedule.warmup_steps;
+  s.total_steps = setup.total_steps;
+  s.scale = scale;
+  s.seed = setup.seed;
+  s.best = best;
+  s.early_stopping_reference = early_stopping_reference;
+  s.evaluations_without_gain = evaluations_without_gain;
+  s.last_validation = last_validation;
+  s.identity = setup.identity;
+  s.precision = precision.name;
+  s.threads = at::get_num_threads();
+  s.settings = settings_of(setup.training, setup.optimizer, setup.scheduler);
+  return s;
+}
+
+std::vector<std::string> Trainer::Core::resume(const fs::path& checkpoint) {
+  const TrainingState saved = read_training_state(checkpoint);
+  std::vector<std::string> changes = compare_models(load_model_config(checkpoint), model.config());
+  const std::vector<std::string> others = compare_states(saved, state(), setup.checkpoint);
+  changes.insert(changes.end(), others.begin(), others.end());
+  load_weights(model, checkpoint, /*check_finite=*/true);
+  if (model.flat_compute_copy().defined()) {
+    model.refresh_compute_copy();
+  }
+  if (setup.checkpoint.reset_optimizer) {
+    changes.push_back("the optimizer starts anew");
+  } else {
+    read_optimizer(*optimizer, checkpoint);
+    optimizer->updates = saved.optimizer_updates;
+  }
+  step = saved.step;
+  row = saved.row;
+  if (setup.checkpoint.allow_data_change && (saved.identity.data_sha256 != setup.identity.data_sha256 || saved.seed != setup.seed)) {
+    row = 0;
+    changes.push_back("other data: taken from its beginning");
+  }
+  tokens = saved.tokens;
+  skipped_steps = saved.skipped_steps;
+  skipped_in_a_row = saved.skipped_in_a_row;
+  if (scale.enabled && saved.scale.enabled) {
+    scale = saved.scale;
+  }
+  best = saved.best;
+  early_stopping_reference = saved.early_stopping_reference;
+  evaluations_without_gain = saved.evaluations_without_gain;
+  last_validation = saved.last_validation;
+  resumed_step = saved_step = validated_step = step;
+  last_checkpoint = checkpoint;
+  return changes;
+}
+
+fs::path Trainer::Core::save() {
+  if (!std::isfinite(sum_of_squares(model.flat_parameters()))) {
+    check_finite(model, "the model");
+    fail(Exit::numerical, "the weights are no longer finite; nothing was saved");
+  }
+  const std::vector<CheckpointPart> parts = {
+      [&](const fs::path& directory) { save_model(model, directory); },
+      copy_of(setup.model_files),
+      [&](const fs::path& directory) {
+        make_directories(directory / "training_state");
+        write_optimizer(*optimizer, directory);
+        write_training_state(directory, state());
+      },
+  };
+  const fs::path& run = setup.run_directory;
+  last_checkpoint = llm::save_checkpoint(run, step, parts, bytes_of_checkpoint(model, *optimizer, setup.model_files));
+  saved_step = step;
+  if (best && best->step == step) {
+    point_to(run, "best", last_checkpoint);
+  }
+  remove_old_checkpoints(run, setup.checkpoint.keep_last);
+  log_info("saved {}", last_checkpoint.string());
+  if (setup.on_checkpoint) {
+    setup.on_checkpoint(last_checkpoint);
+  }
+  return last_checkpoint;
+}
+
+fs::path save_final(const fs::path& run, const Transformer& model, const std::vector<fs::path>& model_files) {
+  const fs::path target = run / "final";
+  AtomicDirectory directory(target, model.flat_parameters().nbytes() + (1u << 16), "the checkpoints are intact");
+  save_model(model, directory.temporary());
+  copy_of(model_files)(directory.temporary());
+  directory.commit();
+  return target;
+}
+
+}  // namespace llm

@@ -1,0 +1,161 @@
+// One optimizer step, and one pass over the validation data.
+#include <ATen/core/grad_mode.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "training/trainer_core.h"
+
+namespace llm {
+namespace {
+
+/// "layers.3" or the parameter's own name without its ends.
+std::string gradient_group(const Parameter& parameter) {
+  if (parameter.layer >= 0) {
+    return fmt::format("layers.{:02}", parameter.layer);
+  }
+  std::string name = parameter.name;
+  if (name.starts_with("model.")) {
+    name.erase(0, 6);
+  }
+  return name.substr(0, name.rfind('.'));
+}
+
+int64_t bytes_of(const at::Tensor& targets, const std::vector<int32_t>& token_bytes) {
+  int64_t bytes = 0;
+  const at::Tensor flat = targets.to(at::kCPU).contiguous();
+  const int64_t* ids = flat.data_ptr<int64_t>();
+  for (int64_t i = 0; i < flat.numel(); ++i) {
+    if (ids[i] != kIgnoreTarget && ids[i] < static_cast<int64_t>(token_bytes.size())) {
+      bytes += token_bytes[static_cast<size_t>(ids[i])];
+    }
+  }
+  return bytes;
+}
+
+}  // namespace
+
+StepOutcome Trainer::Core::training_step() {
+  const int64_t rows = setup.training.batch_size;
+  const int64_t parts = setup.training.gradient_accumulation_steps;
+  StepOutcome outcome;
+  std::vector<TrainingBatch> batches;
+  for (int64_t part = 0; part < parts; ++part) {
+    batches.push_back(setup.batches(row + part * rows, rows));
+    outcome.tokens += batches.back().target_count;
+  }
+  const at::Tensor gradients = model.flat_gradients();
+  ForwardOptions options;
+  options.causal = !is_masked();
+  options.training = true;
+  options.dropout.seed = combine_keys(static_cast<uint64_t>(setup.seed), 0x64726f70ULL, static_cast<uint64_t>(step));
+  const double token_weight = scale.current() / static_cast<double>(std::max<int64_t>(1, outcome.tokens));
+  double nll = 0;
+  for (int64_t part = 0; part < parts; ++part) {
+    if (stop_requested()) {
+      gradients.zero_();
+      outcome.interrupted = true;
+      return outcome;
+    }
+    TrainingBatch& batch = batches[static_cast<size_t>(part)];
+    options.dropout.first_row = part * rows;
+    options.attention_mask = batch.attention_mask;
+    const at::Tensor hidden = model.hidden_states(batch.input_ids.to(model.device()), options);
+    const CrossEntropy loss = linear_cross_entropy(hidden, model.output_weight(), batch.targets.to(model.device()), token_weight);
+    loss.loss.backward();
+    nll += loss.nll_sum;
+    batch = {};
+  }
+  outcome.loss = nll / static_cast<double>(std::max<int64_t>(1, outcome.tokens));
+  if (setup.on_gradients) {
+    setup.on_gradients(step, gradients);
+  }
+  outcome.grad_norm = std::sqrt(sum_of_squares(gradients)) / scale.current();
+  outcome.skipped = !std::isfinite(outcome.loss) || !std::isfinite(outcome.grad_norm);
+  const int64_t norm_steps = setup.metrics.gradient_norm_steps;
+  if (norm_steps > 0 && (step + 1) % norm_steps == 0) {
+    take_gradient_norms();
+  }
+  const int64_t first_row = row;
+  const double learning_rate = schedule.at(step);
+  step += 1;
+  row += rows * parts;
+  tokens += outcome.tokens;
+  if (outcome.skipped) {
+    gradients.zero_();
+    note_skipped(outcome, first_row);
+  } else {
+    const double limit = setup.training.max_grad_norm;
+    const double clip = limit > 0 && outcome.grad_norm > limit ? limit / (outcome.grad_norm + 1e-6) : 1.0;
+    optimizer->step({learning_rate, clip / scale.current()});
+    skipped_in_a_row = 0;
+  }
+  scale.update(!outcome.skipped);
+  return outcome;
+}
+
+void Trainer::Core::note_skipped(const StepOutcome& outcome, int64_t first_row) {
+  // Overflow at a high loss scale is how the scale finds its level, not a fault of the run.
+  const bool searching = scale.enabled && scale.value > 1 && std::isfinite(outcome.loss);
+  ++skipped_steps;
+  skipped_in_a_row += searching ? 0 : 1;
+  const char* what = std::isfinite(outcome.loss) ? "gradient" : "loss";
+  log_warn("step {}: the {} is not finite; step skipped ({} so far; rows {}-{})", step, what, skipped_steps, first_row,
+           first_row + setup.training.rows_per_step() - 1);
+  if (!setup.run_directory.empty()) {
+    nlohmann::ordered_json note;
+    note["step"] = step;
+    note["not_finite"] = what;
+    note["first_row"] = first_row;
+    note["rows"] = setup.training.rows_per_step();
+    note["seed"] = setup.seed;
+    OutputFile::append_to(setup.run_directory / "skipped_steps.jsonl").write(note.dump() + "\n");
+  }
+  if (skipped_in_a_row >= setup.training.max_skipped_steps) {
+    const std::string kept = last_checkpoint.empty() ? "no checkpoint was saved" : last_checkpoint.filename().string() + " is intact";
+    fail(Exit::numerical, fmt::format("the {} was not finite in {} steps in a row (steps {}-{}); {}", what, skipped_in_a_row, step - skipped_in_a_row + 1, step, kept),
+         "go on from the last checkpoint with a lower --learning-rate, or look at skipped_steps.jsonl for the rows");
+  }
+}
+
+void Trainer::Core::take_gradient_norms() {
+  gradient_norms.clear();
+  const at::Tensor gradients = model.flat_gradients();
+  for (const Parameter& parameter : model.named_parameters()) {
+    gradient_norms[gradient_group(parameter)] += sum_of_squares(gradients.narrow(0, parameter.offset, parameter.tensor.numel()));
+  }
+  for (auto& [group, squares] : gradient_norms) {
+    squares = std::sqrt(squares) / scale.current();
+  }
+}
+
+LossTotals Trainer::Core::evaluate() {
+  check(static_cast<bool>(setup.validation), "trainer: no validation data");
+  const at::NoGradGuard no_grad;
+  const int64_t rows = setup.training.batch_size;
+  int64_t last_row = setup.validation_rows;
+  if (setup.training.eval_batches > 0) {
+    last_row = std::min(last_row, rows * setup.training.eval_batches);
+  }
+  ForwardOptions options;
+  options.causal = !is_masked();
+  LossTotals totals;
+  for (int64_t first = 0; first < last_row; first += rows) {
+    const TrainingBatch batch = setup.validation(first, std::min(rows, last_row - first));
+    options.attention_mask = batch.attention_mask;
+    const at::Tensor hidden = model.hidden_states(batch.input_ids.to(model.device()), options);
+    const CrossEntropy loss = linear_cross_entropy(hidden, model.output_weight(), batch.targets.to(model.device()), 1.0);
+    totals.nll += loss.nll_sum;
+    totals.tokens += loss.counted;
+    totals.correct += loss.correct;
+    if (!setup.token_bytes.empty()) {
+      totals.bytes += bytes_of(batch.targets, setup.token_bytes);
+    }
+  }
+  return totals;
+}
+
+}  // namespace llm
