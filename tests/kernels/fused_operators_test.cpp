@@ -1,4 +1,6 @@
 // Law: kernel = reference, values and gradients, for the fused operators except attention.
+#include <ATen/Parallel.h>
+
 #include "model/kernels/reference.h"
 #include "tests/kernels/kernel_test_support.h"
 
@@ -58,6 +60,8 @@ TEST_P(FusedOperators, FusedLinearEqualsSeparateLinears) {
   auto flat = normal({80, 32}, 1);
   auto w1 = leaf(flat.narrow(0, 0, 48)), w2 = leaf(flat.narrow(0, 48, 32)), b1 = leaf(normal({48}, 4)), b2 = leaf(normal({32}, 5));
   auto x = leaf(normal({2, 9, 32}, 2, type)), x2 = leaf(x);
+  auto unbiased = fused_linear(x.detach(), {w1, w2}, flat.to(type));
+  EXPECT_LE(relative_error(unbiased, reference::linear(x.detach().to(at::kFloat), flat, {})), tolerance(type));
   auto y = fused_linear(x, {w1, w2}, flat.to(type), {b1, b2}, at::cat({b1.detach(), b2.detach()}).to(type));
   auto v1 = leaf(w1), v2 = leaf(w2), c1 = leaf(b1), c2 = leaf(b2);
   auto wide = x2.to(at::kFloat);
@@ -100,7 +104,7 @@ TEST(FusedEmbedding, GradientSumsRepeatedTokensInOrder) {
   SKIP_WITHOUT_FUSED_KERNELS();
   auto table = leaf(normal({11, 70}, 1)), table2 = leaf(table);
   auto ids = at::tensor({3, 3, 10, 0, 3, 7}, at::kLong).view({2, 3});
-  auto y = embedding(ids, table);
+  auto y = llm::embedding(ids, table);
   EXPECT_TRUE(at::equal(y, at::embedding(table2, ids)));
   objective(y).backward();
   objective(at::embedding(table2, ids)).backward();
@@ -149,12 +153,12 @@ TEST(SumOfSquares, DoesNotDependOnThreads) {
 TEST(Dropout, MaskDoesNotDependOnTheBatchSplit) {
   auto x = at::ones({6, 5, 8});
   const DropoutKey key{42, 0};
-  auto whole = dropout(x, 0.3, key);
-  auto tail = dropout(x.narrow(0, 4, 2), 0.3, {42, 4});
+  auto whole = llm::dropout(x, 0.3, key);
+  auto tail = llm::dropout(x.narrow(0, 4, 2), 0.3, {42, 4});
   EXPECT_TRUE(at::equal(whole.narrow(0, 4, 2), tail));
-  const double kept = dropout(at::ones({64, 32, 32}), 0.3, key).gt(0).to(at::kDouble).mean().item<double>();
+  const double kept = llm::dropout(at::ones({64, 32, 32}), 0.3, key).gt(0).to(at::kDouble).mean().item<double>();
   EXPECT_NEAR(kept, 0.7, 4 * std::sqrt(0.21 / 65536));
-  EXPECT_FALSE(at::equal(whole, dropout(x, 0.3, key.at_site(1))));
+  EXPECT_FALSE(at::equal(whole, llm::dropout(x, 0.3, key.at_site(1))));
 }
 
 }  // namespace

@@ -36,7 +36,9 @@ void with_types(at::ScalarType x, at::ScalarType delta, at::ScalarType y, Body b
 
 struct AddRmsNorm : torch::autograd::Function<AddRmsNorm> {
   // delta undefined: a plain norm, whose sum is x itself.
-  static variable_list forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& delta, const at::Tensor& weight, double eps, int64_t out_type) {
+  static variable_list forward(AutogradContext* ctx, const at::Tensor& x, const std::optional<at::Tensor>& added, const at::Tensor& weight, double eps,
+                               int64_t out_type) {
+    const at::Tensor delta = added.value_or(at::Tensor());
     const auto y_type = static_cast<at::ScalarType>(out_type);
     const int64_t columns = x.size(-1), count = x.numel() / columns;
     const auto delta_type = delta.defined() ? delta.scalar_type() : (x.scalar_type() == at::kBFloat16 ? at::kBFloat16 : at::kFloat);
@@ -113,7 +115,7 @@ at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps, a
   if (!supported(x.scalar_type(), x.scalar_type(), out_dtype)) {
     return reference::rms_norm(x, weight, eps, out_dtype);
   }
-  return AddRmsNorm::apply(x.contiguous(), at::Tensor(), weight, eps, static_cast<int64_t>(out_dtype))[0];
+  return AddRmsNorm::apply(x.contiguous(), std::optional<at::Tensor>(), weight, eps, static_cast<int64_t>(out_dtype))[0];
 }
 
 std::tuple<at::Tensor, at::Tensor> add_rms_norm(const at::Tensor& residual, const at::Tensor& delta, const at::Tensor& weight, double eps,
@@ -123,7 +125,7 @@ std::tuple<at::Tensor, at::Tensor> add_rms_norm(const at::Tensor& residual, cons
     at::Tensor sum = residual + delta.to(residual.scalar_type());
     return {sum, reference::rms_norm(sum, weight, eps, out_dtype)};
   }
-  auto out = AddRmsNorm::apply(residual.contiguous(), delta.contiguous(), weight, eps, static_cast<int64_t>(out_dtype));
+  auto out = AddRmsNorm::apply(residual.contiguous(), std::optional<at::Tensor>(delta.contiguous()), weight, eps, static_cast<int64_t>(out_dtype));
   return {out[0], out[1]};
 }
 

@@ -104,7 +104,7 @@ at::Tensor activation(const at::Tensor& x, Activation activation) {
 
 at::Tensor gated_activation(const at::Tensor& gate_up, Activation kind) {
   const int64_t F = gate_up.size(-1) / 2;
-  return activation(gate_up.narrow(-1, 0, F), kind) * gate_up.narrow(-1, F, F);
+  return reference::activation(gate_up.narrow(-1, 0, F), kind) * gate_up.narrow(-1, F, F);
 }
 
 at::Tensor dropout_mask(at::IntArrayRef shape, const at::TensorOptions& options, double probability, DropoutKey key) {
