@@ -13,21 +13,14 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
+
+#include "data/story_grammar.h"
 
 namespace llm {
 
 struct Story {
-  std::string text;  // lines of ASCII, no trailing newline
+  std::string text;  // one line of ASCII, no newline
   double nats = 0;   // -ln p(text)
-};
-
-/// Exact expectations over the grammar, per story.
-struct StoryStatistics {
-  double nats = 0;   // the entropy
-  double nats_variance = 0;
-  double words = 0;  // separated by white space
-  double bytes = 0;
 };
 
 class StoryCorpus {
@@ -35,12 +28,10 @@ class StoryCorpus {
   explicit StoryCorpus(uint64_t seed);
 
   Story story(int64_t index) const;
-  const StoryStatistics& expected() const;
+  /// Exact expectations per story: nats is the entropy.
+  const GrammarMoments& expected() const;
   /// -ln p of a text, found by parsing it; nothing if the grammar cannot produce it.
   std::optional<double> nats_of(std::string_view text) const;
-  /// Every distinct word form the grammar can produce.
-  std::vector<std::string> vocabulary() const;
-
   /// Pulls the texts of stories [first, first + count): false when done (the shape that tokenizer training reads).
   std::function<bool(std::string&)> stream(int64_t first, int64_t count) const;
 
