@@ -106,13 +106,13 @@ class Field {
  private:
   friend class Fields;
   friend struct FieldSetter;
+  friend struct FileReader;
   friend struct ConfigWriter;
   std::string path_;
   FieldValue value_;
   std::string doc_;
   FieldRule rule_;
   FieldOrigin origin_;
-  std::string default_text_;
   std::vector<std::string> flags_;
   std::vector<std::string> aliases_;
   std::string when_empty_ = "auto";
@@ -207,6 +207,7 @@ class Fields {
   Field* find_mutable(std::string_view path);
   Field* find_flag_mutable(std::string_view name) const;
   void index_flags() const;
+  void check_existence(const Field& row) const;
   bool is_shown(const Field& row) const;
 
   std::string prefix_;
