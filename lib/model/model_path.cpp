@@ -1,0 +1,97 @@
+// What the user means by --model-path: see resolve_model_path() in model_io.h.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "base/error.h"
+#include "model/model_io.h"
+
+namespace llm {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kHowToMake = "make one: llm create-config --type mini --output mini.yaml && llm pretrain --config mini.yaml";
+
+bool is_model_directory(const fs::path& path) { return fs::exists(path / "config.json"); }
+
+bool is_run_directory(const fs::path& path) {
+  return fs::exists(path / "config.yaml") || fs::exists(path / "run.json") || fs::is_symlink(path / "latest") || fs::is_symlink(path / "best") || fs::exists(path / "final");
+}
+
+// A checkpoint counts once its manifest is there: it is written last.
+std::string newest_complete_step(const fs::path& run) {
+  std::vector<std::string> steps;
+  for (const fs::directory_entry& entry : fs::directory_iterator(run)) {
+    const std::string name = entry.path().filename().string();
+    if (name.rfind("step-", 0) == 0 && fs::exists(entry.path() / "manifest.json")) {
+      steps.push_back(name);
+    }
+  }
+  const auto newest = std::max_element(steps.begin(), steps.end(), [](const std::string& a, const std::string& b) {
+    return std::pair(a.size(), a) < std::pair(b.size(), b);  // steps are padded to eight digits; a longer number is later
+  });
+  return newest == steps.end() ? "" : *newest;
+}
+
+fs::path checkpoint_of_run(const fs::path& run) {
+  if (is_model_directory(run / "final")) {
+    return run / "final";
+  }
+  for (const char* link : {"best", "latest"}) {
+    const fs::path path = run / link;
+    if (is_model_directory(path)) {
+      return path;
+    }
+    if (fs::is_symlink(path) && !fs::exists(path)) {
+      const std::string newest = newest_complete_step(run);
+      fail(Exit::bad_input, fmt::format("{} → {} does not exist; {}", path.string(), fs::read_symlink(path).string(),
+                                        newest.empty() ? "no checkpoint is complete" : "newest complete is " + newest));
+    }
+  }
+  if (const std::string newest = newest_complete_step(run); !newest.empty()) {
+    return run / newest;
+  }
+  fail(Exit::bad_input, fmt::format("no checkpoint in '{}'", run.string()), kHowToMake);
+}
+
+}  // namespace
+
+fs::path resolve_model_path(const fs::path& path) {
+  std::error_code error;
+  const fs::file_status status = fs::status(path, error);
+  if (!fs::exists(status)) {
+    fail(Exit::bad_input, fmt::format("no model at '{}': {}", path.string(), error ? error.message() : "No such file or directory"), kHowToMake);
+  }
+  if (fs::is_regular_file(status)) {
+    const std::string name = path.filename().string(), suffix = path.extension().string();
+    if (suffix == ".safetensors" || name == "config.json") {
+      return resolve_model_path(path.has_parent_path() ? path.parent_path() : fs::path("."));
+    }
+    if (suffix == ".pt" || suffix == ".pth" || suffix == ".bin" || suffix == ".ckpt") {
+      fail(Exit::bad_input, fmt::format("{}: PyTorch pickle files are not loaded (they can run code)", path.string()),
+           "save the model as safetensors: model.save_pretrained(DIR, safe_serialization=True)");
+    }
+    fail(Exit::bad_input, fmt::format("'{}' is a file, expected a model or run directory", path.string()));
+  }
+  if (!fs::is_directory(status)) {
+    fail(Exit::bad_input, fmt::format("'{}' is not a directory", path.string()));
+  }
+  const bool is_step = path.filename().string().rfind("step-", 0) == 0;
+  if (is_step && !fs::exists(path / "manifest.json")) {
+    fail(Exit::bad_input, fmt::format("{} is incomplete (no manifest; save was interrupted)", path.string()));
+  }
+  if (is_model_directory(path)) {
+    return path;
+  }
+  if (is_run_directory(path) || !newest_complete_step(path).empty()) {
+    return checkpoint_of_run(path);
+  }
+  if (fs::exists(path / "manifest.json")) {
+    fail(Exit::bad_input, fmt::format("{}: config.json is missing", path.string()));
+  }
+  fail(Exit::bad_input, fmt::format("no checkpoint in '{}'", path.string()), kHowToMake);
+}
+
+}  // namespace llm
