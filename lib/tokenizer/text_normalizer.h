@@ -1,0 +1,42 @@
+// The normalisation that a SentencePiece model asks for: rewriting by its compiled rules (NFKC and the like), and dropping surplus spaces.
+//
+// Models trained by this program have neither and never come here. The rules are a double-array trie (darts-clone) and a block of NUL-terminated
+// results, https://github.com/google/sentencepiece/blob/master/doc/normalization.md; every step through the array is checked against its size.
+// Const and thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "tokenizer/byte_trie.h"
+#include "tokenizer/sentencepiece_model.h"
+
+namespace llm {
+
+class TextNormalizer {
+ public:
+  /// Throws Error(Exit::bad_input) when the rules are damaged. Keeps views into the model's file.
+  TextNormalizer(const SentencePieceModel& model, std::string_view file_name);
+
+  /// True when the result always is the text itself.
+  bool is_identity() const { return units_.empty() && !squeeze_spaces_; }
+
+  /// The text with plain spaces (SentencePiece would print U+2581), without the dummy prefix. Bytes that are not UTF-8 become U+FFFD each.
+  std::string normalize(std::string_view text) const;
+
+ private:
+  struct Step {
+    std::string_view result;
+    size_t consumed = 0;
+  };
+  Step next(std::string_view text) const;
+  uint32_t unit(size_t index) const;
+
+  std::string_view units_;    // 4 bytes each, little endian
+  std::string_view results_;  // ends in NUL
+  bool squeeze_spaces_;
+  ByteTrie kept_;  // user-defined pieces are not rewritten
+};
+
+}  // namespace llm
