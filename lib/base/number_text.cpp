@@ -47,7 +47,7 @@ int suffix_zeros(char letter) {
 }
 
 template <typename T>
-ParsedNumber<T> fault(NumberFault what, std::string remedy = {}) {
+ParsedNumber<T> refused(NumberFault what, std::string remedy = {}) {
   return {T{}, what, std::move(remedy)};
 }
 
@@ -56,10 +56,10 @@ ParsedNumber<int64_t> digits_to_int(std::string_view sign, std::string_view digi
   int64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error == std::errc::result_out_of_range) {
-    return fault<int64_t>(NumberFault::too_large);
+    return refused<int64_t>(NumberFault::too_large);
   }
   if (error != std::errc() || end != text.data() + text.size()) {
-    return fault<int64_t>(NumberFault::not_a_number);
+    return refused<int64_t>(NumberFault::not_a_number);
   }
   return {value, NumberFault::none, {}};
 }
@@ -86,21 +86,21 @@ std::string shift_point(std::string_view digits, std::string_view fraction, int 
 
 ParsedNumber<int64_t> refuse_whole(std::string_view text, std::string_view body) {
   if (says_not_finite(text)) {
-    return fault<int64_t>(NumberFault::not_finite);
+    return refused<int64_t>(NumberFault::not_finite);
   }
   const size_t comma = body.find(',');
   if (comma != std::string_view::npos && all_digits(body.substr(0, comma))) {
     std::string plain(body);
     plain.erase(std::remove(plain.begin(), plain.end(), ','), plain.end());
-    return fault<int64_t>(NumberFault::comma, all_digits(plain) ? "write " + plain : "");
+    return refused<int64_t>(NumberFault::comma, all_digits(plain) ? "write " + plain : "");
   }
   if (body.find_first_of("eE") != std::string_view::npos) {
-    return fault<int64_t>(NumberFault::exponent, whole_remedy(text));
+    return refused<int64_t>(NumberFault::exponent, whole_remedy(text));
   }
   if (body.find('.') != std::string_view::npos && parse_number(text)) {
-    return fault<int64_t>(NumberFault::fraction, whole_remedy(text));
+    return refused<int64_t>(NumberFault::fraction, whole_remedy(text));
   }
-  return fault<int64_t>(NumberFault::not_a_number);
+  return refused<int64_t>(NumberFault::not_a_number);
 }
 
 }  // namespace
@@ -134,20 +134,20 @@ ParsedNumber<int64_t> parse_whole_number(std::string_view text) {
     const bool octal = std::all_of(digits.begin(), digits.end(), [](char c) { return c < '8'; });
     uint64_t as_octal = 0;
     if (octal && std::from_chars(plain.data(), plain.data() + plain.size(), as_octal, 8).ec == std::errc() && plain != "0") {
-      return fault<int64_t>(NumberFault::leading_zero, fmt::format("write {} or {}", plain, as_octal));
+      return refused<int64_t>(NumberFault::leading_zero, fmt::format("write {} or {}", plain, as_octal));
     }
-    return fault<int64_t>(NumberFault::leading_zero, fmt::format("write {}", plain));
+    return refused<int64_t>(NumberFault::leading_zero, fmt::format("write {}", plain));
   }
   if (zeros == 0) {
     return digits_to_int(sign, digits);
   }
   const std::string shifted = shift_point(digits, fraction, zeros);
-  return shifted.empty() ? fault<int64_t>(NumberFault::fraction) : digits_to_int(sign, shifted);
+  return shifted.empty() ? refused<int64_t>(NumberFault::fraction) : digits_to_int(sign, shifted);
 }
 
 ParsedNumber<double> parse_number(std::string_view text) {
   if (says_not_finite(text)) {
-    return fault<double>(NumberFault::not_finite);
+    return refused<double>(NumberFault::not_finite);
   }
   std::string_view body = text;
   if (!body.empty() && body[0] == '-') {
@@ -155,16 +155,16 @@ ParsedNumber<double> parse_number(std::string_view text) {
   }
   const bool starts_well = !body.empty() && (is_digit(body[0]) || (body.size() > 1 && body[0] == '.' && is_digit(body[1])));
   if (!starts_well) {
-    return fault<double>(NumberFault::not_a_number);
+    return refused<double>(NumberFault::not_a_number);
   }
   if (body.size() > 1 && body[0] == '0' && is_digit(body[1])) {
-    return fault<double>(NumberFault::leading_zero);
+    return refused<double>(NumberFault::leading_zero);
   }
   double value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error == std::errc::result_out_of_range) {
     // Out of range is said of numbers too small as well; those are zero for every purpose here, but silence would hide a typing error.
-    return fault<double>(NumberFault::too_large);
+    return refused<double>(NumberFault::too_large);
   }
   if (error != std::errc() || end != text.data() + text.size()) {
     const size_t comma = text.find(',');
@@ -172,13 +172,13 @@ ParsedNumber<double> parse_number(std::string_view text) {
       std::string pointed(text);
       pointed[comma] = '.';
       const bool helps = pointed.find(',') == std::string::npos && parse_number(pointed);
-      return fault<double>(NumberFault::comma, helps ? "use a point: " + pointed : "");
+      return refused<double>(NumberFault::comma, helps ? "use a point: " + pointed : "");
     }
-    const ParsedNumber<int64_t> whole = suffix_zeros(text.back()) > 0 ? parse_whole_number(text) : fault<int64_t>(NumberFault::not_a_number);
+    const ParsedNumber<int64_t> whole = suffix_zeros(text.back()) > 0 ? parse_whole_number(text) : refused<int64_t>(NumberFault::not_a_number);
     if (whole) {
       return {static_cast<double>(whole.value), NumberFault::none, {}};
     }
-    return fault<double>(NumberFault::not_a_number);
+    return refused<double>(NumberFault::not_a_number);
   }
   return {value, NumberFault::none, {}};
 }

@@ -5,7 +5,7 @@
 namespace llm {
 namespace {
 
-constexpr std::string_view kSpaceMark = "\xE2\x96\x81";  // U+2581
+constexpr std::string_view kWordMark = "\xE2\x96\x81";  // U+2581
 
 }  // namespace
 
@@ -17,10 +17,10 @@ Vocabulary::Vocabulary(const SentencePieceModel& model)
     if (type(static_cast<int32_t>(id)) == PieceType::control) continue;
     std::string_view rest = pieces_[id].text;
     while (!rest.empty()) {
-      const size_t mark = std::min(rest.find(kSpaceMark), rest.size());
+      const size_t mark = std::min(rest.find(kWordMark), rest.size());
       spelled_.append(rest.substr(0, mark));
       if (mark < rest.size()) spelled_ += ' ';
-      rest.remove_prefix(std::min(rest.size(), mark + kSpaceMark.size()));
+      rest.remove_prefix(std::min(rest.size(), mark + kWordMark.size()));
     }
   }
   for (size_t id = 0; id < pieces_.size(); ++id) {

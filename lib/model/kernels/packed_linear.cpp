@@ -16,7 +16,7 @@ namespace {
 
 using packed::kPanelRows;
 
-constexpr size_t kHugePage = size_t{2} << 20;
+constexpr size_t kHugePageBytes = size_t{2} << 20;
 
 int64_t panel_count(int64_t rows) { return (rows + kPanelRows - 1) / kPanelRows; }
 int64_t padded_columns(int64_t columns, bool bfloat) { return bfloat ? (columns + 1) / 2 * 2 : columns; }
@@ -44,8 +44,8 @@ bool packed_kernels_available() {
 
 StreamBuffer::StreamBuffer(size_t bytes) : size_(bytes) {
   if (bytes == 0) return;
-  const bool huge = bytes >= kHugePage;
-  mapped_ = huge ? bytes + kHugePage : bytes;
+  const bool huge = bytes >= kHugePageBytes;
+  mapped_ = huge ? bytes + kHugePageBytes : bytes;
   mapping_ = mmap(nullptr, mapped_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (mapping_ == MAP_FAILED) {
     mapping_ = nullptr;
@@ -53,7 +53,7 @@ StreamBuffer::StreamBuffer(size_t bytes) : size_(bytes) {
   }
   data_ = static_cast<std::byte*>(mapping_);
   if (!huge) return;
-  data_ += (kHugePage - reinterpret_cast<uintptr_t>(data_) % kHugePage) % kHugePage;
+  data_ += (kHugePageBytes - reinterpret_cast<uintptr_t>(data_) % kHugePageBytes) % kHugePageBytes;
   madvise(data_, bytes, MADV_HUGEPAGE);
 }
 
