@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,12 +13,12 @@
 namespace llm {
 
 class Fields;
+class TokenFile;
 class Tokenizer;
 
-struct DataConfig {
-  std::vector<std::string> path;    // text, JSONL, .zst files or one dataset prefix; empty = the story corpus
-  std::string validation_path;      // text or dataset prefix; empty = split off the training data
-  double val_fraction = 0.05;
+/// How text becomes documents; the same rows for `data` and for prepare-data.
+struct TextConfig {
+  double val_fraction = 0;
   std::string val_split = "hash";
   std::string format = "auto";
   std::string split = "line";
@@ -27,12 +26,24 @@ struct DataConfig {
   bool skip_bad = false;
   bool allow_invalid_utf8 = false;
   bool add_bos = false;
+
+  void fields(Fields& f);
+  TextReaderOptions reader_options() const;
+  PrepareOptions prepare_options() const;  // everything but inputs, output, seed, workers
+};
+
+struct DataConfig {
+  std::vector<std::string> path;   // text, JSONL, .zst files or one dataset prefix; empty = the story corpus
+  std::string validation_path;     // text or dataset prefix; empty = split off the training data
+  TextConfig text;
+  bool use_lmsys_dataset = false;
   bool shuffle = true;
   bool shift_windows = true;
-  int64_t workers = 1;              // prefetch threads while training, 0 = none
+  int64_t workers = 1;             // prefetch threads while training, 0 = none
   int64_t synthetic_stories = 20000;
   int64_t synthetic_seed = 1;
 
+  DataConfig() { text.val_fraction = 0.05; }
   void fields(Fields& f);
 };
 
@@ -41,14 +52,17 @@ struct RunData {
   std::filesystem::path train;
   std::filesystem::path validation;
   bool synthetic = false;
-  double entropy_nats_per_token = 0;   // story corpus: exact mean over the validation stories (eos included as certain), else 0
-  int64_t validation_text_bytes = 0;   // 0 = not known
+  double entropy_nats_per_token = 0;  // story corpus: exact mean over the validation part, ends of stories included (they are certain); else 0
+  std::string text() const;           // one line for the log
 };
 
-/// A pull source over the training text of a config (raw text or stories), for training a tokenizer on it. Exit 2 if the path is a dataset.
+/// A pull source over the training text of a config (files or stories), for training a tokenizer on it. Exit 2 if the path is a dataset.
 std::function<bool(std::string&)> training_text(const DataConfig& config);
 
-/// Prepares RUN/data/{train,val} where needed; existing files there are reused when text, options and tokenizer are unchanged.
+/// Prepares RUN/data/{train,val} where needed; what lies there already is used again if text files, settings, seed and tokenizer are unchanged.
 RunData prepare_run_data(const DataConfig& config, const Tokenizer& tokenizer, const std::filesystem::path& run_directory, uint64_t seed);
+
+/// Bytes of text that the ids of a dataset stand for: what bits per byte divides by. Reads all of it.
+int64_t text_bytes(const TokenFile& file, const Tokenizer& tokenizer);
 
 }  // namespace llm

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -17,7 +18,7 @@ namespace llm {
 class Tokenizer;
 
 enum class ValidationSplit {
-  hash,  // a document is validation if a hash of (seed, its bytes) falls below the fraction: stable when files are added or reordered
+  hash,  // a document is validation if a hash of (seed, its first piece) falls below the fraction: stable when files are added or reordered
   tail,  // the last fraction of the input's bytes; cuts a plain document in two where it has to
 };
 ValidationSplit parse_validation_split(std::string_view name);
@@ -29,10 +30,11 @@ struct PrepareOptions {
   double val_fraction = 0;
   ValidationSplit val_split = ValidationSplit::hash;
   uint64_t seed = 0;
-  int64_t workers = 0;   // 0 = one per core
+  int64_t workers = 0;                    // 0 = one per core
   bool add_bos = false;
   bool add_eos = true;
-  bool quiet = true;     // no progress line
+  bool show_progress = false;
+  std::function<bool()> stop_requested;   // asked between chunks; true ends with Error(Exit::io) "stopped" and no files
 };
 
 struct PreparedSet {
@@ -50,6 +52,7 @@ struct PrepareResult {
   double seconds = 0;
 };
 
+/// Exit 3: no text in the input, or none left for training. A validation part that came out empty is not written (val.prefix is empty).
 PrepareResult prepare_data(const PrepareOptions& options, const Tokenizer& tokenizer);
 
 /// Where the validation part of a dataset lies.

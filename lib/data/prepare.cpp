@@ -1,0 +1,225 @@
+#include "data/prepare.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <memory>
+#include <thread>
+#include <utility>
+
+#include "base/error.h"
+#include "base/progress.h"
+#include "base/utf8.h"
+#include "data/encode_chunk.h"
+#include "data/ordered_workers.h"
+#include "data/token_file.h"
+#include "tokenizer/tokenizer.h"
+
+namespace llm {
+namespace {
+
+constexpr int64_t kChunkBytes = int64_t{128} << 10;
+
+/// The size of the input where it is plain from the files, else 0.
+int64_t known_megabytes(const std::vector<std::string>& inputs) {
+  uint64_t total = 0;
+  for (const std::string& input : inputs) {
+    std::error_code failed;
+    uint64_t size = input == "-" || input.ends_with(".zst") ? 0 : std::filesystem::file_size(input, failed);
+    if (failed || size == 0) {
+      return 0;
+    }
+    total += size;
+  }
+  return static_cast<int64_t>(total / 1'000'000);
+}
+
+/// The reader's side: fills chunks and cuts at the tail.
+class ChunkSource {
+ public:
+  explicit ChunkSource(const PrepareOptions& options) : reader_(options.inputs, options.reader) {
+    if (options.val_fraction > 0 && options.val_split == ValidationSplit::tail) {
+      int64_t total = count_text_bytes(options.inputs);
+      tail_begins_ = static_cast<int64_t>(std::floor(static_cast<double>(total) * (1 - options.val_fraction)));
+    }
+  }
+
+  bool take(std::vector<PendingRecord>& records) {
+    records.clear();
+    int64_t bytes = 0;
+    while (bytes < kChunkBytes) {
+      PendingRecord record;
+      if (!reader_.next_record(record.raw)) {
+        break;
+      }
+      bytes += static_cast<int64_t>(record.raw.bytes.size());
+      add(std::move(record), records);
+    }
+    return !records.empty();
+  }
+
+  int64_t bytes_read() const { return reader_.bytes_read(); }
+
+ private:
+  void add(PendingRecord&& record, std::vector<PendingRecord>& records) {
+    int64_t begin = record.raw.begin_byte;
+    bool cuttable = !record.raw.is_row && reader_.options().split == TextSplit::document;
+    int64_t room = tail_begins_ - begin;
+    if (tail_begins_ >= 0 && cuttable && room > 0 && room < static_cast<int64_t>(record.raw.bytes.size())) {
+      std::string_view left = std::string_view(record.raw.bytes).substr(0, static_cast<size_t>(room));
+      size_t cut = left.size() - utf8::incomplete_suffix_length(left);
+      PendingRecord head = record;
+      head.raw.bytes.resize(cut);
+      head.raw.ends = true;
+      head.ends_at_cut = true;
+      records.push_back(std::move(head));
+      record.raw.bytes.erase(0, cut);
+      record.raw.source_byte += static_cast<int64_t>(cut);
+      record.raw.begins = true;
+      record.in_tail = true;
+    } else {
+      record.in_tail = tail_begins_ >= 0 && begin >= tail_begins_;
+      bool continues_in_tail = record.in_tail && cuttable && !record.raw.begins && !tail_reached_;
+      if (continues_in_tail) {  // the cut falls between two pieces: close the one before
+        record.raw.begins = true;
+      }
+    }
+    tail_reached_ = tail_reached_ || record.in_tail;
+    records.push_back(std::move(record));
+  }
+
+  TextReader reader_;
+  int64_t tail_begins_ = -1;
+  bool tail_reached_ = false;
+};
+
+/// The writer's side: appends pieces to the part that their document belongs to.
+class PartWriter {
+ public:
+  PartWriter(std::filesystem::path prefix, const std::string& tokenizer_sha256) : prefix_(std::move(prefix)), writer_(prefix_, tokenizer_sha256) {}
+
+  void add(const EncodedChunk::Piece& piece, std::span<const int32_t> ids) {
+    if (piece.begins && open_) {
+      writer_.end_sequence();
+    }
+    writer_.add(ids);
+    open_ = !piece.ends;
+    if (piece.ends) {
+      writer_.end_sequence();
+    }
+    set_.documents += piece.begins ? 1 : 0;
+    set_.text_bytes += piece.text_bytes;
+  }
+
+  int64_t tokens() const { return writer_.tokens(); }
+
+  PreparedSet finish() {
+    set_.prefix = prefix_;
+    set_.tokens = writer_.tokens();
+    writer_.finish();
+    return set_;
+  }
+
+ private:
+  std::filesystem::path prefix_;
+  TokenFileWriter writer_;
+  PreparedSet set_;
+  bool open_ = false;
+};
+
+class Preparation {
+ public:
+  Preparation(const PrepareOptions& options, const Tokenizer& tokenizer) : options_(options), tokenizer_(tokenizer), source_(options) {
+    train_ = std::make_unique<PartWriter>(token_file_prefix(options.output), tokenizer.sha256());
+    if (options.val_fraction > 0) {
+      validation_ = std::make_unique<PartWriter>(validation_prefix(token_file_prefix(options.output)), tokenizer.sha256());
+    }
+    if (options.show_progress) {
+      progress_ = std::make_unique<Progress>(known_megabytes(options.inputs), "prepare-data", "MB");
+    }
+  }
+
+  PrepareResult run() {
+    auto start = std::chrono::steady_clock::now();
+    EncodeRules rules{options_.reader, 0, options_.seed, options_.add_bos, options_.add_eos};
+    rules.hash_fraction = options_.val_split == ValidationSplit::hash ? options_.val_fraction : 0;
+    OrderedWorkers<std::vector<PendingRecord>, EncodedChunk> workers;
+    workers.take = [this](std::vector<PendingRecord>& records) { return take(records); };
+    workers.work = [&](std::vector<PendingRecord>&& records) { return encode_chunk(std::move(records), rules, tokenizer_); };
+    workers.put = [this](EncodedChunk&& chunk) { write(chunk); };
+    int64_t cores = std::max<int64_t>(std::thread::hardware_concurrency(), 1);
+    workers.run(options_.workers > 0 ? options_.workers : cores);
+    finish();
+    result_.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    return std::move(result_);
+  }
+
+ private:
+  bool take(std::vector<PendingRecord>& records) {
+    if (options_.stop_requested && options_.stop_requested()) {
+      fail(Exit::io, "stopped before the data was complete; nothing was written");
+    }
+    bool more = source_.take(records);
+    if (progress_) {
+      progress_->update(source_.bytes_read() / 1'000'000);
+    }
+    return more;
+  }
+
+  void write(const EncodedChunk& chunk) {
+    std::span<const int32_t> ids = chunk.ids;
+    for (const EncodedChunk::Piece& piece : chunk.pieces) {
+      to_validation_ = piece.begins ? piece.validation : to_validation_;
+      (to_validation_ ? *validation_ : *train_).add(piece, ids.first(static_cast<size_t>(piece.ids)));
+      ids = ids.subspan(static_cast<size_t>(piece.ids));
+    }
+    result_.first_bad_row = result_.skipped_rows == 0 ? chunk.first_bad_row : result_.first_bad_row;
+    result_.skipped_rows += chunk.skipped_rows;
+  }
+
+  void finish() {
+    if (progress_) {
+      progress_->finish();
+    }
+    bool any_validation = validation_ && validation_->tokens() > 0;
+    check_input(train_->tokens() > 0 || any_validation, "the input holds no text: dataset has 0 tokens");
+    check_input(train_->tokens() > 0, "no training text is left: all of it went to validation");
+    if (any_validation) {
+      result_.val = validation_->finish();
+    }
+    result_.train = train_->finish();
+  }
+
+  const PrepareOptions& options_;
+  const Tokenizer& tokenizer_;
+  ChunkSource source_;
+  std::unique_ptr<PartWriter> train_;
+  std::unique_ptr<PartWriter> validation_;
+  std::unique_ptr<Progress> progress_;
+  bool to_validation_ = false;
+  PrepareResult result_;
+};
+
+}  // namespace
+
+ValidationSplit parse_validation_split(std::string_view name) {
+  check(name == "hash" || name == "tail", "val-split: '{}' is not known; choose hash, tail", name);
+  return name == "hash" ? ValidationSplit::hash : ValidationSplit::tail;
+}
+
+std::filesystem::path validation_prefix(const std::filesystem::path& prefix) {
+  std::string name = prefix.filename().string();
+  constexpr std::string_view kTrain = "train";
+  size_t found = name.rfind(kTrain);
+  std::string other = found == std::string::npos ? name + "-val" : name.substr(0, found) + "val" + name.substr(found + kTrain.size());
+  return prefix.parent_path() / other;
+}
+
+PrepareResult prepare_data(const PrepareOptions& options, const Tokenizer& tokenizer) {
+  check(!options.output.empty(), "prepare-data: no output prefix given");
+  check(options.val_fraction >= 0 && options.val_fraction < 1, "val_fraction: {} must be at least 0 and below 1", options.val_fraction);
+  check(tokenizer.eos_id() >= 0 || !options.add_eos, "prepare-data: the tokenizer has no end-of-text token");
+  return Preparation(options, tokenizer).run();
+}
+
+}  // namespace llm

@@ -1,0 +1,247 @@
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "base/atomic_file.h"
+#include "base/error.h"
+#include "base/json_reader.h"
+#include "base/log.h"
+#include "data/data_config.h"
+#include "data/synthetic.h"
+#include "data/token_file.h"
+#include "tokenizer/tokenizer.h"
+
+namespace llm {
+namespace {
+
+constexpr const char* kLmsysFile = "data/lmsys_chat_1m.jsonl";
+constexpr int64_t kMaxValidationStories = 400;
+
+/// The settings with what --use-lmsys-dataset means filled in.
+DataConfig resolved(DataConfig config) {
+  if (!config.use_lmsys_dataset) {
+    return config;
+  }
+  config.path = config.path.empty() ? std::vector<std::string>{kLmsysFile} : config.path;
+  config.text.format = "lmsys";
+  std::error_code ignored;
+  if (!std::filesystem::exists(config.path[0], ignored)) {
+    fail(Exit::bad_input, fmt::format("--use-lmsys-dataset: '{}' is not there", config.path[0]),
+         "nothing is downloaded: save LMSYS-Chat-1M as JSON Lines (its license must be accepted first) and give it as --data-path FILE");
+  }
+  return config;
+}
+
+std::optional<std::filesystem::path> dataset_in(const std::vector<std::string>& paths) {
+  for (const std::string& path : paths) {
+    if (path != "-" && is_token_file(path)) {
+      check(paths.size() == 1, "data.path: '{}' is a prepared dataset and must stand alone; prepare all files together", path);
+      return token_file_prefix(path);
+    }
+  }
+  return std::nullopt;
+}
+
+struct StoryRange {
+  int64_t training;
+  int64_t validation;
+};
+
+StoryRange story_range(const DataConfig& config) {
+  auto share = static_cast<int64_t>(std::llround(static_cast<double>(config.synthetic_stories) * config.text.val_fraction));
+  return {config.synthetic_stories, std::clamp<int64_t>(share, config.text.val_fraction > 0 ? 1 : 0, kMaxValidationStories)};
+}
+
+/// Everything that decides the bytes of the prepared files. Text files enter with size and time of change, not content.
+nlohmann::json fingerprint(const DataConfig& config, const std::vector<std::string>& inputs, const Tokenizer& tokenizer, uint64_t seed) {
+  nlohmann::json files = nlohmann::json::array();
+  for (const std::string& input : inputs) {
+    std::error_code failed;
+    auto size = std::filesystem::file_size(input, failed);
+    auto changed = std::filesystem::last_write_time(input, failed).time_since_epoch().count();
+    files.push_back({std::filesystem::absolute(input, failed).string(), failed ? 0 : size, failed ? 0 : changed});
+  }
+  const TextConfig& text = config.text;
+  return {{"files", files},         {"format", text.format},           {"split", text.split},       {"field", text.field},
+          {"skip_bad", text.skip_bad}, {"add_bos", text.add_bos},      {"val_split", text.val_split}, {"val_fraction", text.val_fraction},
+          {"allow_invalid_utf8", text.allow_invalid_utf8},             {"seed", seed},              {"tokenizer", tokenizer.sha256()},
+          {"stories", inputs.empty() ? config.synthetic_stories : 0},  {"story_seed", inputs.empty() ? config.synthetic_seed : 0},
+          {"layout", 1}};
+}
+
+bool unchanged(const std::filesystem::path& record, const nlohmann::json& now) {
+  std::error_code ignored;
+  if (!std::filesystem::exists(record, ignored)) {
+    return false;
+  }
+  try {
+    return parse_json_file(record) == now;
+  } catch (const Error&) {  // a damaged record only means that the data is made again
+    return false;
+  }
+}
+
+void write_stories(const DataConfig& config, const Tokenizer& tokenizer, const std::filesystem::path& prefix, int64_t first, int64_t count) {
+  StoryCorpus corpus(static_cast<uint64_t>(config.synthetic_seed));
+  TokenFileWriter writer(prefix, tokenizer.sha256());
+  for (int64_t i = first; i < first + count; ++i) {
+    if (config.text.add_bos && tokenizer.bos_id() >= 0) {
+      int32_t bos = tokenizer.bos_id();
+      writer.add({&bos, 1});
+    }
+    std::vector<int32_t> ids = tokenizer.encode(corpus.story(i).text);
+    ids.push_back(tokenizer.eos_id());
+    writer.append(ids);
+  }
+  writer.finish();
+}
+
+double story_entropy(const DataConfig& config, const std::filesystem::path& validation) {
+  StoryRange range = story_range(config);
+  StoryCorpus corpus(static_cast<uint64_t>(config.synthetic_seed));
+  double nats = 0;
+  for (int64_t i = range.training; i < range.training + range.validation; ++i) {
+    nats += corpus.story(i).nats;
+  }
+  return nats / static_cast<double>(TokenFile::open(validation).tokens());
+}
+
+RunData prepare_stories(const DataConfig& config, const Tokenizer& tokenizer, const std::filesystem::path& folder) {
+  StoryRange range = story_range(config);
+  nlohmann::json now = fingerprint(config, {}, tokenizer, 0);
+  RunData data{folder / "train", range.validation > 0 ? folder / "val" : "", true, 0};
+  if (!unchanged(folder / "prepared.json", now)) {
+    write_stories(config, tokenizer, data.train, 0, range.training);
+    if (range.validation > 0) {
+      write_stories(config, tokenizer, data.validation, range.training, range.validation);
+    }
+    write_file_atomically(folder / "prepared.json", dump_json(now, 1) + "\n");
+  }
+  if (range.validation > 0) {
+    data.entropy_nats_per_token = story_entropy(config, data.validation);
+  }
+  return data;
+}
+
+void report(const PrepareResult& result) {
+  if (result.skipped_rows > 0) {
+    log_warn("{} bad rows were left out; the first: {}", result.skipped_rows, result.first_bad_row);
+  }
+}
+
+RunData prepare_text(const DataConfig& config, const Tokenizer& tokenizer, const std::filesystem::path& folder, uint64_t seed) {
+  bool own_validation = !config.validation_path.empty();
+  std::vector<std::string> inputs = config.path;
+  if (own_validation && !is_token_file(config.validation_path)) {
+    inputs.push_back(config.validation_path);
+  }
+  nlohmann::json now = fingerprint(config, inputs, tokenizer, seed);
+  now["validation"] = config.validation_path;
+  bool reads_once = std::find(inputs.begin(), inputs.end(), "-") != inputs.end();
+  RunData data{folder / "train", folder / "val", false, 0};
+  if (reads_once || !unchanged(folder / "prepared.json", now)) {
+    remove_file(folder / "prepared.json");
+    for (const std::filesystem::path& part : {data.train, data.validation}) {
+      remove_file(token_index_path(part));
+      remove_file(token_bin_path(part));
+    }
+    PrepareOptions options = config.text.prepare_options();
+    options.seed = seed;
+    options.inputs = config.path;
+    options.output = data.train;
+    options.val_fraction = own_validation ? 0 : options.val_fraction;
+    options.show_progress = !log_is_quiet();
+    report(prepare_data(options, tokenizer));
+    if (own_validation && !is_token_file(config.validation_path)) {
+      options.inputs = {config.validation_path};
+      options.output = data.validation;
+      report(prepare_data(options, tokenizer));
+    }
+    write_file_atomically(folder / "prepared.json", dump_json(now, 1) + "\n");
+  }
+  if (own_validation && is_token_file(config.validation_path)) {
+    data.validation = token_file_prefix(config.validation_path);
+  } else if (!is_token_file(data.validation)) {
+    data.validation.clear();
+  }
+  return data;
+}
+
+RunData existing_dataset(const DataConfig& config, const std::filesystem::path& prefix, const std::filesystem::path& folder, const Tokenizer& tokenizer) {
+  RunData data{prefix, {}, false, 0};
+  if (config.validation_path.empty()) {
+    data.validation = is_token_file(validation_prefix(prefix)) ? validation_prefix(prefix) : "";
+  } else if (is_token_file(config.validation_path)) {
+    data.validation = token_file_prefix(config.validation_path);
+  } else {
+    PrepareOptions options = config.text.prepare_options();
+    options.val_fraction = 0;
+    options.inputs = {config.validation_path};
+    options.output = data.validation = folder / "val";
+    report(prepare_data(options, tokenizer));
+  }
+  return data;
+}
+
+}  // namespace
+
+std::string RunData::text() const {
+  std::string line = synthetic ? "built-in stories in " + train.string() : train.string();
+  line += validation.empty() ? ", no validation data" : ", validation " + validation.string();
+  return synthetic && entropy_nats_per_token > 0 ? fmt::format("{}, exact entropy {:.4f} nats per token", line, entropy_nats_per_token) : line;
+}
+
+std::function<bool(std::string&)> training_text(const DataConfig& given) {
+  DataConfig config = resolved(given);
+  if (config.path.empty()) {
+    return StoryCorpus(static_cast<uint64_t>(config.synthetic_seed)).stream(0, config.synthetic_stories);
+  }
+  if (auto prefix = dataset_in(config.path)) {
+    fail(Exit::usage, fmt::format("'{}' is a prepared dataset; a tokenizer is trained on text", prefix->string()),
+         "give the tokenizer that made it as --tokenizer-path");
+  }
+  auto reader = std::make_shared<TextReader>(config.path, config.text.reader_options());
+  return [reader](std::string& text) {
+    Document document;
+    bool more = reader->next(document);
+    text = std::move(document.text);
+    return more;
+  };
+}
+
+RunData prepare_run_data(const DataConfig& given, const Tokenizer& tokenizer, const std::filesystem::path& run_directory, uint64_t seed) {
+  DataConfig config = resolved(given);
+  std::filesystem::path folder = run_directory / "data";
+  RunData data;
+  if (config.path.empty()) {
+    data = prepare_stories(config, tokenizer, folder);
+  } else if (auto prefix = dataset_in(config.path)) {
+    data = existing_dataset(config, *prefix, folder, tokenizer);
+  } else {
+    data = prepare_text(config, tokenizer, folder, seed);
+  }
+  for (const std::filesystem::path& part : {data.train, data.validation}) {
+    if (!part.empty()) {
+      TokenFile::open(part, {tokenizer.sha256(), tokenizer.vocab_size()});
+    }
+  }
+  return data;
+}
+
+int64_t text_bytes(const TokenFile& file, const Tokenizer& tokenizer) {
+  std::vector<int64_t> lengths(static_cast<size_t>(tokenizer.vocab_size()));
+  for (size_t id = 0; id < lengths.size(); ++id) {
+    lengths[id] = static_cast<int64_t>(tokenizer.token_bytes(static_cast<int32_t>(id)).size());
+  }
+  int64_t total = 0;
+  for (int64_t s = 0; s < file.sequences(); ++s) {
+    for (int32_t id : file.sequence(s)) {
+      check_input(id >= 0 && static_cast<size_t>(id) < lengths.size(), "'{}': token {} is \u2265 vocab_size {}", token_bin_path(file.prefix()).string(), id,
+                  lengths.size());
+      total += lengths[static_cast<size_t>(id)];
+    }
+  }
+  return total;
+}
+
+}  // namespace llm
