@@ -23,9 +23,9 @@ float softmax(const float* scores, int64_t first, int64_t last, int64_t padded, 
 template <typename T>
 void add_rms_norm(float* sum, const float* delta, const float* weight, float eps, int64_t columns, T* y);
 
-/// y[i] = act(gate_up[i]) * gate_up[columns + i] rounded to T; gelu 0: silu, 1: gelu (erf), 2: gelu (tanh).
+/// y[i] = act(gate_up[i]) * gate_up[columns + i] rounded to T; act is GELU (erf) or SiLU.
 template <typename T>
-void gated_activation(const float* gate_up, int gelu, int64_t columns, T* y);
+void gated_activation(const float* gate_up, bool gelu, int64_t columns, T* y);
 
 /// Rounds to T, as every product's input is.
 template <typename T>

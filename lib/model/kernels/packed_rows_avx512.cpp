@@ -19,18 +19,11 @@ void pad_pair(uint16_t* y, int64_t columns) {
 }
 void pad_pair(float*, int64_t) {}
 
-__m512 gelu_erf(__m512 x) {
+__m512 gelu_of(__m512 x) {
   alignas(64) float lanes[16];
   _mm512_store_ps(lanes, x);
   for (float& value : lanes) value = 0.5f * value * (1.0f + std::erf(value * 0.70710678f));
   return _mm512_load_ps(lanes);
-}
-
-__m512 gelu_tanh(__m512 x) {
-  // 0.5 (1 + tanh(u)) = sigmoid(2 u)
-  const __m512 cube = _mm512_mul_ps(_mm512_mul_ps(x, x), x);
-  const __m512 u = _mm512_mul_ps(_mm512_set1_ps(1.5957691216f), _mm512_fmadd_ps(cube, _mm512_set1_ps(0.044715f), x));
-  return _mm512_mul_ps(x, simd::sigmoid(u));
 }
 
 }  // namespace
@@ -74,10 +67,10 @@ void add_rms_norm(float* sum, const float* delta, const float* weight, float eps
 }
 
 template <typename T>
-void gated_activation(const float* gate_up, int gelu, int64_t columns, T* y) {
+void gated_activation(const float* gate_up, bool gelu, int64_t columns, T* y) {
   simd::for_each_vector(columns, [&](int64_t i, __mmask16 lanes) {
     const __m512 gate = simd::load(gate_up + i, lanes);
-    const __m512 active = gelu == 0 ? _mm512_mul_ps(gate, simd::sigmoid(gate)) : gelu == 1 ? gelu_erf(gate) : gelu_tanh(gate);
+    const __m512 active = gelu ? gelu_of(gate) : _mm512_mul_ps(gate, simd::sigmoid(gate));
     simd::store(y + i, _mm512_mul_ps(active, simd::load(gate_up + columns + i, lanes)), lanes);
   });
   pad_pair(y, columns);
@@ -102,8 +95,8 @@ template float softmax(const float*, int64_t, int64_t, int64_t, float, uint16_t*
 template float softmax(const float*, int64_t, int64_t, int64_t, float, float*);
 template void add_rms_norm(float*, const float*, const float*, float, int64_t, uint16_t*);
 template void add_rms_norm(float*, const float*, const float*, float, int64_t, float*);
-template void gated_activation(const float*, int, int64_t, uint16_t*);
-template void gated_activation(const float*, int, int64_t, float*);
+template void gated_activation(const float*, bool, int64_t, uint16_t*);
+template void gated_activation(const float*, bool, int64_t, float*);
 template void store_row(const float*, int64_t, uint16_t*);
 template void store_row(const float*, int64_t, float*);
 
