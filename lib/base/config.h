@@ -122,6 +122,8 @@ class Field {
 
 struct ConfigNode;
 
+enum class Completeness { whole, partial };  // partial: required keys may still be missing (--print-config)
+
 class Fields {
  public:
   Fields();
@@ -167,7 +169,7 @@ class Fields {
   /// Sets a default of this command: origin "command", weaker than every source.
   void override_default(std::string_view path, const std::string& value);
   /// Required keys, must_exist() and the cross checks. Call once after the sources.
-  void finish();
+  void finish(Completeness completeness = Completeness::whole);
 
   // ---- looking up ----
   const Field* find(std::string_view path) const;       // by full path or alias path

@@ -183,10 +183,10 @@ void Fields::override_default(std::string_view path, const std::string& value) {
   row->origin_ = {FieldOrigin::by_command, "", 0, 0};
 }
 
-void Fields::finish() {
+void Fields::finish(Completeness completeness) {
   index_flags();
   for (const Field& row : rows_) {
-    if (row.required_ && !row.is_set()) {
+    if (row.required_ && !row.is_set() && completeness == Completeness::whole) {
       const bool as_key = std::any_of(rows_.begin(), rows_.end(), [](const Field& other) { return other.origin_.kind == FieldOrigin::by_file; });
       fail_at(row.path_, fmt::format("{} is required", as_key && !row.flag_only_ ? row.path_ : row.flag_name()));
     }

@@ -1,0 +1,10 @@
+// The verbs that exist, each in apps/commands/<verb>.cpp.
+#pragma once
+
+#include "apps/command.h"
+
+namespace llm {
+
+Command completion_command(const std::vector<Command>& commands);
+
+}  // namespace llm

@@ -1,0 +1,8 @@
+// The program: a table of verbs.
+#include "apps/commands.h"
+
+int main(int argc, char** argv) {
+  std::vector<llm::Command> commands;
+  commands.push_back(llm::completion_command(commands));
+  return llm::run_main(commands, argc, argv);
+}
