@@ -1,0 +1,336 @@
+#include "training/trainer.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "base/error.h"
+#include "base/file_io.h"
+#include "tests/training/scratch.h"
+#include "tests/training/tiny_run.h"
+
+namespace llm {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// The flat gradient of one step, taken before the optimizer clears it.
+at::Tensor gradient_of(int64_t batch_size, int64_t accumulation, bool uneven, double* loss) {
+  const auto model = tiny_model();
+  TrainerSetup setup = tiny_setup(1);
+  setup.training.batch_size = batch_size;
+  setup.training.gradient_accumulation_steps = accumulation;
+  setup.batches = tiny_batches(uneven);
+  at::Tensor gradient;
+  setup.on_gradients = [&](int64_t, const at::Tensor& flat) { gradient = flat.clone(); };
+  Trainer trainer(setup, *model);
+  *loss = trainer.training_step().loss;
+  return gradient;
+}
+
+// Row B35 and need 8: 1 x 8 = 2 x 4 = 8 x 1, also where micro-batches hold different numbers of tokens.
+TEST(Trainer, HowABatchIsSplitChangesNeitherLossNorGradient) {
+  for (const bool uneven : {false, true}) {
+    double whole_loss = 0, loss = 0;
+    const at::Tensor whole = gradient_of(8, 1, uneven, &whole_loss);
+    EXPECT_GT(whole.abs().max().item<double>(), 1e-3);
+    for (const auto& [batch, parts] : std::vector<std::pair<int64_t, int64_t>>{{4, 2}, {2, 4}, {1, 8}}) {
+      const at::Tensor split = gradient_of(batch, parts, uneven, &loss);
+      EXPECT_NEAR(loss, whole_loss, 1e-6) << batch << " x " << parts;
+      EXPECT_LT((split - whole).abs().max().item<double>(), 1e-6) << batch << " x " << parts << (uneven ? " uneven" : "");
+    }
+  }
+}
+
+TEST(Trainer, LossIsTheMeanOverTokensNotOverMicroBatches) {
+  const auto model = tiny_model();
+  TrainerSetup setup = tiny_setup(1);
+  setup.training.batch_size = 1;
+  setup.training.gradient_accumulation_steps = 4;
+  setup.batches = tiny_batches(true);
+  double nll = 0;
+  int64_t tokens = 0;
+  {
+    TrainerSetup one = setup;
+    for (int64_t row = 0; row < 4; ++row) {
+      one.training.gradient_accumulation_steps = 1;
+      one.batches = [row](int64_t, int64_t) { return tiny_batch(row, 1, true); };
+      const auto copy = tiny_model();
+      const StepOutcome outcome = Trainer(one, *copy).training_step();
+      nll += outcome.loss * static_cast<double>(outcome.tokens);
+      tokens += outcome.tokens;
+    }
+  }
+  const StepOutcome outcome = Trainer(setup, *model).training_step();
+  EXPECT_EQ(outcome.tokens, tokens);
+  EXPECT_NEAR(outcome.loss, nll / static_cast<double>(tokens), 1e-6);
+}
+
+TEST(Trainer, AStepWithoutTargetsChangesNothingButTheClock) {
+  const auto model = tiny_model();
+  TrainerSetup setup = tiny_setup(2);
+  setup.optimizer.weight_decay = 0;
+  setup.batches = [](int64_t first, int64_t count) {
+    TrainingBatch batch = tiny_batch(first, count, false);
+    batch.targets.fill_(kIgnoreTarget);
+    batch.target_count = 0;
+    return batch;
+  };
+  const at::Tensor before = model->flat_parameters().clone();
+  Trainer trainer(setup, *model);
+  const StepOutcome outcome = trainer.training_step();
+  EXPECT_FALSE(outcome.skipped);
+  EXPECT_EQ(outcome.loss, 0);
+  EXPECT_EQ(trainer.step(), 1);
+  EXPECT_TRUE(at::equal(model->flat_parameters(), before));
+}
+
+TEST(Trainer, ClippingScalesTheGradientToTheLimit) {
+  // With plain SGD and no decay the step is lr * clipped gradient, whose norm is the limit.
+  for (const double limit : {0.05, 1e9}) {
+    const auto model = tiny_model();
+    TrainerSetup setup = tiny_setup(1);
+    setup.optimizer.name = "sgd";
+    setup.optimizer.weight_decay = 0;
+    setup.optimizer.learning_rate = 0.5;
+    setup.scheduler.warmup_steps = 0;
+    setup.training.max_grad_norm = limit;
+    const at::Tensor before = model->flat_parameters().clone();
+    Trainer trainer(setup, *model);
+    const StepOutcome outcome = trainer.training_step();
+    const double moved = (model->flat_parameters() - before).norm().item<double>() / 0.5;
+    EXPECT_GT(outcome.grad_norm, 0.05);
+    EXPECT_NEAR(moved, std::min(limit, outcome.grad_norm), 1e-5 * outcome.grad_norm);
+  }
+}
+
+TEST(Trainer, ANonFiniteGradientIsSkippedAndCounted) {
+  const Scratch run;
+  const auto model = tiny_model();
+  TrainerSetup setup = tiny_setup(4, run.path);
+  setup.on_gradients = [](int64_t step, const at::Tensor& flat) {
+    if (step == 1) {
+      flat[5] = std::numeric_limits<float>::quiet_NaN();
+    }
+    if (step == 2) {
+      flat[9] = std::numeric_limits<float>::infinity();
+    }
+  };
+  Trainer trainer(setup, *model);
+  trainer.training_step();
+  const at::Tensor before = model->flat_parameters().clone();
+  EXPECT_TRUE(trainer.training_step().skipped);
+  EXPECT_TRUE(trainer.training_step().skipped);
+  EXPECT_TRUE(at::equal(model->flat_parameters(), before));
+  EXPECT_EQ(trainer.optimizer().updates, 1);
+  EXPECT_EQ(trainer.step(), 3) << "the data goes on";
+  EXPECT_FALSE(trainer.training_step().skipped);
+  EXPECT_FALSE(at::equal(model->flat_parameters(), before));
+  const std::string notes = read_file(run.path / "skipped_steps.jsonl");
+  EXPECT_EQ(notes, "{\"step\":2,\"not_finite\":\"gradient\",\"first_row\":8,\"rows\":8,\"seed\":7}\n"
+                   "{\"step\":3,\"not_finite\":\"gradient\",\"first_row\":16,\"rows\":8,\"seed\":7}\n");
+}
+
+// Reliability T8.
+TEST(Trainer, ARunOfNonFiniteStepsStopsWithExit5AndLeavesTheLastCheckpoint) {
+  const Scratch run;
+  const auto model = tiny_model();
+  TrainerSetup setup = tiny_setup(50, run.path);
+  setup.training.max_skipped_steps = 3;
+  setup.checkpoint.save_steps = 4;
+  setup.on_step = [&](int64_t step) {
+    if (step == 6) {
+      model->flat_parameters().narrow(0, 40, 1).fill_(std::numeric_limits<float>::quiet_NaN());
+    }
+  };
+  try {
+    Trainer(setup, *model).train();
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), Exit::numerical);
+    EXPECT_EQ(error.message(), "the loss was not finite in 3 steps in a row (steps 7-9); step-00000004 is intact");
+  }
+  EXPECT_EQ(checkpoint_steps(run.path), (std::vector<int64_t>{4})) << "NaN weights are never saved (step 8 was due)";
+  verify_checkpoint(run.path / "step-00000004");
+}
+
+TEST(Trainer, LossFallsUnderEveryOptimizer) {
+  for (const char* name : {"adamw", "lion", "sgd", "adafactor", "muon"}) {
+    const auto model = tiny_model();
+    TrainerSetup setup = tiny_setup(40);
+    setup.optimizer.name = name;
+    setup.optimizer.learning_rate = name == std::string("lion") ? 0.002 : name == std::string("sgd") ? 0.3 : 0.02;
+    Trainer trainer(setup, *model);
+    const double first = trainer.training_step().loss;
+    double last = 0;
+    while (trainer.step() < 40) {
+      last = trainer.training_step().loss;
+    }
+    EXPECT_LT(last, 0.8 * first) << name;
+  }
+}
+
+TEST(Trainer, LossFallsInEveryPrecision) {
+  for (const char* name : {"32-true", "bf16-mixed", "bf16-true", "16-mixed"}) {
+    const Precision precision = parse_precision(name, at::kCPU);
+    const auto model = tiny_model(0, precision.parameters);
+    TrainerSetup setup = tiny_setup(40);
+    setup.training.precision = name;
+    setup.optimizer.learning_rate = 0.02;
+    Trainer trainer(setup, *model);
+    const double first = trainer.training_step().loss;
+    double last = 0;
+    while (trainer.step() < 40) {
+      last = trainer.training_step().loss;
+    }
+    EXPECT_LT(last, 0.8 * first) << name;
+  }
+}
+
+TEST(Trainer, EarlyStoppingEndsAfterExactlyPatienceEvaluationsWithoutGain) {
+  const Scratch run;
+  const auto model = tiny_model();
+  TrainerSetup setup = tiny_setup(1000, run.path);
+  add_validation(setup);
+  setup.training.eval_steps = 2;
+  setup.training.early_stopping_patience = 3;
+  setup.optimizer.learning_rate = 0;  // nothing is learnt: the first validation is the only gain
+  int evaluations = 0;
+  setup.on_record = [&](const StepRecord& record) { evaluations += record.validation.has_value(); };
+  const TrainingResult result = Trainer(setup, *model).train();
+  EXPECT_EQ(result.reason, StopReason::early_stopping);
+  EXPECT_EQ(evaluations, 4);
+  EXPECT_EQ(result.steps, 8);
+  EXPECT_EQ(result.best_step, 2);
+}
+
+TEST(Trainer, BestNamesTheLowestValidationLossAndSurvivesKeepLast) {
+  const Scratch run;
+  const auto model = tiny_model();
+  TrainerSetup setup = tiny_setup(24, run.path);
+  add_validation(setup);
+  setup.training.eval_steps = 4;
+  setup.checkpoint.save_steps = 4;
+  setup.checkpoint.keep_last = 2;
+  setup.scheduler.name = "constant";
+  setup.scheduler.warmup_steps = 0;
+  std::map<int64_t, double> losses;
+  setup.on_record = [&](const StepRecord& record) {
+    if (record.validation) {
+      losses[record.step] = record.validation->loss();
+    }
+  };
+  // From step 12 on the run is spoilt on purpose.
+  setup.on_step = [&](int64_t step) {
+    if (step >= 12) {
+      model->flat_parameters().mul_(1.2);
+    }
+  };
+  const TrainingResult result = Trainer(setup, *model).train();
+  int64_t lowest = 4;
+  for (const auto& [step, loss] : losses) {
+    lowest = loss < losses[lowest] ? step : lowest;
+  }
+  EXPECT_EQ(result.best_step, lowest);
+  EXPECT_LE(lowest, 16);
+  EXPECT_EQ(fs::read_symlink(run.path / "best"), checkpoint_name(lowest));
+  EXPECT_EQ(checkpoint_steps(run.path), (std::vector<int64_t>{lowest, 20, 24}));
+}
+
+TEST(Trainer, SavesByStepsEpochsAndAtTheEnd) {
+  const Scratch run;
+  const auto model = tiny_model();
+  TrainerSetup setup = tiny_setup(19, run.path);  // 8 rows a step, 64 an epoch
+  setup.checkpoint.save_steps = 5;
+  setup.checkpoint.save_epochs = 1;
+  setup.checkpoint.keep_last = 0;
+  Trainer(setup, *model).train();
+  EXPECT_EQ(checkpoint_steps(run.path), (std::vector<int64_t>{5, 8, 10, 15, 16, 19}));
+  EXPECT_EQ(fs::read_symlink(run.path / "latest"), checkpoint_name(19));
+}
+
+TEST(Trainer, AStopInMidStepAppliesNothingAndSavesWhereTheRunStands) {
+  const Scratch run;
+  const auto model = tiny_model();
+  TrainerSetup setup = tiny_setup(10, run.path);
+  int asked = 0;
+  setup.stop_requested = [&] { return ++asked > 8; };  // three looks per step: in the middle of the third
+  const TrainingResult result = Trainer(setup, *model).train();
+  EXPECT_EQ(result.reason, StopReason::signal);
+  EXPECT_EQ(result.steps, 2);
+  EXPECT_EQ(checkpoint_steps(run.path), (std::vector<int64_t>{2}));
+  const auto untouched = tiny_model();
+  TrainerSetup again = tiny_setup(10);
+  Trainer reference(again, *untouched);
+  reference.training_step();
+  reference.training_step();
+  EXPECT_TRUE(at::equal(model->flat_parameters(), untouched->flat_parameters()));
+  EXPECT_EQ(model->flat_gradients().abs().max().item<float>(), 0);
+}
+
+// Row B53: a model that knows nothing has perplexity V.
+TEST(Trainer, AUniformModelHasPerplexityEqualToTheVocabulary) {
+  const auto model = tiny_model();
+  model->flat_parameters().zero_();
+  TrainerSetup setup = tiny_setup(1);
+  add_validation(setup, 13);
+  setup.token_bytes.assign(kTinyVocab, 2);
+  const LossTotals totals = Trainer(setup, *model).evaluate();
+  EXPECT_EQ(totals.tokens, 13 * kTinyLength);
+  EXPECT_NEAR(totals.perplexity(), kTinyVocab, 1e-3);
+  EXPECT_EQ(totals.bytes, 2 * totals.tokens);
+  EXPECT_NEAR(totals.bits_per_byte(), 2.5, 1e-5);  // log2(32) / 2
+}
+
+TEST(Trainer, ValidationDoesNotDependOnTheBatchSize) {
+  const auto model = tiny_model();
+  double first = 0;
+  for (const int64_t batch : {1, 3, 8}) {
+    TrainerSetup setup = tiny_setup(1);
+    add_validation(setup, 8);
+    setup.training.batch_size = batch;
+    const double loss = Trainer(setup, *model).evaluate().loss();
+    first = first == 0 ? loss : first;
+    EXPECT_NEAR(loss, first, 1e-6);
+  }
+}
+
+TEST(Trainer, EvalBatchesLimitsTheRowsLookedAt) {
+  const auto model = tiny_model();
+  TrainerSetup setup = tiny_setup(1);
+  add_validation(setup, 100);
+  setup.training.eval_batches = 3;
+  EXPECT_EQ(Trainer(setup, *model).evaluate().tokens, 3 * 4 * kTinyLength);
+}
+
+TEST(Trainer, APlantedExplosionRaisesTheAlert) {
+  const GradientHealth calm = judge_gradients({{"a", 0.5}, {"b", 0.1}, {"c", 1.5}});
+  EXPECT_TRUE(calm.exploding.empty());
+  EXPECT_TRUE(calm.vanishing.empty());
+  const GradientHealth planted = judge_gradients({{"a", 0.5}, {"b", 1e-9}, {"c", 4000}});
+  EXPECT_EQ(planted.exploding, (std::vector<std::string>{"c"}));
+  EXPECT_EQ(planted.vanishing, (std::vector<std::string>{"b"}));
+  EXPECT_EQ(judge_gradients({{"a", std::nan("")}, {"b", 1}}).exploding, (std::vector<std::string>{"a"}));
+}
+
+TEST(Trainer, GradientNormsByLayerAddUpToTheGlobalNorm) {
+  const Scratch run;
+  const auto model = tiny_model();
+  TrainerSetup setup = tiny_setup(2, run.path);
+  setup.metrics.gradient_norm_steps = 1;
+  std::vector<StepRecord> records;
+  setup.on_record = [&](const StepRecord& record) { records.push_back(record); };
+  Trainer(setup, *model).train();
+  ASSERT_EQ(records.size(), 2u);
+  double squares = 0;
+  for (const auto& [group, norm] : records[0].gradient_norms) {
+    squares += norm * norm;
+  }
+  EXPECT_TRUE(records[0].gradient_norms.contains("layers.00"));
+  EXPECT_TRUE(records[0].gradient_norms.contains("embed_tokens"));
+  EXPECT_NEAR(std::sqrt(squares), records[0].grad_norm, 1e-6);
+}
+
+}  // namespace
+}  // namespace llm
