@@ -162,7 +162,7 @@ SafetensorsEntry SafetensorsReader::entry(const std::string& name, const Json& v
   }
   const Json& dtype = value["dtype"];
   if (!dtype.is_string() || safetensors_dtype_bits(dtype.get_ref<const std::string&>()) == 0) {
-    refuse(fmt::format("tensor '{}': dtype {} unknown", name, dtype.is_string() ? "'" + dtype.get<std::string>() + "'" : dtype.dump()));
+    refuse(fmt::format("tensor '{}': dtype {} unknown", name, dtype.is_string() ? fmt::format("'{}'", dtype.get_ref<const std::string&>()) : dtype.dump()));
   }
   result.dtype = dtype.get<std::string>();
   const Json& offsets = value["data_offsets"];

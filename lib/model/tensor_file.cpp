@@ -2,7 +2,10 @@
 
 #include <ATen/ATen.h>
 
+#include <fmt/ranges.h>
+
 #include <array>
+#include <cstring>
 #include <memory>
 
 #include "base/error.h"
@@ -50,13 +53,7 @@ std::string safetensors_dtype(at::ScalarType dtype) {
   fail(Exit::internal, fmt::format("safetensors cannot hold {}", c10::toString(dtype)));
 }
 
-std::string shape_text(at::IntArrayRef shape) {
-  std::string text;
-  for (const int64_t size : shape) {
-    text += (text.empty() ? "" : "x") + std::to_string(size);
-  }
-  return text.empty() ? "1" : text;
-}
+std::string shape_text(at::IntArrayRef shape) { return shape.empty() ? "1" : fmt::format("{}", fmt::join(shape.begin(), shape.end(), "x")); }
 
 TensorFile map_tensors(const std::filesystem::path& file) {
   const auto mapping = std::make_shared<MappedFile>(MappedFile::open(file, AccessPattern::sequential));

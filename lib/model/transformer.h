@@ -75,11 +75,11 @@ struct Block {
 
 struct ForwardOptions {
   KvCache* cache = nullptr;    // append this call's keys and values; queries also see what it holds
-  at::Tensor positions;        // (B, T) int64; undefined: counted from the cache's length, or from attention_mask
-  at::Tensor attention_mask;   // (B, T) bool or integers, 1 = real token: padding (left or right) of THIS call's tokens; the cache remembers earlier ones
+  at::Tensor positions{};      // (B, T) int64; undefined: counted from the cache's length, or from attention_mask
+  at::Tensor attention_mask{}; // (B, T) bool or integers, 1 = real token: padding (left or right) of THIS call's tokens; the cache remembers earlier ones
   bool causal = true;          // false: every token sees every token (masked language model, diffusion)
   bool training = false;       // dropout on
-  DropoutKey dropout;          // one key per optimizer step; first_row = global index of the first row
+  DropoutKey dropout{};        // one key per optimizer step; first_row = global index of the first row
 };
 
 class Transformer {
