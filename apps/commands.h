@@ -5,6 +5,7 @@
 
 namespace llm {
 
+Command train_tokenizer_command();
 Command completion_command(const std::vector<Command>& commands);
 
 }  // namespace llm

@@ -100,12 +100,9 @@ std::unique_ptr<const Tokenizer> load_tokenizer_bytes(std::string bytes, std::st
 }
 
 void check_vocabulary(const Tokenizer& tokenizer, int64_t rows) {
-  const int64_t pieces = tokenizer.vocab_size();
-  const bool fits = rows >= pieces && rows - pieces <= std::max<int64_t>(127, rows / 8);
-  if (!fits) {
-    fail(Exit::bad_input, fmt::format("tokenizer has {} pieces, checkpoint embedding has {} rows", pieces, rows),
-         "give the tokenizer that the model was trained with");
-  }
+  if (tokenizer.vocab_size() == rows) return;
+  fail(Exit::bad_input, fmt::format("tokenizer has {} pieces, checkpoint embedding has {} rows", tokenizer.vocab_size(), rows),
+       "give the tokenizer that the model was trained with");
 }
 
 void check_dataset_tokenizer(const Tokenizer& tokenizer, std::string_view dataset_sha256) {

@@ -1,9 +1,10 @@
 // A Tokenizer for SentencePiece .model files: BPE, unigram, word and character models, from `llm train-tokenizer` or from elsewhere.
 //
-// Segmentation is this program's own and equals SentencePiece 0.1.97 (tests/tokenizer/parity_test.cpp), with three differences, all on purpose:
+// Segmentation is this program's own and equals SentencePiece 0.1.97 (tests/tokenizer/parity_test.cpp), with four differences, all on purpose:
 //   - bytes that are not UTF-8 and a literal U+2581 go through the byte pieces and come back exactly, where the library gives U+FFFD and a space;
 //   - user-defined pieces that look like markup ("<|im_end|>", "[INST]") are not made from text;
-//   - a newline or a tab separates the words of a word model.
+//   - a newline or a tab separates the words of a word model;
+//   - a unigram model judges every word alone, where the library's choice between equally good cuts depends on the rounding of the text before.
 //
 // Speed: a text is cut where no piece of the vocabulary can cross, which is found out when the model is loaded: before a run of spaces, around a
 // newline. Most stretches are then whole pieces, found by one table look-up; the others are segmented. Cutting changes no result, and long texts cost

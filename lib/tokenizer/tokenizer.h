@@ -70,8 +70,7 @@ std::unique_ptr<const Tokenizer> load_tokenizer(const std::filesystem::path& fil
 /// The same from the bytes of a file; `name` stands in messages.
 std::unique_ptr<const Tokenizer> load_tokenizer_bytes(std::string bytes, std::string_view name);
 
-/// Refuses (Exit::bad_input) a tokenizer whose pieces do not fit an embedding of `rows`. Rows may exceed the pieces only by padding: up to one
-/// eighth, or 127 rows.
+/// Refuses (Exit::bad_input) a tokenizer that has not exactly one piece for each of the `rows` of an embedding.
 void check_vocabulary(const Tokenizer& tokenizer, int64_t rows);
 
 /// Refuses (Exit::bad_input) a dataset whose recorded tokenizer hash is another one; a difference would train silently on noise.
