@@ -76,6 +76,16 @@ TEST_P(FusedOperators, FusedLinearEqualsSeparateLinears) {
   EXPECT_LE(relative_error(b2.grad(), c2.grad()), tolerance(type));
 }
 
+TEST_P(FusedOperators, LinearSendsGradientsThroughComputedWeights) {
+  SKIP_WITHOUT_FUSED_KERNELS();
+  auto base = leaf(normal({20, 16}, 1));
+  auto x = normal({7, 16}, 2, GetParam());
+  objective(llm::linear(x, {base * 2.0, (base.detach() * 2.0).to(GetParam())})).backward();
+  auto expected = leaf(base);
+  objective(reference::linear(x.to(at::kFloat), expected * 2.0, {})).backward();
+  EXPECT_LE(relative_error(base.grad(), expected.grad()), tolerance(GetParam()));
+}
+
 TEST_P(FusedOperators, CrossEntropyEqualsReferenceForEveryChunk) {
   SKIP_WITHOUT_FUSED_KERNELS();
   const auto type = GetParam();

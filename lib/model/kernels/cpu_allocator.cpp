@@ -45,10 +45,13 @@ Pool& pool() {
   return *instance;
 }
 
-struct Block {
-  void* pointer;
-  size_t bytes;
+// Before each block lies its size; LibTorch's raw allocation wants the context of a block to be its address.
+struct Header {
+  size_t bytes;  // of the block, this header included
 };
+static_assert(sizeof(Header) <= kAlignment);
+
+Header* header_of(void* data) { return reinterpret_cast<Header*>(static_cast<char*>(data) - kAlignment); }
 
 void account(int64_t bytes) {
   const int64_t now = pool().in_use.fetch_add(bytes) + bytes;
@@ -69,47 +72,53 @@ void* fresh(size_t bytes) {
   return pointer;
 }
 
-void release(void* context) {
-  Block* block = static_cast<Block*>(context);
-  account(-static_cast<int64_t>(block->bytes));
-  if (block->bytes < kSmallest) {
-    std::free(block->pointer);
-  } else {
-    std::lock_guard lock(pool().mutex);
-    pool().free[class_of(block->bytes)].push_back(block->pointer);
-    pool().cached += static_cast<int64_t>(block->bytes);
+void release(void* data) {
+  if (data == nullptr) {
+    return;
   }
-  delete block;
+  Header* header = header_of(data);
+  const size_t bytes = header->bytes;
+  account(-static_cast<int64_t>(bytes));
+  if (bytes < kSmallest) {
+    std::free(header);
+    return;
+  }
+  std::lock_guard lock(pool().mutex);
+  pool().free[class_of(bytes)].push_back(header);
+  pool().cached += static_cast<int64_t>(bytes);
 }
 
 class CachingAllocator final : public c10::Allocator {
  public:
-  at::DataPtr allocate(size_t bytes) override {
-    if (bytes == 0) {
+  at::DataPtr allocate(size_t requested) override {
+    if (requested == 0) {
       return {nullptr, nullptr, &release, at::Device(at::kCPU)};
     }
-    const size_t size = bytes < kSmallest ? bytes : rounded(bytes);
-    void* pointer = size < kSmallest ? nullptr : reuse(size);
-    if (pointer == nullptr) {
-      pointer = fresh(size);
+    const size_t bytes = requested + kAlignment < kSmallest ? requested + kAlignment : rounded(requested + kAlignment);
+    void* block = bytes < kSmallest ? nullptr : reuse(bytes);
+    if (block == nullptr) {
+      block = fresh(bytes);
     }
-    account(static_cast<int64_t>(size));
-    return {pointer, new Block{pointer, size}, &release, at::Device(at::kCPU)};
+    static_cast<Header*>(block)->bytes = bytes;
+    account(static_cast<int64_t>(bytes));
+    void* data = static_cast<char*>(block) + kAlignment;
+    return {data, data, &release, at::Device(at::kCPU)};
   }
 
+  at::DeleterFnPtr raw_deleter() const override { return &release; }
   void copy_data(void* destination, const void* source, size_t bytes) const override { default_copy_data(destination, source, bytes); }
 
  private:
-  static void* reuse(size_t size) {
+  static void* reuse(size_t bytes) {
     std::lock_guard lock(pool().mutex);
-    auto& list = pool().free[class_of(size)];
+    auto& list = pool().free[class_of(bytes)];
     if (list.empty()) {
       return nullptr;
     }
-    void* pointer = list.back();
+    void* block = list.back();
     list.pop_back();
-    pool().cached -= static_cast<int64_t>(size);
-    return pointer;
+    pool().cached -= static_cast<int64_t>(bytes);
+    return block;
   }
 };
 

@@ -25,15 +25,15 @@ at::Tensor deliver(const at::Tensor& master, const at::Tensor& gradient) {
 
 struct Linear : torch::autograd::Function<Linear> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& packed, const std::optional<at::Tensor>& packed_bias,
-                            const std::vector<at::Tensor>& masters, const std::vector<at::Tensor>& bias_masters) {
+                            at::TensorList masters, at::TensorList bias_masters) {
     at::Tensor rows = x.reshape({-1, x.size(-1)});  // (N, K)
     auto shape = x.sizes().vec();
     shape.back() = packed.size(0);
     at::Tensor y = packed_bias ? at::addmm(*packed_bias, rows, packed.t()) : at::mm(rows, packed.t());
     ctx->saved_data["packed"] = packed;
     ctx->saved_data["rows"] = rows;
-    ctx->saved_data["masters"] = masters;
-    ctx->saved_data["biases"] = bias_masters;
+    ctx->saved_data["masters"] = masters.vec();
+    ctx->saved_data["biases"] = bias_masters.vec();
     ctx->saved_data["input_shape"] = x.sizes().vec();
     ctx->saved_data["needs_input"] = x.requires_grad();
     return y.view(shape);
@@ -101,7 +101,7 @@ at::Tensor linear(const at::Tensor& x, const std::vector<at::Tensor>& masters, c
   if (packed_bias.defined()) {
     plain_bias = packed_bias.detach();
   }
-  return Linear::apply(x, packed.detach(), plain_bias, masters, bias_masters);
+  return Linear::apply(x, packed.detach(), plain_bias, at::TensorList(masters), at::TensorList(bias_masters));
 }
 
 }  // namespace llm::fused

@@ -56,6 +56,7 @@ struct AddRmsNorm : torch::autograd::Function<AddRmsNorm> {
                                 raw<float>(inverse) + begin, end - begin, columns, static_cast<float>(eps));
       });
     });
+    ctx->set_materialize_grads(false);
     ctx->saved_data["sum"] = sum.detach();
     ctx->saved_data["inverse"] = inverse;
     ctx->saved_data["scale"] = scale;
