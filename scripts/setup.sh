@@ -9,7 +9,9 @@
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root" || exit 1
-build_dir=$root/build
+preset=release
+build_dir=$root/build  # the preset's
+venv=$root/build/venv
 torch_release=2.13.0
 torch_oldest=2.11
 strict=OFF
@@ -94,11 +96,11 @@ given_torch() {
 find_torch() {
   local candidate version
   torch_dir=$(given_torch) || exit $?
-  if [ -z "$torch_dir" ] && [ -e "$build_dir/CMakeCache.txt" ]; then
-    candidate=$(sed -n 's/^LLM_TORCH_DIR:[A-Z]*=//p' "$build_dir/CMakeCache.txt")
+  if [ -z "$torch_dir" ] && [ -e "$root/build/CMakeCache.txt" ]; then
+    candidate=$(sed -n 's/^LLM_TORCH_DIR:[A-Z]*=//p' "$root/build/CMakeCache.txt")
     if torch_version "$candidate" > /dev/null; then torch_dir=$candidate; fi
   fi
-  for candidate in python3 "$build_dir/venv/bin/python3"; do
+  for candidate in python3 "$venv/bin/python3"; do
     if [ -n "$torch_dir" ] || ! command -v "$candidate" > /dev/null; then continue; fi
     candidate=$("$candidate" -c 'import importlib.util as u; s = u.find_spec("torch"); print(s.submodule_search_locations[0] if s else "")' 2> /dev/null)
     version=$(torch_version "$candidate") && new_enough "$version" && torch_dir=$candidate
@@ -112,11 +114,11 @@ find_torch() {
 fetch_torch() {
   [ -z "$torch_dir" ] || return 0
   say "Fetching LibTorch: pip install torch==$torch_release into build/venv"
-  python3 -m venv "$build_dir/venv" >&2 || give_up 2 "python3 cannot make a virtual environment in $build_dir/venv" "install python3-venv, or give LLM_TORCH_DIR"
-  "$build_dir/venv/bin/python3" -m pip install --disable-pip-version-check --no-compile --progress-bar off "torch==$torch_release" >&2 ||
+  python3 -m venv "$venv" >&2 || give_up 2 "python3 cannot make a virtual environment in $venv" "install python3-venv, or give LLM_TORCH_DIR"
+  "$venv/bin/python3" -m pip install --disable-pip-version-check --no-compile --progress-bar off "torch==$torch_release" >&2 ||
     give_up 2 "pip could not install torch==$torch_release" "give a LibTorch of your own: LLM_TORCH_DIR=<folder with include/ and lib/> $0"
   find_torch
-  [ -n "$torch_dir" ] || give_up 2 "pip installed torch, but its lib/libtorch_cpu.so was not found in $build_dir/venv" ""
+  [ -n "$torch_dir" ] || give_up 2 "pip installed torch, but its lib/libtorch_cpu.so was not found in $venv" ""
 }
 
 # --- build -----------------------------------------------------------------------------------------------------------------
@@ -125,7 +127,7 @@ configure() {
   local cache=$build_dir/CMakeCache.txt
   if [ -e "$build_dir/build.ninja" ] && grep -qxF "LLM_TORCH_DIR:PATH=$torch_dir" "$cache" && grep -qx "LLM_WERROR:BOOL=$strict" "$cache"; then return; fi
   say "Configuring with LibTorch $(torch_version "$torch_dir") in $torch_dir"
-  cmake --preset release -DLLM_TORCH_DIR:PATH="$torch_dir" -DLLM_WERROR:BOOL=$strict > "$build_dir/configure.log" 2>&1 ||
+  cmake --preset "$preset" -DLLM_TORCH_DIR:PATH="$torch_dir" -DLLM_WERROR:BOOL=$strict > "$build_dir/configure.log" 2>&1 ||
     { tail -20 "$build_dir/configure.log" >&2; give_up 2 "the configure step failed" "the whole output is in $build_dir/configure.log"; }
 }
 
