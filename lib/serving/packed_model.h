@@ -1,0 +1,69 @@
+// The quick TokenModel: a Transformer's weights packed for streaming, and a forward pass over preallocated buffers.
+//
+// For CPUs with AVX-512-BF16 and models of the Llama kind: RoPE, RMSNorm before each half, gated feed-forward, any number of key/value heads, biases,
+// tied or separate head, sliding window. Everything else runs through TransformerModel; `runs_packed` tells which, and why not.
+// Products read bfloat16 or float32 weights as the model has them, with inputs rounded to the same; sums, norms, softmax and the residual stream are float32.
+//
+// Law (from packed_linear.h): the logits of a token are the same bits whether it came in a prompt, one at a time, or in a batch with others, and for any number of
+// threads. The weights are copied: the Transformer may go afterwards. Const and shared; a PackedModel's sequences are used by one thread at a time.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "model/kernels/packed_linear.h"
+#include "model/model_config.h"
+#include "serving/token_model.h"
+
+namespace llm {
+
+class Transformer;
+struct PackedSequence;
+
+/// Why this model cannot run packed, or nothing if it can.
+std::optional<std::string> why_not_packed(const Transformer& model);
+
+class PackedModel final : public TokenModel {
+ public:
+  explicit PackedModel(const Transformer& model);
+  ~PackedModel() override;
+
+  int64_t vocab_size() const override { return config_.vocab_size; }
+  int64_t context_length() const override { return config_.max_position_embeddings; }
+  std::unique_ptr<TokenSequence> start(int64_t capacity) const override;
+  std::span<const float> append(TokenSequence& sequence, std::span<const int32_t> ids) const override;
+  void append_all(TokenSequence& sequence, std::span<const int32_t> ids, std::span<float> logits) const override;
+  void step(std::span<TokenSequence* const> sequences, std::span<const int32_t> ids, std::span<float> logits) const override;
+
+  /// Bytes of weights that one token's step reads: the denominator of a share-of-bandwidth figure.
+  int64_t bytes_per_token() const;
+
+ private:
+  struct Layer;
+  struct Run;
+  struct Workspace;
+  friend struct PackedSequence;
+
+  template <typename T>
+  void forward(std::span<const Run> runs, Workspace& work) const;
+  template <typename T>
+  void attention(const Layer& layer, int64_t index, std::span<const Run> runs, Workspace& work) const;
+  void embed(std::span<const Run> runs, Workspace& work) const;
+  void rotation(std::span<const Run> runs, Workspace& work) const;
+  void run(std::span<const Run> runs, Workspace& work) const;
+  void head(const float* rows, int64_t count, float* logits, Workspace& work) const;
+
+  ModelConfig config_;
+  bool bfloat_ = true;
+  bool gelu_ = false;
+  StreamBuffer embedding_;  // (V, C) in the weights' dtype
+  std::vector<Layer> layers_;
+  std::vector<float> norm_;
+  PackedWeight output_;
+  std::vector<float> inverse_frequencies_;
+  double rope_factor_ = 1;
+};
+
+}  // namespace llm

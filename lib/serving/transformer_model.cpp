@@ -1,0 +1,82 @@
+#include "serving/transformer_model.h"
+
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
+#include <c10/core/InferenceMode.h>
+
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+#include "base/error.h"
+#include "model/kv_cache.h"
+#include "model/transformer.h"
+#include "serving/packed_model.h"
+
+namespace llm {
+namespace {
+
+struct CachedSequence final : TokenSequence {
+  CachedSequence(const ModelConfig& config, int64_t capacity) : cache(config, capacity) {}
+  int64_t length() const override { return cache.length(); }
+  KvCache cache;
+  std::vector<float> logits;
+};
+
+/// Hidden states (1, T, C) of `ids`, which join the sequence.
+at::Tensor read(const Transformer& model, CachedSequence& sequence, std::span<const int32_t> ids) {
+  const int64_t vocab_size = model.config().vocab_size;
+  check(!ids.empty(), "append: no tokens");
+  at::Tensor input = at::empty({1, static_cast<int64_t>(ids.size())}, at::kLong);
+  int64_t* out = input.mutable_data_ptr<int64_t>();
+  for (const int32_t id : ids) {
+    check(id >= 0 && id < vocab_size, "token {} is not below vocab_size {}", id, vocab_size);
+    *out++ = id;
+  }
+  ForwardOptions options;
+  options.cache = &sequence.cache;
+  return model.hidden_states(input.to(model.device()), options);
+}
+
+void copy_logits(const Transformer& model, const at::Tensor& hidden, float* out) {
+  const at::Tensor logits = model.logits(hidden).to(at::kCPU, at::kFloat).contiguous();
+  std::memcpy(out, logits.const_data_ptr<float>(), logits.nbytes());
+}
+
+}  // namespace
+
+int64_t TransformerModel::vocab_size() const { return model_.config().vocab_size; }
+int64_t TransformerModel::context_length() const { return model_.config().max_position_embeddings; }
+
+std::unique_ptr<TokenSequence> TransformerModel::start(int64_t capacity) const {
+  return std::make_unique<CachedSequence>(model_.config(), capacity);
+}
+
+std::span<const float> TransformerModel::append(TokenSequence& sequence, std::span<const int32_t> ids) const {
+  const c10::InferenceMode inference;
+  auto& own = static_cast<CachedSequence&>(sequence);
+  const at::Tensor hidden = read(model_, own, ids);
+  own.logits.resize(static_cast<size_t>(vocab_size()));
+  copy_logits(model_, hidden.slice(1, -1), own.logits.data());
+  return own.logits;
+}
+
+void TransformerModel::append_all(TokenSequence& sequence, std::span<const int32_t> ids, std::span<float> logits) const {
+  const c10::InferenceMode inference;
+  copy_logits(model_, read(model_, static_cast<CachedSequence&>(sequence), ids), logits.data());
+}
+
+void TransformerModel::step(std::span<TokenSequence* const> sequences, std::span<const int32_t> ids, std::span<float> logits) const {
+  const auto vocab = static_cast<size_t>(vocab_size());
+  for (size_t row = 0; row < sequences.size(); ++row) {
+    const std::span<const float> own = append(*sequences[row], ids.subspan(row, 1));
+    std::copy(own.begin(), own.end(), logits.begin() + static_cast<std::ptrdiff_t>(row * vocab));
+  }
+}
+
+std::unique_ptr<TokenModel> make_token_model(const Transformer& model, bool allow_packed) {
+  if (allow_packed && !why_not_packed(model)) return std::make_unique<PackedModel>(model);
+  return std::make_unique<TransformerModel>(model);
+}
+
+}  // namespace llm
