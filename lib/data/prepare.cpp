@@ -93,38 +93,63 @@ class ChunkSource {
   bool tail_reached_ = false;
 };
 
-/// The writer's side: appends pieces to the part that their document belongs to.
+/// The writer's side: appends pieces to one part. Files appear with the first piece, so that input refused at once leaves nothing behind.
 class PartWriter {
  public:
-  PartWriter(std::filesystem::path prefix, const std::string& tokenizer_sha256) : prefix_(std::move(prefix)), writer_(prefix_, tokenizer_sha256) {}
+  PartWriter(std::filesystem::path prefix, std::string tokenizer_sha256) : prefix_(std::move(prefix)), tokenizer_sha256_(std::move(tokenizer_sha256)) {}
 
   void add(const EncodedChunk::Piece& piece, std::span<const int32_t> ids) {
-    if (piece.begins && open_) {
-      writer_.end_sequence();
+    if (!writer_) {
+      writer_ = std::make_unique<TokenFileWriter>(prefix_, tokenizer_sha256_);
     }
-    writer_.add(ids);
+    if (piece.begins && open_) {
+      writer_->end_sequence();
+    }
+    writer_->add(ids);
     open_ = !piece.ends;
     if (piece.ends) {
-      writer_.end_sequence();
+      writer_->end_sequence();
     }
     set_.documents += piece.begins ? 1 : 0;
     set_.text_bytes += piece.text_bytes;
   }
 
-  int64_t tokens() const { return writer_.tokens(); }
+  int64_t tokens() const { return writer_ ? writer_->tokens() : 0; }
 
   PreparedSet finish() {
     set_.prefix = prefix_;
-    set_.tokens = writer_.tokens();
-    writer_.finish();
+    set_.tokens = writer_->tokens();
+    writer_->finish();
     return set_;
   }
 
  private:
   std::filesystem::path prefix_;
-  TokenFileWriter writer_;
+  std::string tokenizer_sha256_;
+  std::unique_ptr<TokenFileWriter> writer_;
   PreparedSet set_;
   bool open_ = false;
+};
+
+/// Takes back the folders that a failed run made for its output, as far as they are empty.
+class NewFolders {
+ public:
+  explicit NewFolders(std::filesystem::path folder) {
+    std::error_code ignored;
+    for (; !folder.empty() && !std::filesystem::exists(folder, ignored); folder = folder.parent_path()) {
+      made_.push_back(folder);
+    }
+  }
+  ~NewFolders() {
+    std::error_code ignored;
+    for (const std::filesystem::path& folder : made_) {
+      std::filesystem::remove(folder, ignored);
+    }
+  }
+  void keep() { made_.clear(); }
+
+ private:
+  std::vector<std::filesystem::path> made_;
 };
 
 class Preparation {
@@ -219,7 +244,10 @@ PrepareResult prepare_data(const PrepareOptions& options, const Tokenizer& token
   check(!options.output.empty(), "prepare-data: no output prefix given");
   check(options.val_fraction >= 0 && options.val_fraction < 1, "val_fraction: {} must be at least 0 and below 1", options.val_fraction);
   check(tokenizer.eos_id() >= 0 || !options.add_eos, "prepare-data: the tokenizer has no end-of-text token");
-  return Preparation(options, tokenizer).run();
+  NewFolders folders(token_file_prefix(options.output).parent_path());
+  PrepareResult result = Preparation(options, tokenizer).run();
+  folders.keep();
+  return result;
 }
 
 }  // namespace llm

@@ -37,7 +37,7 @@ TextSplit parse_text_split(std::string_view name);
 struct TextReaderOptions {
   TextFormat format = TextFormat::automatic;
   TextSplit split = TextSplit::line;
-  std::string field;                // JSON: take the text of this field, whatever the format
+  std::string field = {};           // JSON: take the text of this field, whatever the format
   bool skip_bad = false;            // leave out bad JSON rows and count them
   bool allow_invalid_utf8 = false;  // plain text: take bytes as they are
   int64_t piece_bytes = int64_t{256} << 10;

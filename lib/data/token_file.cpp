@@ -5,6 +5,7 @@
 #include <cstring>
 #include <limits>
 #include <string_view>
+#include <tuple>
 
 #include "base/error.h"
 #include "base/mapped_file.h"
@@ -91,12 +92,12 @@ TokenFile TokenFile::open(const std::filesystem::path& path, const TokenFileChec
   file.prefix_ = token_file_prefix(path);
   std::filesystem::path index = token_index_path(file.prefix_);
   std::filesystem::path bin = token_bin_path(file.prefix_);
-  for (const std::filesystem::path& part : {index, bin}) {
-    std::error_code ignored;
-    const std::filesystem::path& other = &part == &index ? bin : index;
-    if (!std::filesystem::exists(part, ignored) && std::filesystem::exists(other, ignored)) {
-      fail(Exit::bad_input, fmt::format("'{}' is missing beside '{}'", part.string(), other.filename().string()), kPrepareHint);
-    }
+  std::error_code ignored;
+  bool has_index = std::filesystem::exists(index, ignored);
+  bool has_bin = std::filesystem::exists(bin, ignored);
+  if (has_index != has_bin) {
+    const auto& [missing, other] = has_bin ? std::tie(index, bin) : std::tie(bin, index);
+    fail(Exit::bad_input, fmt::format("'{}' is missing beside '{}'", missing.string(), other.filename().string()), kPrepareHint);
   }
   file.index_ = std::make_unique<MappedFile>(MappedFile::open(index));
   file.check_header();
@@ -152,7 +153,7 @@ void TokenFile::check_offsets() const {
   uint64_t wrong = offsets_[0] | (offsets_[sequences_] ^ size);
   for (int64_t i = 0; i < sequences_; ++i) {
     uint64_t step = offsets_[i + 1] - offsets_[i];
-    wrong |= static_cast<uint64_t>(offsets_[i + 1] > size) | static_cast<uint64_t>(step < 4) | (step & 3);
+    wrong |= static_cast<uint64_t>(offsets_[i + 1] > size) | static_cast<uint64_t>(step - 4 > size) | (step & 3);  // a step below 4 wraps around
   }
   if (wrong == 0) {
     return;
@@ -160,10 +161,13 @@ void TokenFile::check_offsets() const {
   const std::string name = index_->path().string();
   check_input(offsets_[0] == 0, "'{}': document 0 points to byte {}, must be 0", name, offsets_[0]);
   for (int64_t i = 0; i < sequences_; ++i) {
-    auto length = static_cast<int64_t>(offsets_[i + 1] - offsets_[i]) / 4 - 1;
-    check_input(offsets_[i] <= size, "'{}': document {} points to byte {}, file has {}", name, i, offsets_[i], size);
-    check_input(offsets_[i] % 4 == 0, "'{}': document {} points to byte {}, not to a 4-byte word", name, i, offsets_[i]);
-    check_input(offsets_[i + 1] > offsets_[i] && length >= 0, "'{}': document {} has length {}", name, i, std::min<int64_t>(length, -1));
+    uint64_t next = offsets_[i + 1];
+    if (i + 1 < sequences_) {
+      check_input(next <= size, "'{}': document {} points to byte {}, file has {}", name, i + 1, next, size);
+      check_input(next % 4 == 0, "'{}': document {} points to byte {}, not to a 4-byte word", name, i + 1, next);
+    }
+    auto length = static_cast<int64_t>(next - offsets_[i]) / 4 - 1;
+    check_input(length >= 0 || next > size, "'{}': document {} has length {}", name, i, length);
   }
   fail(Exit::bad_input, fmt::format("'{}': the last offset is {}, file has {}", name, offsets_[sequences_], size));
 }
