@@ -1,5 +1,7 @@
 #include "apps/command.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>

@@ -6,6 +6,8 @@
 namespace llm {
 
 Command train_tokenizer_command();
+Command prepare_data_command();
+Command pretrain_command();
 Command completion_command(const std::vector<Command>& commands);
 
 }  // namespace llm

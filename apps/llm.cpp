@@ -4,6 +4,8 @@
 int main(int argc, char** argv) {
   std::vector<llm::Command> commands;
   commands.push_back(llm::train_tokenizer_command());
+  commands.push_back(llm::prepare_data_command());
+  commands.push_back(llm::pretrain_command());
   commands.push_back(llm::completion_command(commands));
   return llm::run_main(commands, argc, argv);
 }

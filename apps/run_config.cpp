@@ -34,6 +34,17 @@ void RunConfig::fields(Fields& f) {
   f.section("logging", logging, "Log lines and metrics");
   f.section("generation", generation, "Defaults for generate");
   f.section("distributed", distributed, "One process, so far");
+  f.cross_check("training.max_seq_length", [this] {
+    const int64_t length = training.max_seq_length.value_or(0);
+    const bool fits = length <= model.max_position_embeddings || !checkpoint.model_path.empty();
+    return fits ? std::string()
+                : fmt::format("training.max_seq_length ({}) exceeds model.max_position_embeddings ({})", length, model.max_position_embeddings);
+  });
+  f.cross_check("scheduler.warmup_steps", [this] {
+    const int64_t warmup = scheduler.warmup_steps.value_or(0);
+    const bool fits = !training.max_steps || warmup <= *training.max_steps;
+    return fits ? std::string() : fmt::format("scheduler.warmup_steps ({}) exceeds training.max_steps ({})", warmup, *training.max_steps);
+  });
 }
 
 RunConfig pretrain_defaults() {

@@ -1,4 +1,6 @@
 // llm completion: a script that teaches a shell the verbs and their options, made from the same table as the help.
+#include <fmt/ranges.h>
+
 #include "apps/commands.h"
 #include "apps/shared_options.h"
 #include "base/stdout.h"

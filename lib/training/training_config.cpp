@@ -69,6 +69,7 @@ void CheckpointConfig::fields(Fields& f) {
   f("resume_from_checkpoint", resume_from_checkpoint, "auto = the newest good checkpoint of the run directory, never, or the path of one", non_empty())
       .flag("resume-from-checkpoint")
       .alias("resume");
+  f("model_path", model_path, "Model to start from: a run, checkpoint or model directory; empty = from scratch").flag("model-path").value_name("DIR");
   f("reset_optimizer", reset_optimizer, "On resume: take the weights and start the optimizer anew").flag("reset-optimizer");
   f("allow_data_change", allow_data_change, "On resume: go on with other data, from its beginning").flag("allow-data-change");
   f("force", force, "With --resume-from-checkpoint never: remove what an earlier run left in the run directory").flag("force").flag_only();
@@ -86,7 +87,7 @@ void validate(const TrainingConfig& training, const OptimizerConfig& optimizer, 
   check(optimizer.betas.size() == 2, "optimizer.betas takes two numbers, got {}", optimizer.betas.size());
   const int64_t warmup = scheduler.warmup_steps.value_or(0);
   if (warmup > total_steps) {
-    fail(Exit::usage, fmt::format("scheduler.warmup_steps is {}, but the run has only {} steps", warmup, total_steps),
+    fail(Exit::usage, fmt::format("scheduler.warmup_steps ({}) exceeds the {} steps of the run", warmup, total_steps),
          "lower --warmup-steps, or leave it out: a tenth of the run is used then");
   }
   check(training.early_stopping_patience == 0 || training.eval_steps > 0,

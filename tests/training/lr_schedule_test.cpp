@@ -88,7 +88,7 @@ TEST(LrSchedule, WarmUpLongerThanTheRunIsRefusedByName) {
     validate(TrainingConfig{}, OptimizerConfig{}, config, 10);
     FAIL();
   } catch (const Error& error) {
-    EXPECT_EQ(error.message(), "scheduler.warmup_steps is 500, but the run has only 10 steps");
+    EXPECT_EQ(error.message(), "scheduler.warmup_steps (500) exceeds the 10 steps of the run");
   }
 }
 

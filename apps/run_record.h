@@ -1,0 +1,30 @@
+// RUN/run.json: what went into a run and what came out, so that it can be named, repeated and compared. Written at the start and again at the end, whole.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "apps/run_config.h"
+#include "model/transformer.h"
+#include "training/trainer.h"
+
+namespace llm {
+
+struct RunRecord {
+  std::string started;   // ISO 8601, UTC
+  std::string finished;  // empty while it runs
+  int64_t seed = 0;
+  int64_t threads = 0;
+  std::string device;
+  RunIdentity identity;
+  int64_t parameters = 0;
+  std::string precision;
+  std::string resumed_from;  // checkpoint, empty for a new run
+  std::string result;        // running, finished, early_stopping, signal
+  TrainingResult training;
+};
+
+std::string utc_now();
+void write_run_record(const std::filesystem::path& run, const RunRecord& record);
+
+}  // namespace llm
