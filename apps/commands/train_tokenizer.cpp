@@ -1,4 +1,6 @@
 // llm train-tokenizer: a SentencePiece model from text files, JSON Lines, zstd or standard input.
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <filesystem>
 

@@ -18,7 +18,9 @@ ByteTrie::ByteTrie(std::vector<Entry> entries) {
     for (Range range : level) {
       first_child_.push_back(static_cast<uint32_t>(label_.size()));
       const size_t node = first_child_.size() - 1;
-      if (range.begin < range.end && entries[range.begin].first.size() == depth) value_[node] = entries[range.begin++].second;
+      for (; range.begin < range.end && entries[range.begin].first.size() == depth; ++range.begin) {
+        if (value_[node] < 0) value_[node] = entries[range.begin].second;
+      }
       while (range.begin < range.end) {
         const auto byte = static_cast<uint8_t>(entries[range.begin].first[depth]);
         const size_t begin = range.begin;

@@ -18,7 +18,7 @@ class ByteTrie {
   using Entry = std::pair<std::string_view, int32_t>;  // a non-empty text and its value, at least 0
 
   ByteTrie() : ByteTrie(std::vector<Entry>{}) {}
-  /// Texts must differ from each other.
+  /// Of equal texts the smallest value stays.
   explicit ByteTrie(std::vector<Entry> entries);
 
   static constexpr int32_t kRoot = 0;

@@ -8,8 +8,7 @@ namespace {
 PieceIndex index_texts(const Vocabulary& vocabulary) {
   PieceIndex index(vocabulary.size());
   for (int32_t id = 0; id < static_cast<int32_t>(vocabulary.size()); ++id) {
-    const bool usable = vocabulary.is_text(id) || (vocabulary.type(id) == PieceType::user_defined && !vocabulary.is_marker(id));
-    if (usable) index.insert(vocabulary.text(id), id);
+    if (vocabulary.is_text(id) || vocabulary.is_frozen(id)) index.insert(vocabulary.text(id), id);
   }
   return index;
 }

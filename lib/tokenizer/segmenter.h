@@ -26,11 +26,12 @@ class Vocabulary {
   std::string_view text(int32_t id) const { return pieces_[id].text; }  // with spaces; empty for control pieces
   float score(int32_t id) const { return pieces_[id].score; }
   PieceType type(int32_t id) const { return pieces_[id].type; }
-  /// True for pieces that a segmenter may give: normal and unused ones. User-defined ones are matched before; control, byte and unknown pieces
-  /// have names, not texts.
-  bool is_text(int32_t id) const { return is_text_[id]; }
-  /// A user-defined piece that looks like markup of a chat format ("<|im_end|>", "<start_of_turn>", "[INST]"): never made from text.
-  bool is_marker(int32_t id) const;
+  /// True for normal and unused pieces: those that segmenters put together.
+  bool is_text(int32_t id) const { return uses_[id] == Use::text; }
+  /// True for user-defined pieces that are taken out of a text as they stand.
+  bool is_frozen(int32_t id) const { return uses_[id] == Use::frozen; }
+  /// True for user-defined pieces that look like markup of a chat format ("<|im_end|>", "<start_of_turn>", "[INST]"): never made from text.
+  bool is_marker(int32_t id) const { return uses_[id] == Use::marker; }
   int32_t unk_id() const { return unk_id_; }
 
   /// Ids for text that no piece covers: its bytes, or one <unk> for the whole of it (and of unknown text right before it).
@@ -39,9 +40,11 @@ class Vocabulary {
   bool has_bytes() const { return byte_fallback_; }
 
  private:
-  std::string spelled_;  // the texts that differ from the file's
+  enum class Use : uint8_t { none, text, frozen, marker };
+
+  std::string spelled_;  // all texts
   std::vector<SentencePiece> pieces_;
-  std::vector<bool> is_text_;
+  std::vector<Use> uses_;
   std::array<int32_t, 256> byte_ids_;
   bool byte_fallback_;
   int32_t unk_id_;

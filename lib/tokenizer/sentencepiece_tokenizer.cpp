@@ -82,11 +82,10 @@ void SentencePieceTokenizer::find_cuts() {
   std::vector<ByteTrie::Entry> frozen;
   for (int32_t id = 0; id < static_cast<int32_t>(vocabulary_.size()); ++id) {
     const std::string_view text = vocabulary_.text(id);
-    const bool user_defined = vocabulary_.type(id) == PieceType::user_defined && !vocabulary_.is_marker(id);
-    if (user_defined && freezes) {
+    if (vocabulary_.is_frozen(id) && freezes) {
       frozen.emplace_back(text, id);
       may_freeze_[static_cast<uint8_t>(text[0])] = true;
-    } else if (user_defined || vocabulary_.is_text(id)) {
+    } else if (vocabulary_.is_frozen(id) || vocabulary_.is_text(id)) {
       const size_t word = text.find_first_not_of(' ');
       if (word != std::string_view::npos && text.find(' ', word) != std::string_view::npos) cut_before_spaces_ = false;
       if (text.size() > 1 && text.find('\n') != std::string_view::npos) cut_at_newline_ = false;

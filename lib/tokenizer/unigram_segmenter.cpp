@@ -22,7 +22,7 @@ class UnigramSegmenter : public Segmenter {
         lowest = std::min(lowest, vocabulary.score(id));
         highest_ = std::max(highest_, vocabulary.score(id));
       }
-      if (type == PieceType::normal || (type == PieceType::user_defined && !vocabulary.is_marker(id))) entries.emplace_back(vocabulary.text(id), id);
+      if ((type == PieceType::normal && vocabulary.is_text(id)) || vocabulary.is_frozen(id)) entries.emplace_back(vocabulary.text(id), id);
     }
     unknown_score_ = lowest - kUnknownPenalty;
     trie_ = ByteTrie(std::move(entries));

@@ -7,10 +7,15 @@ namespace {
 
 constexpr std::string_view kWordMark = "\xE2\x96\x81";  // U+2581
 
+bool looks_like_markup(std::string_view text) {
+  if (text.size() < 3 || text.find(' ') != std::string_view::npos) return false;
+  return (text.front() == '<' && text.back() == '>') || (text.front() == '[' && text.back() == ']');
+}
+
 }  // namespace
 
 Vocabulary::Vocabulary(const SentencePieceModel& model)
-    : pieces_(model.pieces), is_text_(pieces_.size()), byte_ids_(model.byte_ids), byte_fallback_(model.byte_fallback), unk_id_(model.unk_id) {
+    : pieces_(model.pieces), uses_(pieces_.size(), Use::none), byte_ids_(model.byte_ids), byte_fallback_(model.byte_fallback), unk_id_(model.unk_id) {
   std::vector<size_t> offsets(pieces_.size());
   for (size_t id = 0; id < pieces_.size(); ++id) {
     offsets[id] = spelled_.size();
@@ -26,16 +31,13 @@ Vocabulary::Vocabulary(const SentencePieceModel& model)
   for (size_t id = 0; id < pieces_.size(); ++id) {
     const size_t end = id + 1 < pieces_.size() ? offsets[id + 1] : spelled_.size();
     // SentencePiece turns every space into a mark before it looks, so it never finds a piece that holds a literal space.
-    const bool usable = pieces_[id].type == PieceType::normal || pieces_[id].type == PieceType::unused;
-    is_text_[id] = usable && pieces_[id].text.find(' ') == std::string_view::npos;
+    const bool reachable = pieces_[id].text.find(' ') == std::string_view::npos;
     pieces_[id].text = std::string_view(spelled_).substr(offsets[id], end - offsets[id]);
+    if (!reachable) continue;
+    const PieceType type = pieces_[id].type;
+    if (type == PieceType::normal || type == PieceType::unused) uses_[id] = Use::text;
+    if (type == PieceType::user_defined) uses_[id] = looks_like_markup(pieces_[id].text) ? Use::marker : Use::frozen;
   }
-}
-
-bool Vocabulary::is_marker(int32_t id) const {
-  const std::string_view text = pieces_[id].text;
-  if (type(id) != PieceType::user_defined || text.size() < 3 || text.find(' ') != std::string_view::npos) return false;
-  return (text.front() == '<' && text.back() == '>') || (text.front() == '[' && text.back() == ']');
 }
 
 void Vocabulary::append_unknown(std::string_view text, std::vector<int32_t>& ids) const {
