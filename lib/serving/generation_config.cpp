@@ -141,7 +141,6 @@ void GenerationConfig::fields(Fields& f) {
   f("presence_penalty", presence_penalty, "Lowers a token's logit by this once it was generated", within(kPenalty)).flag("presence-penalty");
   f("num_beams", num_beams, "Beams; only 1 is available", at_least(1)).flag("num-beams");
   f("num_return_sequences", num_return_sequences, "Texts per prompt, each with draws of its own", in_range(1, 4096)).flag("num-return-sequences");
-  f("seed", seed, "Seed of the draws; -1 takes one at random and prints it", in_range(-1, static_cast<long double>(kLargestSeed))).flag("seed");
   f("eos_token_id", eos_token_id, "Further token ids that end the text", at_least(0)).flag("eos-token-id");
   f("pad_token_id", pad_token_id, "Token id that the repetition penalty leaves alone", at_least(0)).flag("pad-token-id");
   f("stop_strings", stop_strings, "Texts at which to stop; they are not part of the result", non_empty()).flag("stop").verbatim();

@@ -34,7 +34,7 @@ struct GenerationConfig {
   double presence_penalty = 0.0;      // subtracted once from each token that occurs among the new tokens
   int64_t num_beams = 1;              // only 1
   int64_t num_return_sequences = 1;
-  int64_t seed = -1;                  // -1 = take one at random and report it
+  int64_t seed = -1;                  // -1 = take one at random and report it; no row of its own: the run's `seed` key sets it
   std::vector<int64_t> eos_token_id;  // ids that end the text; lists from all sources are merged
   std::optional<int64_t> pad_token_id;
   std::vector<std::string> stop_strings;
