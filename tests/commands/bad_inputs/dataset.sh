@@ -6,7 +6,7 @@ poke() { printf '%b' "$3" | dd of="$1" bs=1 seek="$2" conv=notrunc status=none; 
 refuse_data() {  # row, message, hint: both the check in full and a training run refuse it
   refuse "$1" 3 "$2" ${3:+"$3"} -- prepare-data --verify d/data
   if [ -z "$VERIFY_ONLY" ]; then
-    refuse "$1 in training" 3 "$2" ${3:+"$3"} -- train --config "$TINY/config.yaml" --data-path d/data --tokenizer-path "$TINY/tokenizer.model" --output-dir run1
+    CHANGES=allowed refuse "$1 in training" 3 "$2" ${3:+"$3"} -- train --config "$TINY/config.yaml" --data-path d/data --tokenizer-path "$TINY/tokenizer.model" --output-dir run1
   fi
 }
 
@@ -45,7 +45,7 @@ refuse_text() { refuse "$1" "$2" "$3" ${5:+"$5"} -- $(prepare) "$4"; }
 : > empty.txt
 refuse_text 7.4.9b 3 "0 tokens" empty.txt
 echo "too short" > short.txt
-refuse 7.4.10 3 "tokens, need at least 65 for seq_len 64" -- \
+CHANGES=allowed refuse 7.4.10 3 "tokens, need at least 65 for seq_len 64" -- \
   train --config "$TINY/config.yaml" --data-path short.txt --tokenizer-path "$TINY/tokenizer.model" --output-dir run1 --val-fraction 0
 { for i in $(seq 41); do echo "{\"text\": \"line $i\"}"; done; echo '{"text": "a" "b"}'; } > a.jsonl
 refuse_text 7.4.14 3 "a.jsonl:42: invalid JSON at column 14" a.jsonl
