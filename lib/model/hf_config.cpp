@@ -138,7 +138,11 @@ HfJson normalised(const nlohmann::json& object) {
     json["ffn_type"] = act == "silu" || act == "swish" ? HfJson("swiglu") : act == "gelu" ? HfJson("geglu") : act;
   }
   for (auto item = json.begin(); item != json.end();) {
-    item = item.value().is_null() ? json.erase(item) : item + 1;
+    if (item.value().is_null()) {
+      item = json.erase(item);
+    } else {
+      ++item;
+    }
   }
   return json;
 }
