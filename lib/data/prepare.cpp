@@ -4,9 +4,9 @@
 #include <chrono>
 #include <cmath>
 #include <memory>
-#include <thread>
 #include <utility>
 
+#include "base/device.h"
 #include "base/error.h"
 #include "base/progress.h"
 #include "base/utf8.h"
@@ -172,17 +172,19 @@ class Preparation {
     workers.take = [this](std::vector<PendingRecord>& records) { return take(records); };
     workers.work = [&](std::vector<PendingRecord>&& records) { return encode_chunk(std::move(records), rules, tokenizer_); };
     workers.put = [this](EncodedChunk&& chunk) { write(chunk); };
-    int64_t cores = std::max<int64_t>(std::thread::hardware_concurrency(), 1);
-    workers.run(options_.workers > 0 ? options_.workers : cores);
-    finish();
+    workers.run(options_.workers > 0 ? options_.workers : usable_cores());
+    if (!result_.stopped) {
+      finish();
+    }
     result_.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     return std::move(result_);
   }
 
  private:
   bool take(std::vector<PendingRecord>& records) {
-    if (options_.stop_requested && options_.stop_requested()) {
-      fail(Exit::io, "stopped before the data was complete; nothing was written");
+    if (result_.stopped || (options_.stop_requested && options_.stop_requested())) {
+      result_.stopped = true;
+      return false;
     }
     bool more = source_.take(records);
     if (progress_) {
@@ -246,7 +248,9 @@ PrepareResult prepare_data(const PrepareOptions& options, const Tokenizer& token
   check(tokenizer.eos_id() >= 0 || !options.add_eos, "prepare-data: the tokenizer has no end-of-text token");
   NewFolders folders(token_file_prefix(options.output).parent_path());
   PrepareResult result = Preparation(options, tokenizer).run();
-  folders.keep();
+  if (!result.stopped) {
+    folders.keep();
+  }
   return result;
 }
 

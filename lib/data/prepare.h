@@ -30,11 +30,11 @@ struct PrepareOptions {
   double val_fraction = 0;
   ValidationSplit val_split = ValidationSplit::hash;
   uint64_t seed = 0;
-  int64_t workers = 0;                    // 0 = one per core
+  int64_t workers = 0;                    // 0 = one per usable core
   bool add_bos = false;
   bool add_eos = true;
   bool show_progress = false;
-  std::function<bool()> stop_requested;   // asked between chunks; true ends with Error(Exit::io) "stopped" and no files
+  std::function<bool()> stop_requested;   // asked between chunks; true ends at once, without files
 };
 
 struct PreparedSet {
@@ -50,6 +50,7 @@ struct PrepareResult {
   int64_t skipped_rows = 0;
   std::string first_bad_row;
   double seconds = 0;
+  bool stopped = false;  // as asked; nothing was written
 };
 
 /// Exit 3: no text in the input, or none left for training. A validation part that came out empty is not written (val.prefix is empty).
