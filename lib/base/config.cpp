@@ -54,6 +54,13 @@ FieldRule non_empty() {
   return rule;
 }
 
+FieldRule matching(std::function<bool(const std::string&)> accepts, std::string accepted) {
+  FieldRule rule;
+  rule.accepts = std::move(accepts);
+  rule.accepted = std::move(accepted);
+  return rule;
+}
+
 std::string FieldOrigin::text() const {
   switch (kind) {
     case by_command:

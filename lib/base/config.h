@@ -41,10 +41,12 @@ namespace llm {
 
 /// What a value must satisfy besides its type. Bounds are inclusive unless said otherwise; for lists the rule holds for each element.
 struct FieldRule {
-  std::optional<long double> low, high;  // long double holds every int64 exactly
+  std::optional<long double> low = {}, high = {};  // long double holds every int64 exactly
   bool low_excluded = false;
-  std::vector<std::string> choices;
+  std::vector<std::string> choices = {};
   bool not_empty = false;
+  std::function<bool(const std::string&)> accepts = nullptr;  // of a text that is neither free nor one of a few
+  std::string accepted = {};                                  // what it accepts, for messages: "auto, cpu, cuda, cuda:N"
 };
 FieldRule in_range(long double low, long double high);
 FieldRule at_least(long double low);
@@ -52,6 +54,7 @@ FieldRule more_than(long double low);  // low itself is refused
 FieldRule one_of(std::initializer_list<const char*> choices);
 FieldRule one_of(std::vector<std::string> choices);
 FieldRule non_empty();
+FieldRule matching(std::function<bool(const std::string&)> accepts, std::string accepted);
 
 /// A reference to a member. An empty optional means "decide by itself" and is written null in files and `auto` or `none` on the command line.
 using FieldValue = std::variant<bool*, int64_t*, double*, std::string*, std::vector<std::string>*, std::vector<int64_t>*, std::vector<double>*,
@@ -213,6 +216,7 @@ class Fields {
   bool is_shown(const Field& row) const;
 
   std::string prefix_;
+  std::string file_name_;  // of the last file applied
   std::deque<Field> rows_;
   std::vector<SectionRow> sections_;
   std::vector<CrossCheck> cross_checks_;

@@ -77,7 +77,7 @@ std::string describe(const ConfigNode& node) {
     case ConfigNode::map:
       return "a section";
     case ConfigNode::text:
-      return fmt::format("the text '{}'", node.content);
+      return fmt::format("'{}'", node.content);
     default:
       return node.content;
   }

@@ -43,7 +43,7 @@ ConfigNode parse_config(std::string_view text, const std::string& source_name);
 ConfigNode parse_yaml_config(std::string_view text, const std::string& source_name);
 ConfigNode parse_json_config(std::string_view text, const std::string& source_name);
 
-/// "got 5", "got a list": how a message names what stands there.
+/// "5", "'five'", "a list", "nothing": how a message names what stands there.
 std::string describe(const ConfigNode& node);
 
 [[noreturn]] void fail_in_config(const std::string& source_name, int line, int column, const std::string& message, const std::string& hint = {});

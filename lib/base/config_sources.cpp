@@ -67,7 +67,7 @@ struct FileReader {
                      path == row.path_ ? "" : fmt::format("{} is another name of {}", path, row.path_));
     }
     const ConfigNode& value = member.value;
-    FieldSetter{row, {fmt::format("{}:{}:{}: ", source, value.line, value.column), row.path_, true}}.set_node(value);
+    FieldSetter{row, {row.path_, source, value.line, value.column}}.set_node(value);
     row.origin_ = {FieldOrigin::by_file, source, member.line, member.column};
   }
 
@@ -117,6 +117,7 @@ void Fields::apply_file(const std::filesystem::path& path) {
 
 void Fields::apply_text(std::string_view text, const std::string& source_name) {
   const ConfigNode root = parse_config(text, source_name);
+  file_name_ = source_name;
   const FileReader reader{*this, source_name};
   reader.read_section(root, reader.is_bare_section(root) ? top_level_section_ : "");
 }
@@ -149,7 +150,7 @@ void Fields::apply_environment(const std::map<std::string, std::string>& variabl
     for (const std::string& name : names) {
       const auto variable = variables.find(variable_name(name));
       if (variable != variables.end() && !variable->second.empty()) {
-        FieldSetter{row, {"", "environment " + variable->first, false}}.set_words({variable->second});
+        FieldSetter{row, {"environment " + variable->first}}.set_words({variable->second});
         row.origin_ = {FieldOrigin::by_environment, variable->first, 0, 0};
       }
     }
@@ -170,7 +171,7 @@ void Fields::apply_flag(const std::string& name, const std::vector<std::string>&
   if (row->origin_.kind == FieldOrigin::by_flag) {
     fail(Exit::usage, fmt::format("--{} given twice ({}, then {})", name, row->text(), written));
   }
-  FieldSetter{*row, {"", "--" + name, false}}.set_words(words);
+  FieldSetter{*row, {"--" + name}}.set_words(words);
   row->origin_ = {FieldOrigin::by_flag, "--" + name, 0, 0};
 }
 
@@ -179,7 +180,7 @@ void Fields::override_default(std::string_view path, const std::string& value) {
   if (row == nullptr) {
     fail(Exit::internal, fmt::format("config: no key {} to override", path));
   }
-  FieldSetter{*row, {"", row->path_, false}}.set_words({value});
+  FieldSetter{*row, {row->path_}}.set_words({value});
   row->origin_ = {FieldOrigin::by_command, "", 0, 0};
 }
 
@@ -187,8 +188,10 @@ void Fields::finish(Completeness completeness) {
   index_flags();
   for (const Field& row : rows_) {
     if (row.required_ && !row.is_set() && completeness == Completeness::whole) {
-      const bool as_key = std::any_of(rows_.begin(), rows_.end(), [](const Field& other) { return other.origin_.kind == FieldOrigin::by_file; });
-      fail_at(row.path_, fmt::format("{} is required", as_key && !row.flag_only_ ? row.path_ : row.flag_name()));
+      if (!file_name_.empty() && !row.flag_only_) {
+        fail_in_config(file_name_, 1, 1, row.path_ + " is required");
+      }
+      fail(Exit::usage, row.flag_name() + " is required");
     }
     if (row.must_exist_) {
       check_existence(row);

@@ -20,7 +20,7 @@ template <typename T>
 struct IsOptional<std::optional<T>> : std::true_type {};
 
 [[noreturn]] void refuse(const ValuePlace& place, const std::string& problem, const std::string& hint = {}) {
-  fail(Exit::usage, fmt::format("{}{}: {}", place.position, place.name, problem), hint);
+  fail(Exit::usage, fmt::format("{}: {}", place.start(), problem), hint);
 }
 
 std::string list_words(const std::vector<std::string>& words) { return fmt::format("{}", fmt::join(words, ", ")); }
@@ -31,8 +31,8 @@ std::string list_words(const std::vector<std::string>& words) { return fmt::form
     case NumberFault::too_large:
       refuse(place, whole ? "value is too large (max 9223372036854775807)" : "value is too large or too small for a number");
     case NumberFault::not_finite:
-      if (place.in_file) {
-        fail(Exit::usage, fmt::format("{}{} must be finite", place.position, place.name));
+      if (place.in_file()) {
+        fail(Exit::usage, place.start() + " must be finite");
       }
       refuse(place, "must be a finite number");
     case NumberFault::leading_zero:
@@ -41,7 +41,7 @@ std::string list_words(const std::vector<std::string>& words) { return fmt::form
       break;
   }
   const std::string_view wanted = whole ? "a whole number" : "a number";
-  refuse(place, place.in_file ? fmt::format("expected {}, got '{}'", wanted, text) : fmt::format("'{}' is not {}", text, wanted), remedy);
+  refuse(place, place.in_file() ? fmt::format("expected {}, got '{}'", wanted, text) : fmt::format("'{}' is not {}", text, wanted), remedy);
 }
 
 void check_bounds(const ValuePlace& place, const std::string& text, long double value, const FieldRule& rule, bool whole) {
@@ -80,7 +80,7 @@ void read(const std::string& text, const Field& row, const ValuePlace& place, do
 
 void read(const std::string& text, const Field&, const ValuePlace& place, bool& out) {
   if (text != "true" && text != "false") {
-    refuse(place, place.in_file ? fmt::format("expected true or false, got '{}'", text) : fmt::format("'{}' is not true or false", text));
+    refuse(place, place.in_file() ? fmt::format("expected true or false, got '{}'", text) : fmt::format("'{}' is not true or false", text));
   }
   out = text == "true";
 }
@@ -89,6 +89,9 @@ void read(const std::string& text, const Field& row, const ValuePlace& place, st
   const std::vector<std::string>& choices = row.rule().choices;
   if (!choices.empty() && std::find(choices.begin(), choices.end(), text) == choices.end()) {
     refuse(place, fmt::format("'{}' is not supported; choose {}", text, list_words(choices)), nearest_name_hint(text, choices));
+  }
+  if (row.rule().accepts && !row.rule().accepts(text)) {
+    refuse(place, fmt::format("'{}' is not supported; choose {}", text, row.rule().accepted));
   }
   if (row.rule().not_empty && text.empty()) {
     refuse(place, "must not be empty");
@@ -111,11 +114,14 @@ std::string_view wanted_kind() {
 }
 
 template <typename T>
-T read_node(const ConfigNode& node, const Field& row, const ValuePlace& place) {
+T read_node(const ConfigNode& node, const Field& row, ValuePlace place) {
+  place.line = node.line;
+  place.column = node.column;
   constexpr bool wants_text = std::is_same_v<T, std::string>;
   const bool fits = node.kind == ConfigNode::word || node.kind == (wants_text ? ConfigNode::text : ConfigNode::literal);
   if (!fits) {
-    refuse(place, fmt::format("expected {}, got {}", wanted_kind<T>(), describe(node)));
+    const bool is_quoted_number = node.kind == ConfigNode::text && parse_number(node.content);
+    refuse(place, fmt::format("expected {}, got {}{}", wanted_kind<T>(), describe(node), is_quoted_number ? " in quotes" : ""));
   }
   T value{};
   read(node.content, row, place, value);
@@ -132,6 +138,8 @@ std::string scalar_text(double value) { return format_number(value); }
 const std::string& scalar_text(const std::string& value) { return value; }
 
 }  // namespace
+
+std::string ValuePlace::start() const { return in_file() ? fmt::format("{}:{}:{}: {}", file, line, column, name) : name; }
 
 void FieldSetter::set_words(const std::vector<std::string>& words) const {
   std::visit(

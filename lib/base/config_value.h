@@ -12,9 +12,12 @@ namespace llm {
 
 /// Where a value stands, for messages.
 struct ValuePlace {
-  std::string position;  // "run.yaml:3:5: ", or empty outside files
-  std::string name;      // "model.hidden_size", "--lr" or "environment LLM_LR"
-  bool in_file = false;
+  std::string name;  // "model.hidden_size", "--lr" or "environment LLM_LR"
+  std::string file = {};
+  int line = 0, column = 0;
+
+  bool in_file() const { return !file.empty(); }
+  std::string start() const;  // "run.yaml:3:5: model.hidden_size", or the name alone
 };
 
 struct FieldSetter {

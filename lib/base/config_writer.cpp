@@ -70,6 +70,9 @@ std::string rule_text(const FieldRule& rule) {
   if (!rule.choices.empty()) {
     return fmt::format("{}", fmt::join(rule.choices, ", "));
   }
+  if (rule.accepts) {
+    return rule.accepted;
+  }
   if (rule.low && rule.high) {
     return fmt::format("{} to {}", bound_text(*rule.low), bound_text(*rule.high));
   }

@@ -80,9 +80,6 @@ class TreeBuilder : public YAML::EventHandler {
     if (levels_.size() >= kConfigDepth) {
       refuse(mark, fmt::format("nesting deeper than {}", kConfigDepth));
     }
-    if (!levels_.empty() && levels_.back().node.kind == ConfigNode::map && !levels_.back().has_key) {
-      refuse(mark, "a key must be plain text");
-    }
     levels_.push_back({make(kind, mark), false, {}});
   }
 
@@ -110,6 +107,9 @@ class TreeBuilder : public YAML::EventHandler {
   }
 
   void start_member(Level& level, const ConfigNode& key) const {
+    if (key.kind == ConfigNode::list || key.kind == ConfigNode::map) {
+      fail_in_config(source_name_, key.line, key.column, "a key must be plain text");
+    }
     if (key.kind == ConfigNode::null) {
       fail_in_config(source_name_, key.line, key.column, "a key is missing before ':'");
     }

@@ -66,10 +66,9 @@ const std::vector<std::string>& dtype_names() {
 }
 
 void RuntimeConfig::fields(Fields& f) {
-  f("device", device, "Where tensors live: auto, cpu, cuda or cuda:N").flag("device").value_name("DEVICE");
-  f.cross_check("device", [this] {
-    return read_device(device) ? std::string() : fmt::format("device: '{}' is not supported; choose auto, cpu, cuda, cuda:N", device);
-  });
+  f("device", device, "Where tensors live", matching([](const std::string& text) { return read_device(text).has_value(); }, "auto, cpu, cuda, cuda:N"))
+      .flag("device")
+      .value_name("DEVICE");
   f("dtype", dtype, "Number format of weights and activations; auto = as stored, or what suits the device", one_of(dtype_names())).flag("dtype");
   f("threads", threads, "CPU threads; 0 = all cores of this process", in_range(0, 4096)).flag("threads");
   f("seed", seed, "Seed of every random choice; -1 = a fresh one, which is printed", in_range(-1, 9007199254740991.0L)).flag("seed");

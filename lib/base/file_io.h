@@ -57,7 +57,7 @@ void sync_file(const std::filesystem::path& path);
 void replace_symlink(const std::filesystem::path& link, const std::filesystem::path& target);
 
 struct ReadOptions {
-  std::string_view noun;  // "config": cannot open config 'x': ...
+  std::string_view noun = {};  // "config": cannot open config 'x': ...
   uint64_t max_bytes = uint64_t{1} << 40;
   Exit exit = Exit::bad_input;
 };

@@ -7,6 +7,7 @@
 
 #include "base/file_io.h"
 #include "base/nearest_name.h"
+#include "base/utf8.h"
 
 namespace llm {
 namespace {
@@ -97,6 +98,9 @@ std::string child_path(const std::string& path, std::string_view key) { return p
 json parse_json(std::string_view text, std::string_view source, const JsonLimits& limits) {
   if (text.size() > limits.max_bytes) {
     fail(limits.exit, fmt::format("{}: larger than {} bytes", source, limits.max_bytes));
+  }
+  if (const auto bad = utf8::first_invalid(text)) {
+    fail(limits.exit, fmt::format("{}: invalid UTF-8 at byte {}", source, *bad));
   }
   json root;
   GuardedBuilder builder(root, limits.max_depth);

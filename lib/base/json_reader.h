@@ -22,7 +22,7 @@ struct JsonLimits {
   Exit exit = Exit::bad_input;
 };
 
-/// Throws "<source>: invalid JSON at line L column C", "<source>: nesting deeper than 64", "<source>: key 'a' appears twice".
+/// Throws "<source>: invalid JSON at line L column C", "<source>: invalid UTF-8 at byte N", "<source>: nesting deeper than 64", "<source>: key 'a' appears twice".
 nlohmann::json parse_json(std::string_view text, std::string_view source, const JsonLimits& limits = {});
 
 /// Reads and parses a file; "cannot open 'x': <errno>".

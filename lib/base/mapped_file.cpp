@@ -73,6 +73,9 @@ void on_bus_error(int, siginfo_t* facts, void*) {
     }
   }
   ::sigaction(SIGBUS, &previous_action, nullptr);  // not ours: the access repeats under the former handler
+  if (facts->si_code <= 0) {
+    ::raise(SIGBUS);  // sent by a process: there is no access to repeat
+  }
 }
 
 int register_mapping(const void* begin, size_t size, const std::string& path) {

@@ -1,0 +1,69 @@
+#include "base/mapped_file.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include "tests/support/expect_error.h"
+#include "tests/support/temporary_folder.h"
+
+namespace llm {
+namespace {
+
+namespace fs = std::filesystem;
+
+TEST(MappedFile, HoldsTheBytesOfTheFile) {
+  const TemporaryFolder folder;
+  const MappedFile file = MappedFile::open(folder.write("x", "hello"));
+  EXPECT_EQ(file.text(), "hello");
+  EXPECT_EQ(file.bytes().size(), 5u);
+  EXPECT_EQ(MappedFile::open(folder.write("empty", "")).size(), 0u);
+}
+
+TEST(MappedFile, MovesWithoutCopying) {
+  const TemporaryFolder folder;
+  MappedFile first = MappedFile::open(folder.write("x", "hello"));
+  const std::byte* data = first.data();
+  MappedFile second = std::move(first);
+  EXPECT_EQ(second.data(), data);
+  EXPECT_EQ(first.size(), 0u);
+  first = std::move(second);
+  EXPECT_EQ(first.text(), "hello");
+}
+
+TEST(MappedFile, RefusesWhatIsNotAFile) {
+  const TemporaryFolder folder;
+  const std::string here = folder.path().string();
+  expect_error([&] { MappedFile::open(folder / "none"); }, Exit::bad_input, "cannot open '" + here + "/none': No such file or directory");
+  expect_error([&] { MappedFile::open(folder.path()); }, Exit::bad_input, "'" + here + "' is a directory");
+  ASSERT_EQ(::mkfifo((folder / "pipe").c_str(), 0600), 0);
+  expect_error([&] { MappedFile::open(folder / "pipe"); }, Exit::bad_input, "'" + here + "/pipe' is not a regular file");
+}
+
+/// Returns only if every byte could be read.
+int sum_after_truncation(const fs::path& path) {
+  const MappedFile file = MappedFile::open(path);
+  set_mapping_activity("training");
+  fs::resize_file(path, 5000);
+  volatile int sum = 0;
+  for (const std::byte byte : file.bytes()) {
+    sum = sum + static_cast<int>(byte);
+  }
+  return sum;
+}
+
+TEST(MappedFileDeathTest, AFileThatShrinksIsNamedAndEndsWithFour) {
+  const TemporaryFolder folder;
+  const fs::path path = folder.write("x.bin", std::string(20000, 'a'));
+  EXPECT_EXIT(sum_after_truncation(path), testing::ExitedWithCode(4),
+              "llm: error: '" + path.string() + "' changed size during training \\(SIGBUS at offset 8192\\)");
+}
+
+TEST(MappedFileDeathTest, AClosedMappingIsNoLongerBlamed) {
+  const TemporaryFolder folder;
+  const fs::path path = folder.write("x.bin", std::string(20000, 'a'));
+  { const MappedFile file = MappedFile::open(path); }
+  EXPECT_EXIT(::raise(SIGBUS), testing::KilledBySignal(SIGBUS), "");
+}
+
+}  // namespace
+}  // namespace llm
