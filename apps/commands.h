@@ -8,6 +8,9 @@ namespace llm {
 Command train_tokenizer_command();
 Command prepare_data_command();
 Command pretrain_command();
+Command resume_check_command();
+Command generate_command();
+Command inspect_command();
 Command completion_command(const std::vector<Command>& commands);
 
 }  // namespace llm

@@ -6,6 +6,9 @@ int main(int argc, char** argv) {
   commands.push_back(llm::train_tokenizer_command());
   commands.push_back(llm::prepare_data_command());
   commands.push_back(llm::pretrain_command());
+  commands.push_back(llm::resume_check_command());
+  commands.push_back(llm::generate_command());
+  commands.push_back(llm::inspect_command());
   commands.push_back(llm::completion_command(commands));
   return llm::run_main(commands, argc, argv);
 }
