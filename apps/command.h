@@ -34,12 +34,16 @@ struct Command {
   std::function<int(const Fields&)> run;
 };
 
-/// `defaults` is where values start from; the struct lives as long as the command.
 template <typename Config>
-Command make_command(CommandText text, int (*run)(Config&, const Fields&), Config defaults = {}) {
-  auto config = std::make_shared<Config>(std::move(defaults));
+Command make_command(CommandText text, int (*run)(Config&, const Fields&), std::shared_ptr<Config> config = std::make_shared<Config>()) {
   return {std::move(text), [config](Fields& fields) { config->fields(fields); },
           [config, run](const Fields& fields) { return run(*config, fields); }};
+}
+
+/// `defaults` is where values start from; the struct lives as long as the command.
+template <typename Config>
+Command make_command(CommandText text, int (*run)(Config&, const Fields&), Config defaults) {
+  return make_command<Config>(std::move(text), run, std::make_shared<Config>(std::move(defaults)));
 }
 
 /// Runs `llm <arguments>` and returns the exit code. Throws Error. Writes results to stdout and help asked for by mistake to stderr.

@@ -40,8 +40,12 @@ std::string quoted(const std::string& name) {
   const bool plain = !name.empty() && name.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-/+=:@%") == std::string::npos;
   if (plain) return name;
   std::string out = "'";
-  for (const char c : name) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return out + "'";
+  for (const char c : name) {
+    if (c == '\'') out += "'\\'";
+    out += c;
+  }
+  out += '\'';
+  return out;
 }
 
 void print_result(const TrainTokenizerConfig& config, const TokenizerTraining& training, const std::string& sample) {
@@ -77,7 +81,7 @@ int run(TrainTokenizerConfig& config, const Fields&) {
     }
     text = std::move(document.text);
     bytes += static_cast<int64_t>(text.size());
-    sample += text.substr(0, kSampleBytes - std::min(kSampleBytes, sample.size()));
+    sample.append(text, 0, kSampleBytes - sample.size());
     return true;
   };
   const TokenizerTraining training = train_tokenizer(config.tokenizer, source, config.output);
