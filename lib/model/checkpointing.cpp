@@ -19,9 +19,9 @@ struct SegmentHolder : torch::CustomClassHolder {
 
 // The first input is an empty tensor that requires gradients, so that parameters inside receive theirs even if no other input does.
 struct CheckpointFunction : torch::autograd::Function<CheckpointFunction> {
-  static variable_list forward(AutogradContext* context, const Segment* segment, variable_list inputs) {
+  static variable_list forward(AutogradContext* context, const Segment* segment, at::TensorList inputs) {
     context->saved_data["segment"] = c10::IValue::make_capsule(c10::make_intrusive<SegmentHolder>(*segment));
-    context->save_for_backward(inputs);
+    context->save_for_backward(inputs.vec());
     at::NoGradGuard no_grad;
     return (*segment)(TensorList(inputs.begin() + 1, inputs.end()));
   }
@@ -62,7 +62,7 @@ TensorList checkpointed(const Segment& segment, const TensorList& inputs) {
   }
   variable_list all = {at::empty({0}, inputs.front().options()).requires_grad_(true)};
   all.insert(all.end(), inputs.begin(), inputs.end());
-  return CheckpointFunction::apply(&segment, all);
+  return CheckpointFunction::apply(&segment, at::TensorList(all));  // a plain vector would not count as differentiable inputs
 }
 
 }  // namespace llm

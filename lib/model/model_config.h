@@ -21,10 +21,10 @@ namespace llm {
 struct RopeScalingConfig {
   std::string rope_type = "none";
   double factor = 1.0;
-  std::optional<int64_t> original_max_position_embeddings;  // yarn, llama3; absent = max_position_embeddings
-  std::optional<double> low_freq_factor, high_freq_factor;  // llama3: 1, 4
-  std::optional<double> beta_fast, beta_slow;               // yarn: 32, 1
-  std::optional<double> attention_factor;                   // yarn: 0.1 ln(factor) + 1
+  std::optional<int64_t> original_max_position_embeddings{};  // yarn, llama3; absent = max_position_embeddings
+  std::optional<double> low_freq_factor{}, high_freq_factor{};  // llama3: 1, 4
+  std::optional<double> beta_fast{}, beta_slow{};               // yarn: 32, 1
+  std::optional<double> attention_factor{};                   // yarn: 0.1 ln(factor) + 1
   void fields(Fields& f);
   bool operator==(const RopeScalingConfig&) const = default;
 };
@@ -32,7 +32,7 @@ struct RopeScalingConfig {
 /// Block-sparse attention: tokens fall into blocks of block_size by their position; a query sees the blocks within local_blocks - 1 of its own and the
 /// first global_blocks of the sequence (causality on top where the model is causal). Absent block_size = dense.
 struct SparseAttentionConfig {
-  std::optional<int64_t> block_size, local_blocks, global_blocks;  // with block_size: 1, 1
+  std::optional<int64_t> block_size{}, local_blocks{}, global_blocks{};  // with block_size: 1, 1
   void fields(Fields& f);
   bool operator==(const SparseAttentionConfig&) const = default;
 };

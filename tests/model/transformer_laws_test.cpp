@@ -134,7 +134,8 @@ TEST_P(TransformerLaws, CheckpointedGradientsEqualPlainOnes) {
     linear_cross_entropy(hidden, model->output_weight(), token_ids(2, 8, 37, 5), 1.0 / 16).loss.backward();
     return model->flat_gradients().clone();
   };
-  EXPECT_TRUE(same_bits(gradients(false), gradients(true)));
+  const at::Tensor plain = gradients(false);
+  EXPECT_EQ(largest_difference(gradients(true), plain), 0.0);
 }
 
 TEST(Transformer, OverfitsOneBatch) {
