@@ -119,6 +119,9 @@ RunTokenizer choose_tokenizer(RunConfig& config, const Fields& fields, const std
   RunTokenizer chosen;
   chosen.trained_here = !source;
   chosen.tokenizer = source ? load_tokenizer(*source) : train_run_tokenizer(config, fields, run);
+  if (source && config.tokenizer.path.empty()) {
+    config.tokenizer.vocab_size = chosen.tokenizer->vocab_size();  // so that RUN/config.yaml trains the same one elsewhere
+  }
   chosen.file = run / chosen.tokenizer->file_name();
   if (!fs::exists(chosen.file) || read_file(chosen.file) != chosen.tokenizer->file_bytes()) {
     write_file_atomically(chosen.file, chosen.tokenizer->file_bytes());

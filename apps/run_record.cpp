@@ -45,6 +45,9 @@ void write_run_record(const std::filesystem::path& run, const RunRecord& record)
   } else {
     j["best"] = nullptr;
   }
+  if (record.entropy_nats_per_token > 0) {
+    j["entropy_nats_per_token"] = record.entropy_nats_per_token;
+  }
   j["resumed_from"] = text_or_null(record.resumed_from);
   write_file_atomically(run / "run.json", dump_json(j, 2) + "\n");
 }

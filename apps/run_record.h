@@ -21,6 +21,7 @@ struct RunRecord {
   std::string precision;
   std::string resumed_from;  // checkpoint, empty for a new run
   std::string result;        // running, finished, early_stopping, signal
+  double entropy_nats_per_token = 0;  // of built-in data, else 0
   TrainingResult training;
 };
 

@@ -120,6 +120,7 @@ int pretrain(PretrainConfig& config, const Fields& fields) {
   record.device = model->device().str();
   record.precision = run.training.precision;
   record.resumed_from = start ? start->checkpoint.string() : "";
+  record.entropy_nats_per_token = data.entropy_nats_per_token;
   record.result = "running";
   write_run_record(directory, record);
 

@@ -157,6 +157,7 @@ std::vector<std::string> compare_models(ModelConfig saved, ModelConfig wanted) {
     config->intermediate_size = config->ffn_size();
     config->attention_dropout = config->attention_dropout_probability();
     config->use_rope = config->uses_rope();
+    config->hidden_act.reset();  // another spelling of ffn_type
   }
   Fields before, after;
   before.section("model", saved);

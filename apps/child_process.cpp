@@ -1,0 +1,46 @@
+#include "apps/child_process.h"
+
+#include <fcntl.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "base/error.h"
+
+extern char** environ;
+
+namespace llm {
+
+ChildEnd run_self(const std::vector<std::string>& arguments) {
+  std::vector<std::string> words = {"llm"};
+  words.insert(words.end(), arguments.begin(), arguments.end());
+  std::vector<char*> pointers;
+  for (std::string& word : words) {
+    pointers.push_back(word.data());
+  }
+  pointers.push_back(nullptr);
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
+  pid_t child = 0;
+  const int error = posix_spawn(&child, "/proc/self/exe", &actions, nullptr, pointers.data(), environ);
+  posix_spawn_file_actions_destroy(&actions);
+  if (error != 0) {
+    errno = error;
+    fail_errno("cannot start a child process");
+  }
+  int status = 0;
+  while (waitpid(child, &status, 0) < 0) {
+    if (errno != EINTR) {
+      fail_errno("cannot wait for a child process");
+    }
+  }
+  if (WIFSIGNALED(status)) {
+    return {-1, WTERMSIG(status)};
+  }
+  return {WEXITSTATUS(status), 0};
+}
+
+}  // namespace llm
