@@ -14,7 +14,7 @@ constexpr uint64_t kShiftStream = 0x7368696674;
 
 }  // namespace
 
-DataLoader::DataLoader(PackedDataset dataset, DataLoaderOptions options) : dataset_(std::move(dataset)), options_(options) {
+DataLoader::DataLoader(PackedDataset dataset, DataLoaderOptions options) : dataset_(std::move(dataset)), options_(options), windows_(options.shift_windows ? dataset_.shiftable_size() : dataset_.size()) {
   check(options.rows_per_step >= 1, "data loader: rows_per_step must be at least 1, got {}", options.rows_per_step);
   check(options.workers >= 0 && options.workers <= 64, "data loader: workers must be between 0 and 64, got {}", options.workers);
   if (options.workers > 0) {
@@ -28,7 +28,7 @@ DataLoader::~DataLoader() = default;
 DataLoader::Place DataLoader::place_of(int64_t step, int64_t row) const {
   // 128 bits: step * rows_per_step must not overflow, whatever a state file says.
   auto global = static_cast<unsigned __int128>(step) * static_cast<uint64_t>(options_.rows_per_step) + static_cast<uint64_t>(row);
-  auto windows = static_cast<uint64_t>(dataset_.size());
+  auto windows = static_cast<uint64_t>(windows_);
   return {static_cast<uint64_t>(global / windows), static_cast<uint64_t>(global % windows)};
 }
 
@@ -38,7 +38,7 @@ int64_t DataLoader::window_of(int64_t step, int64_t row) const {
   if (!options_.shuffle) {
     return static_cast<int64_t>(place.index);
   }
-  Permutation order(static_cast<uint64_t>(dataset_.size()), combine_keys(options_.seed, kOrderStream, place.epoch));
+  Permutation order(static_cast<uint64_t>(windows_), combine_keys(options_.seed, kOrderStream, place.epoch));
   return static_cast<int64_t>(order(place.index));
 }
 
@@ -46,7 +46,7 @@ int64_t DataLoader::shift_of(uint64_t epoch) const {
   if (!options_.shift_windows || epoch == 0) {
     return 0;
   }
-  auto positions = static_cast<uint64_t>(dataset_.max_shift()) + 1;
+  auto positions = static_cast<uint64_t>(dataset_.max_shift(windows_)) + 1;
   return static_cast<int64_t>(CounterRandom(combine_keys(options_.seed, kShiftStream)).bits(epoch) % positions);
 }
 
@@ -76,13 +76,13 @@ Batch DataLoader::rows(int64_t step, int64_t first_row, int64_t count) {
 
 double DataLoader::epoch_at(int64_t step) const {
   Place place = place_of(step, 0);
-  return static_cast<double>(place.epoch) + static_cast<double>(place.index) / static_cast<double>(dataset_.size());
+  return static_cast<double>(place.epoch) + static_cast<double>(place.index) / static_cast<double>(windows_);
 }
 
 int64_t DataLoader::epoch_of(int64_t step) const { return static_cast<int64_t>(place_of(step, 0).epoch); }
 
 int64_t DataLoader::steps_for_epochs(double epochs) const {
-  double rows = epochs * static_cast<double>(dataset_.size());
+  double rows = epochs * static_cast<double>(windows_);
   // Rounding noise of a product such as 0.1 * 30 must not cost a step.
   return static_cast<int64_t>(std::ceil(rows / static_cast<double>(options_.rows_per_step) - 1e-9));
 }

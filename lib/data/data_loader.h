@@ -50,8 +50,8 @@ struct DataLoaderOptions {
   uint64_t seed = 0;
   int64_t rows_per_step = 1;   // over all ranks and micro batches
   bool shuffle = true;         // false: windows in file order, for validation
-  bool shift_windows = false;  // each epoch after the first cuts its windows at another offset (where tokens are left over)
-  int64_t workers = 0;         // 0 = inline
+  bool shift_windows = false;  // each epoch after the first cuts its windows at another offset; costs at most one window per epoch
+  int64_t workers = 0;         // threads; 0 = inline
   int64_t depth = 4;           // requests prepared ahead
 };
 
@@ -71,7 +71,7 @@ class DataLoader {
 
   const PackedDataset& dataset() const { return dataset_; }
   const DataLoaderOptions& options() const { return options_; }
-  int64_t rows_per_epoch() const { return dataset_.size(); }
+  int64_t rows_per_epoch() const { return windows_; }
   /// The window that row `row` of `step` takes.
   int64_t window_of(int64_t step, int64_t row) const;
   /// Epochs finished before `step` starts, with the fraction of the running one: step * rows_per_step / rows_per_epoch.
@@ -93,6 +93,7 @@ class DataLoader {
 
   PackedDataset dataset_;
   DataLoaderOptions options_;
+  int64_t windows_ = 0;  // per epoch
   std::unique_ptr<Prefetcher> prefetcher_;
 };
 

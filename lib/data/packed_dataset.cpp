@@ -1,5 +1,6 @@
 #include "data/packed_dataset.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/error.h"
@@ -13,7 +14,9 @@ PackedDataset::PackedDataset(TokenFile file, int64_t seq_len) : file_(std::move(
   windows_ = (file_.tokens() - 1) / seq_len;
 }
 
-int64_t PackedDataset::max_shift() const { return file_.tokens() - 1 - windows_ * seq_len_; }
+int64_t PackedDataset::shiftable_size() const { return std::max<int64_t>((file_.tokens() - seq_len_) / seq_len_, 1); }
+
+int64_t PackedDataset::max_shift(int64_t windows) const { return std::min(file_.tokens() - 1 - windows * seq_len_, seq_len_ - 1); }
 
 void PackedDataset::copy_window(int64_t index, std::span<int64_t> out, int64_t shift) const {
   check(index >= 0 && index < windows_, "packed dataset: window {} of {}", index, windows_);

@@ -21,10 +21,12 @@ class PackedDataset {
   int64_t tokens() const { return file_.tokens(); }
   const TokenFile& file() const { return file_; }
 
-  /// Window `index`, moved right by `shift` tokens; out.size() == seq_len + 1. Shift is in [0, max_shift()].
+  /// Window `index`, moved right by `shift` tokens; out.size() == seq_len + 1. The moved window must end inside the stream.
   void copy_window(int64_t index, std::span<int64_t> out, int64_t shift = 0) const;
-  /// How far all windows can move and stay inside: the tokens left over after the last window.
-  int64_t max_shift() const;
+  /// How many windows can be moved by any shift below seq_len: size() or one less, at least 1 (then only shift 0 may be left).
+  int64_t shiftable_size() const;
+  /// The largest shift below seq_len at which the first `windows` windows end inside the stream.
+  int64_t max_shift(int64_t windows) const;
 
  private:
   TokenFile file_;

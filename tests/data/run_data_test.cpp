@@ -1,0 +1,143 @@
+#include <gtest/gtest.h>
+
+#include "base/config.h"
+#include "data/data_config.h"
+#include "data/synthetic.h"
+#include "tests/data/byte_tokenizer.h"
+#include "tests/data/data_test_support.h"
+
+namespace llm {
+namespace {
+
+std::vector<std::string> texts_of(const std::filesystem::path& prefix) {
+  ByteTokenizer tokenizer;
+  TokenFile file = TokenFile::open(prefix);
+  std::vector<std::string> texts;
+  for (int64_t s = 0; s < file.sequences(); ++s) {
+    texts.push_back(tokenizer.decode(file.sequence(s)));
+  }
+  return texts;
+}
+
+std::vector<std::string> pulled(const std::function<bool(std::string&)>& source) {
+  std::vector<std::string> texts;
+  for (std::string text; source(text);) {
+    texts.push_back(text);
+  }
+  return texts;
+}
+
+using Texts = std::vector<std::string>;
+
+TEST(RunData, WithoutAPathTheStoriesAreUsedAndTheirEntropyIsExact) {
+  Scratch scratch;
+  DataConfig config;
+  config.synthetic_stories = 100;
+  config.text.val_fraction = 0.2;
+  RunData data = prepare_run_data(config, ByteTokenizer(), scratch.path, 42);
+  EXPECT_TRUE(data.synthetic);
+  EXPECT_EQ(data.train, scratch.path / "data" / "train");
+  StoryCorpus corpus(1);
+  Texts train = texts_of(data.train), val = texts_of(data.validation);
+  ASSERT_EQ(train.size(), 100u);
+  ASSERT_EQ(val.size(), 20u);
+  EXPECT_EQ(train[99], corpus.story(99).text);
+  double nats = 0;
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_EQ(val[static_cast<size_t>(i)], corpus.story(100 + i).text);
+    nats += corpus.story(100 + i).nats;
+  }
+  EXPECT_DOUBLE_EQ(data.entropy_nats_per_token, nats / static_cast<double>(TokenFile::open(data.validation).tokens()));
+  EXPECT_EQ(pulled(training_text(config)), train);
+}
+
+TEST(RunData, TextIsPreparedOnceAndAgainOnlyWhenSomethingChanged) {
+  Scratch scratch;
+  DataConfig config;
+  config.path = {scratch.file("a.txt", "one\ntwo\nthree\n")};
+  config.text.val_fraction = 0;
+  auto prepared = [&] {
+    RunData data = prepare_run_data(config, ByteTokenizer(), scratch.path / "run", 42);
+    EXPECT_TRUE(data.validation.empty());
+    EXPECT_FALSE(data.synthetic);
+    return texts_of(data.train);
+  };
+  EXPECT_EQ(prepared(), (Texts{"one", "two", "three"}));
+  auto written = std::filesystem::last_write_time(scratch.path / "run" / "data" / "train.bin");
+  EXPECT_EQ(prepared(), (Texts{"one", "two", "three"}));
+  EXPECT_EQ(std::filesystem::last_write_time(scratch.path / "run" / "data" / "train.bin"), written);
+  scratch.file("a.txt", "four\n");
+  EXPECT_EQ(prepared(), (Texts{"four"}));
+  config.text.split = "document";
+  EXPECT_EQ(prepared(), (Texts{"four\n"}));
+}
+
+TEST(RunData, ADatasetIsUsedWhereItLiesWithTheValidationBesideIt) {
+  Scratch scratch;
+  write_sequences(scratch.path / "train", {{10, 11}});
+  DataConfig config;
+  config.path = {(scratch.path / "train.bin").string()};
+  EXPECT_EQ(prepare_run_data(config, ByteTokenizer(), scratch.path / "run", 42).train, scratch.path / "train");
+  EXPECT_TRUE(prepare_run_data(config, ByteTokenizer(), scratch.path / "run", 42).validation.empty());
+  write_sequences(scratch.path / "val", {{10}});
+  EXPECT_EQ(prepare_run_data(config, ByteTokenizer(), scratch.path / "run", 42).validation, scratch.path / "val");
+  EXPECT_FALSE(std::filesystem::exists(scratch.path / "run"));
+  expect_error(Exit::usage, "is a prepared dataset; a tokenizer is trained on text", [&] { training_text(config); });
+}
+
+TEST(RunData, AValidationFileOfItsOwnIsPreparedWhole) {
+  Scratch scratch;
+  DataConfig config;
+  config.path = {scratch.file("a.txt", "one\ntwo\n")};
+  config.validation_path = scratch.file("b.txt", "three\nfour\n");
+  RunData data = prepare_run_data(config, ByteTokenizer(), scratch.path / "run", 42);
+  EXPECT_EQ(texts_of(data.train), (Texts{"one", "two"}));
+  EXPECT_EQ(texts_of(data.validation), (Texts{"three", "four"}));
+}
+
+TEST(RunData, DatasetsOfAnotherTokenizerOrInPiecesAreRefused) {
+  Scratch scratch;
+  write_sequences(scratch.path / "a", {{10, 11}});
+  DataConfig config;
+  config.path = {(scratch.path / "a").string(), (scratch.path / "b").string()};
+  expect_error(Exit::usage, "must stand alone", [&] { prepare_run_data(config, ByteTokenizer(), scratch.path, 42); });
+  TokenFileWriter writer(scratch.path / "c", std::string(64, 'a'));
+  writer.append(std::vector<int32_t>{1, 2});
+  writer.finish();
+  config.path = {(scratch.path / "c").string()};
+  expect_error(Exit::bad_input, "was made with another tokenizer", [&] { prepare_run_data(config, ByteTokenizer(), scratch.path, 42); });
+}
+
+TEST(RunData, TheLmsysFlagNeedsALocalCopy) {
+  Scratch scratch;
+  DataConfig config;
+  config.use_lmsys_dataset = true;
+  config.path = {(scratch.path / "absent.jsonl").string()};
+  expect_error(Exit::bad_input, "absent.jsonl' is not there", [&] { prepare_run_data(config, ByteTokenizer(), scratch.path, 42); });
+  config.path = {scratch.file("l.jsonl", R"({"conversation_id": "a", "model": "m", "conversation": [{"content": "hi", "role": "user"}, {"content": "ho", "role": "assistant"}]})")};
+  config.text.val_fraction = 0;
+  EXPECT_EQ(texts_of(prepare_run_data(config, ByteTokenizer(), scratch.path, 42).train), (Texts{"user: hi\nassistant: ho"}));
+}
+
+TEST(RunData, TextBytesAreThoseOfTheTextWithoutControlTokens) {
+  Scratch scratch;
+  ByteTokenizer tokenizer;
+  write_sequences(scratch.path / "x", {{1, 5 + 'a', 5 + 'b', 2}, {5 + 'c', 2}});
+  EXPECT_EQ(text_bytes(TokenFile::open(scratch.path / "x"), tokenizer), 3);
+}
+
+TEST(DataConfig, EveryRowHasItsKeyAndFlag) {
+  DataConfig config;
+  Fields fields;
+  fields.section("data", config);
+  fields.apply_text("data: {path: [a.txt, b.txt], split: document, val_split: tail, val_fraction: 0.1, workers: 3}", "x.yaml");
+  fields.apply_flag("data-path", "c,d.txt");
+  EXPECT_EQ(config.path, (std::vector<std::string>{"c,d.txt"}));
+  EXPECT_EQ(config.text.prepare_options().val_split, ValidationSplit::tail);
+  EXPECT_EQ(config.text.reader_options().split, TextSplit::document);
+  EXPECT_EQ(config.workers, 3);
+  expect_error(Exit::usage, "sentence", [&] { fields.apply_flag("split", "sentence"); });
+}
+
+}  // namespace
+}  // namespace llm
