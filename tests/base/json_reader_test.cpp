@@ -28,7 +28,7 @@ TEST(Json, RefusesDepthDuplicatesAndNoise) {
   refuse("{\"prompt\":", "invalid JSON at line 1 column 11: unexpected end");
   refuse("", "invalid JSON at line 1 column 1: unexpected end");
   refuse("{\n  \"a\" 1}", "invalid JSON at line 2 column 7");
-  refuse("{\"a\": NaN}", "invalid JSON at line 1 column 8");
+  refuse("{\"a\": NaN}", "invalid JSON at line 1 column 7");
   refuse("{\"a\": \"\xFF\"}", "invalid UTF-8 at byte 7");
   refuse("1 2", "invalid JSON at line 1 column 3");
   EXPECT_NO_THROW(parse_json(std::string(64, '[') + std::string(64, ']'), "x.json"));
