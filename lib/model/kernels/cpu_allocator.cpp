@@ -35,8 +35,8 @@ int class_of(size_t rounded_bytes) {
 
 struct Pool {
   std::mutex mutex;
-  std::array<std::vector<void*>, kClasses> free;
-  std::atomic<int64_t> in_use{0}, peak{0}, cached{0};
+  std::array<std::vector<void*>, kClasses> blocks;
+  std::atomic<int64_t> in_use{0}, peak{0}, cached{0}, fresh{0};
 };
 
 // Never destroyed: tensors may outlive static destructors.
@@ -84,7 +84,7 @@ void release(void* data) {
     return;
   }
   std::lock_guard lock(pool().mutex);
-  pool().free[class_of(bytes)].push_back(header);
+  pool().blocks[class_of(bytes)].push_back(header);
   pool().cached += static_cast<int64_t>(bytes);
 }
 
@@ -98,6 +98,7 @@ class CachingAllocator final : public c10::Allocator {
     void* block = bytes < kSmallest ? nullptr : reuse(bytes);
     if (block == nullptr) {
       block = fresh(bytes);
+      pool().fresh += bytes < kSmallest ? 0 : static_cast<int64_t>(bytes);
     }
     static_cast<Header*>(block)->bytes = bytes;
     account(static_cast<int64_t>(bytes));
@@ -111,7 +112,7 @@ class CachingAllocator final : public c10::Allocator {
  private:
   static void* reuse(size_t bytes) {
     std::lock_guard lock(pool().mutex);
-    auto& list = pool().free[class_of(bytes)];
+    auto& list = pool().blocks[class_of(bytes)];
     if (list.empty()) {
       return nullptr;
     }
@@ -133,7 +134,7 @@ void install_caching_cpu_allocator() {
   static_cast<void>(installed);
 }
 
-CpuMemory cpu_memory() { return {pool().in_use.load(), pool().peak.load(), pool().cached.load()}; }
+CpuMemory cpu_memory() { return {pool().in_use.load(), pool().peak.load(), pool().cached.load(), pool().fresh.load()}; }
 
 void reset_peak_cpu_memory() { pool().peak.store(pool().in_use.load()); }
 

@@ -15,6 +15,7 @@ struct CpuMemory {
   int64_t in_use_bytes = 0;       // handed out to tensors now
   int64_t peak_in_use_bytes = 0;  // since the last reset
   int64_t cached_bytes = 0;       // kept for reuse
+  int64_t fresh_bytes = 0;        // asked of the system since the start, in blocks of 32 KiB and more: constant once a loop is warm
 };
 CpuMemory cpu_memory();
 void reset_peak_cpu_memory();
