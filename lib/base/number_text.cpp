@@ -94,13 +94,12 @@ ParsedNumber<int64_t> refuse_whole(std::string_view text, std::string_view body)
     plain.erase(std::remove(plain.begin(), plain.end(), ','), plain.end());
     return refused<int64_t>(NumberFault::comma, all_digits(plain) ? "write " + plain : "");
   }
-  if (body.find_first_of("eE") != std::string_view::npos) {
-    return refused<int64_t>(NumberFault::exponent, whole_remedy(text));
+  // With a suffix parse_number would come back here.
+  if (body.empty() || suffix_zeros(body.back()) > 0 || !parse_number(text)) {
+    return refused<int64_t>(NumberFault::not_a_number);
   }
-  if (body.find('.') != std::string_view::npos && parse_number(text)) {
-    return refused<int64_t>(NumberFault::fraction, whole_remedy(text));
-  }
-  return refused<int64_t>(NumberFault::not_a_number);
+  const bool has_exponent = body.find_first_of("eE") != std::string_view::npos;
+  return refused<int64_t>(has_exponent ? NumberFault::exponent : NumberFault::fraction, whole_remedy(text));
 }
 
 }  // namespace
