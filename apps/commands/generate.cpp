@@ -1,4 +1,6 @@
 // llm generate: text after a prompt, from any model directory.
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
@@ -161,12 +163,6 @@ Json json_of(const Prompt& prompt, const GenerationResult& result, const Generat
   return json;
 }
 
-std::string id_text(const std::vector<int32_t>& ids) {
-  std::string text;
-  for (const int32_t id : ids) text += (text.empty() ? "" : " ") + std::to_string(id);
-  return text;
-}
-
 /// One line of numbers on stderr for everything that was generated.
 void log_speed(std::span<const Prompt> prompts, std::span<const GenerationResult> results, size_t per_prompt) {
   double total_ms = 0, prompt_rate = 0;
@@ -203,7 +199,7 @@ void print_results(const GenerateConfig& config, const GenerationConfig& generat
   }
   for (size_t i = 0; i < results.size(); ++i) {
     const std::string& text = results[i].text;
-    write_stdout(fmt::format("Generated: {}\n", generation.return_text ? prompts[i / per_prompt].text + text : id_text(results[i].token_ids)));
+    write_stdout(fmt::format("Generated: {}\n", generation.return_text ? prompts[i / per_prompt].text + text : fmt::format("{}", fmt::join(results[i].token_ids, " "))));
   }
 }
 
