@@ -22,12 +22,14 @@ struct TrainTokenizerConfig {
   std::vector<std::string> input;
   std::string output = "weights/tokenizer.model";
   std::string field;
+  std::string action = "train";
 
   void fields(Fields& f) {
     f("input", input, "Text to learn from: text, JSON Lines, either as .zst, - for standard input").flag("input").flag_only().required().verbatim()
         .value_name("FILE");
     f("output", output, "The file to write", non_empty()).flag("output").flag_only().value_name("FILE");
     f("field", field, "JSON Lines: the field that holds the text (otherwise text, content, conversations or prompt and response)").flag("field").flag_only();
+    f("action", action, "The word in `llm tokenizer train`", one_of({"train"})).flag_only().hidden();
     f.section("tokenizer", tokenizer, "How to cut text into tokens");
     f.ignore({"model", "data", "training", "optimizer", "scheduler", "checkpoint", "generation", "distributed"});  // so that a run config can be given
     f.show_only({""});  // not --tokenizer-path, which names a tokenizer to use
@@ -61,7 +63,10 @@ void print_result(const TrainTokenizerConfig& config, const TokenizerTraining& t
 
 void print_next_command(const TrainTokenizerConfig& config) {
   std::string inputs;
-  for (const std::string& name : config.input) inputs += " " + (name == "-" ? std::string("FILE") : quoted(name));
+  for (const std::string& name : config.input) {
+    inputs += ' ';
+    inputs += name == "-" ? "FILE" : quoted(name);
+  }
   log_info("next: llm prepare-data --input{} --tokenizer-path {}", inputs, quoted(config.output));
 }
 
@@ -95,10 +100,11 @@ int run(TrainTokenizerConfig& config, const Fields&) {
 Command train_tokenizer_command() {
   return make_command<TrainTokenizerConfig>(
       {.name = "train-tokenizer",
+       .aliases = {"tokenizer"},
        .summary = "Learn a vocabulary from text: SentencePiece BPE, unigram, char or word",
        .details = "Any bytes survive encoding and decoding as long as byte fallback is on. The same text and settings give the same file.\n"
                   "Example: llm train-tokenizer --input corpus.txt --vocab-size 8000",
-       .positional = "input"},
+       .positional = "action"},
       run);
 }
 
