@@ -3,7 +3,6 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
-#include <omp.h>
 
 #include <algorithm>
 #include <cmath>
@@ -12,6 +11,7 @@
 #include "base/error.h"
 #include "model/kernels/packed_kernels.h"
 #include "model/kernels/panel_cache.h"
+#include "model/kernels/worker_team.h"
 #include "model/position.h"
 #include "model/transformer.h"
 
@@ -28,13 +28,14 @@ std::vector<float> to_floats(const at::Tensor& tensor) {
 
 /// fn(row) for every row, on all threads where that pays.
 template <typename Fn>
-void for_rows(int64_t count, const Fn& fn) {
+void for_rows(WorkerTeam& team, int64_t count, const Fn& fn) {
   if (count < kSerialRows) {
     for (int64_t row = 0; row < count; ++row) fn(row);
     return;
   }
-#pragma omp parallel for schedule(static) num_threads(at::get_num_threads())
-  for (int64_t row = 0; row < count; ++row) fn(row);
+  team.for_each((count + kSerialRows - 1) / kSerialRows, [&](int64_t item, int) {
+    for (int64_t row = item * kSerialRows; row < std::min(count, (item + 1) * kSerialRows); ++row) fn(row);
+  });
 }
 
 void add_bias(const std::vector<float>& bias, float* row) {
@@ -58,10 +59,10 @@ struct PackedModel::Workspace {
   std::vector<StreamBuffer> scratch;   // per thread
   std::vector<float> logits;
 
-  void resize(int64_t count, const ModelConfig& config) {
+  void resize(int64_t count, const ModelConfig& config, int members) {
     const int64_t C = config.hidden_size, D = config.head_size(), F = config.ffn_size();
     const int64_t heads = config.num_attention_heads + 2 * config.key_value_heads();
-    scratch.resize(static_cast<size_t>(at::get_num_threads()));
+    scratch.resize(static_cast<size_t>(members));
     rows = count;
     // A prompt's buffers are let go when single tokens follow.
     if (count <= capacity && capacity <= 4 * count + kSerialRows) return;
@@ -113,7 +114,8 @@ std::optional<std::string> why_not_packed(const Transformer& model) {
   return std::nullopt;
 }
 
-PackedModel::PackedModel(const Transformer& model) : config_(model.config()), bfloat_(model.dtype() == at::kBFloat16) {
+PackedModel::PackedModel(const Transformer& model) : config_(model.config()), bfloat_(model.dtype() == at::kBFloat16),
+      team_(std::make_unique<WorkerTeam>(at::get_num_threads())) {
   if (const auto reason = why_not_packed(model)) fail(Exit::usage, fmt::format("this model cannot run packed: {}", *reason));
   const auto tensor = [&](const std::string& name) {
     const Parameter* parameter = model.find_parameter(name);
@@ -216,7 +218,7 @@ void PackedModel::attention(const Layer& layer, int64_t index, std::span<const R
     run.sequence->cache.append(index, run.first_position() + t, row + H * D, row + (H + K) * D);
   };
   if (runs.size() == 1) {
-    for_rows(static_cast<int64_t>(runs[0].ids.size()), [&](int64_t t) { prepare(runs[0], t); });
+    for_rows(*team_, static_cast<int64_t>(runs[0].ids.size()), [&](int64_t t) { prepare(runs[0], t); });
   } else {
     for (const Run& run : runs) {
       for (size_t t = 0; t < run.ids.size(); ++t) prepare(run, static_cast<int64_t>(t));
@@ -224,8 +226,7 @@ void PackedModel::attention(const Layer& layer, int64_t index, std::span<const R
   }
   const double scale = 1.0 / std::sqrt(static_cast<double>(D));
   const int64_t items = static_cast<int64_t>(runs.size()) * K;
-#pragma omp parallel for schedule(dynamic, 1) num_threads(at::get_num_threads())
-  for (int64_t item = 0; item < items; ++item) {
+  team_->for_each(items, [&](int64_t item, int member) {
     const Run& run = runs[static_cast<size_t>(item / K)];
     const int64_t head = item % K;
     const auto tokens = static_cast<int64_t>(run.ids.size());
@@ -237,8 +238,8 @@ void PackedModel::attention(const Layer& layer, int64_t index, std::span<const R
                                       .window = config_.sliding_window.value_or(0),
                                       .out = work.attended.data() + run.first_row * H * D + head * G * D,
                                       .token_stride = H * D};
-    run.sequence->cache.attend(index, head, queries, work.scratch[static_cast<size_t>(omp_get_thread_num())]);
-  }
+    run.sequence->cache.attend(index, head, queries, work.scratch[static_cast<size_t>(member)]);
+  });
 }
 
 /// hidden (rows, C): the embedding on entry, what the last layer leaves (before the final norm) on return.
@@ -251,7 +252,7 @@ void PackedModel::forward(std::span<const Run> runs, Workspace& work) const {
   const auto row_elements = [&](const PackedWeight& weight) { return activation_row_elements(weight); };
   const float* pending = nullptr;  // a product that has not been added to the residual stream yet
   const auto normed = [&](const std::vector<float>& weight, const std::vector<float>& pending_bias, const PackedWeight& consumer) {
-    for_rows(rows, [&](int64_t row) {
+    for_rows(*team_, rows, [&](int64_t row) {
       float* delta = pending == nullptr ? nullptr : work.product.data() + row * C;
       if (delta != nullptr) add_bias(pending_bias, delta);
       packed::add_rms_norm(work.hidden.data() + row * C, delta, weight.data(), eps, C, input + row * row_elements(consumer));
@@ -262,22 +263,22 @@ void PackedModel::forward(std::span<const Run> runs, Workspace& work) const {
   for (int64_t i = 0; i < config_.num_hidden_layers; ++i) {
     const Layer& layer = layers_[static_cast<size_t>(i)];
     normed(layer.input_norm, *pending_bias, layer.qkv);
-    packed_linear(layer.qkv, input, rows, work.qkv.data(), (H + 2 * K) * D);
+    packed_linear(layer.qkv, input, rows, work.qkv.data(), (H + 2 * K) * D, *team_);
     attention<T>(layer, i, runs, work);
-    for_rows(rows, [&](int64_t row) { packed::store_row(work.attended.data() + row * H * D, H * D, input + row * row_elements(layer.o)); });
-    packed_linear(layer.o, input, rows, work.product.data(), C);
+    for_rows(*team_, rows, [&](int64_t row) { packed::store_row(work.attended.data() + row * H * D, H * D, input + row * row_elements(layer.o)); });
+    packed_linear(layer.o, input, rows, work.product.data(), C, *team_);
     pending = work.product.data();
     normed(layer.post_attention_norm, layer.o_bias, layer.gate_up);
-    packed_linear(layer.gate_up, input, rows, work.gate_up.data(), 2 * F);
-    for_rows(rows, [&](int64_t row) {
+    packed_linear(layer.gate_up, input, rows, work.gate_up.data(), 2 * F, *team_);
+    for_rows(*team_, rows, [&](int64_t row) {
       float* gate_up = work.gate_up.data() + row * 2 * F;
       add_bias(layer.gate_up_bias, gate_up);
       packed::gated_activation(gate_up, gelu_, F, input + row * row_elements(layer.down));
     });
-    packed_linear(layer.down, input, rows, work.product.data(), C);
+    packed_linear(layer.down, input, rows, work.product.data(), C, *team_);
     pending_bias = &layer.down_bias;
   }
-  for_rows(rows, [&](int64_t row) {
+  for_rows(*team_, rows, [&](int64_t row) {
     float* delta = work.product.data() + row * C;
     add_bias(*pending_bias, delta);
     for (int64_t c = 0; c < C; ++c) work.hidden[static_cast<size_t>(row * C + c)] += delta[c];
@@ -298,7 +299,7 @@ void PackedModel::head(const float* rows, int64_t count, float* logits, Workspac
                            reinterpret_cast<float*>(work.input.data()) + row * elements);
     }
   }
-  packed_linear(output_, work.input.data(), count, logits, config_.vocab_size);
+  packed_linear(output_, work.input.data(), count, logits, config_.vocab_size, *team_);
 }
 
 void PackedModel::run(std::span<const Run> runs, Workspace& work) const {
@@ -335,7 +336,7 @@ std::span<const float> PackedModel::append(TokenSequence& sequence, std::span<co
   const int64_t C = config_.hidden_size;
   for (size_t first = 0; first < ids.size(); first += kPromptChunk) {
     const auto part = ids.subspan(first, std::min<size_t>(kPromptChunk, ids.size() - first));
-    own.work.resize(static_cast<int64_t>(part.size()), config_);
+    own.work.resize(static_cast<int64_t>(part.size()), config_, team_->size());
     const Run one{&own, part, 0};
     run({&one, 1}, own.work);
   }
@@ -349,7 +350,7 @@ void PackedModel::append_all(TokenSequence& sequence, std::span<const int32_t> i
   check_ids(ids, config_.vocab_size);
   for (size_t first = 0; first < ids.size(); first += kPromptChunk) {
     const auto part = ids.subspan(first, std::min<size_t>(kPromptChunk, ids.size() - first));
-    own.work.resize(static_cast<int64_t>(part.size()), config_);
+    own.work.resize(static_cast<int64_t>(part.size()), config_, team_->size());
     const Run one{&own, part, 0};
     run({&one, 1}, own.work);
     head(own.work.hidden.data(), own.work.rows, logits.data() + first * static_cast<size_t>(config_.vocab_size), own.work);
@@ -363,7 +364,7 @@ void PackedModel::step(std::span<TokenSequence* const> sequences, std::span<cons
     runs.push_back({static_cast<PackedSequence*>(sequences[row]), ids.subspan(row, 1), static_cast<int64_t>(row)});
   }
   Workspace& work = runs.front().sequence->work;
-  work.resize(static_cast<int64_t>(runs.size()), config_);
+  work.resize(static_cast<int64_t>(runs.size()), config_, team_->size());
   run(runs, work);
   head(work.hidden.data(), work.rows, logits.data(), work);
 }

@@ -20,6 +20,7 @@
 namespace llm {
 
 class Transformer;
+class WorkerTeam;
 struct PackedSequence;
 
 /// Why this model cannot run packed, or nothing if it can.
@@ -64,6 +65,7 @@ class PackedModel final : public TokenModel {
   PackedWeight output_;
   std::vector<float> inverse_frequencies_;
   double rope_factor_ = 1;
+  std::unique_ptr<WorkerTeam> team_;  // as many threads as LibTorch has at construction; takes one caller at a time, others work alone
 };
 
 }  // namespace llm

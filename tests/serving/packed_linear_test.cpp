@@ -1,7 +1,6 @@
 #include "model/kernels/packed_linear.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -9,6 +8,7 @@
 #include "base/error.h"
 #include "model/kernels/packed_kernels.h"
 #include "model/kernels/panel_cache.h"
+#include "model/kernels/worker_team.h"
 
 namespace llm {
 namespace {
@@ -34,9 +34,10 @@ std::vector<std::byte> input_of(const PackedWeight& weight, const at::Tensor& x)
   return input;
 }
 
-at::Tensor product(const PackedWeight& weight, const at::Tensor& x) {
+at::Tensor product(const PackedWeight& weight, const at::Tensor& x, int threads = 2) {
+  WorkerTeam team(threads);
   at::Tensor y = at::full({x.size(0), weight.rows}, -77.0f);
-  packed_linear(weight, input_of(weight, x).data(), x.size(0), y.mutable_data_ptr<float>(), weight.rows);
+  packed_linear(weight, input_of(weight, x).data(), x.size(0), y.mutable_data_ptr<float>(), weight.rows, team);
   return y;
 }
 
@@ -70,10 +71,8 @@ TEST_F(PackedLinear, ARowsBitsDoNotDependOnTheOtherRowsOrTheThreads) {
     const PackedWeight packed = pack_weights(std::vector<at::Tensor>{at::randn({300, 200}).to(dtype)});
     const at::Tensor x = at::randn({40, 200});
     const at::Tensor all = product(packed, x);
-    const int threads = at::get_num_threads();
-    at::set_num_threads(1);
-    EXPECT_TRUE(at::equal(product(packed, x), all));
-    at::set_num_threads(threads);
+    EXPECT_TRUE(at::equal(product(packed, x, 1), all));
+    EXPECT_TRUE(at::equal(product(packed, x, 5), all));
     for (const int64_t first : {0, 1, 13, 39}) {
       for (const int64_t count : {1, 3, 12}) {
         const int64_t last = std::min<int64_t>(40, first + count);

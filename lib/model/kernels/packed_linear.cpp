@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "model/kernels/packed_kernels.h"
+#include "model/kernels/worker_team.h"
 
 namespace llm {
 namespace {
@@ -98,7 +99,7 @@ PackedWeight pack_weights(std::span<const at::Tensor> weights) {
 
 int64_t activation_row_elements(const PackedWeight& weight) { return padded_columns(weight.columns, weight.bfloat); }
 
-void packed_linear(const PackedWeight& weight, const void* x, int64_t count, float* y, int64_t y_stride) {
+void packed_linear(const PackedWeight& weight, const void* x, int64_t count, float* y, int64_t y_stride, WorkerTeam& team) {
   const int64_t columns = activation_row_elements(weight);
   const int64_t panels = panel_count(weight.rows);
   const auto one_panel = [&](auto* values, int64_t panel) {
@@ -107,19 +108,17 @@ void packed_linear(const PackedWeight& weight, const void* x, int64_t count, flo
     packed::panel_product(values + panel * kPanelRows * columns, static_cast<const T*>(x), columns, columns, count, y + panel * kPanelRows, y_stride,
                           outputs);
   };
-  // Small grains: a thread that the system holds up gives its share to the other.
-  const int64_t grain = std::max<int64_t>(1, std::min<int64_t>(8, panels / 16));
-  const int64_t grains = (panels + grain - 1) / grain;
-#pragma omp parallel for schedule(dynamic, 1) num_threads(at::get_num_threads()) if (grains > 1)
-  for (int64_t g = 0; g < grains; ++g) {
-    for (int64_t panel = g * grain; panel < std::min(panels, (g + 1) * grain); ++panel) {
+  // Several items per member, so that one that is held up leaves its share to the others, but each a stretch of sequential memory.
+  const int64_t grain = std::clamp<int64_t>(panels / (8 * team.size()), 1, 8);
+  team.for_each((panels + grain - 1) / grain, [&](int64_t item, int) {
+    for (int64_t panel = item * grain; panel < std::min(panels, (item + 1) * grain); ++panel) {
       if (weight.bfloat) {
         one_panel(reinterpret_cast<const uint16_t*>(weight.panels.data()), panel);
       } else {
         one_panel(reinterpret_cast<const float*>(weight.panels.data()), panel);
       }
     }
-  }
+  });
 }
 
 }  // namespace llm

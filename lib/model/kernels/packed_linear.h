@@ -9,7 +9,7 @@
 // the same token in a batch and the same token in a prompt give the same bits.
 //
 // Needs AVX-512 with BF16 (packed_kernels_available()); where it is missing callers keep to the plain operators of kernels.h. Packed weights are constant
-// and may be shared by threads; one product uses at most at::get_num_threads() threads of LibTorch's pool.
+// and may be shared by threads; a product's panels are shared out to a WorkerTeam.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -19,6 +19,8 @@
 #include <span>
 
 namespace llm {
+
+class WorkerTeam;
 
 /// The CPU has what the packed and decode kernels use.
 bool packed_kernels_available();
@@ -59,6 +61,6 @@ PackedWeight pack_weights(std::span<const at::Tensor> weights);
 int64_t activation_row_elements(const PackedWeight& weight);
 
 /// y (count, weight.rows) float32 = x W^T. x: count rows of activation_row_elements(weight); y's rows are y_stride floats apart.
-void packed_linear(const PackedWeight& weight, const void* x, int64_t count, float* y, int64_t y_stride);
+void packed_linear(const PackedWeight& weight, const void* x, int64_t count, float* y, int64_t y_stride, WorkerTeam& team);
 
 }  // namespace llm
