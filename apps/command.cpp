@@ -22,7 +22,7 @@ std::string program_help(const std::vector<Command>& commands) {
   std::string out = "llm: train, run and examine language models\n\nUsage: llm COMMAND [options]\n\nCommands:\n";
   for (const Command& command : commands) {
     const std::string aliases = command.text.aliases.empty() ? "" : fmt::format(" ({})", fmt::join(command.text.aliases, ", "));
-    out += fmt::format("  {:<22}{}\n", command.text.name + aliases, command.text.summary);
+    out += fmt::format("  {:<28}{}\n", command.text.name + aliases, command.text.summary);
   }
   return out +
          "\nllm COMMAND --help lists the options of a command. Every option can also stand in a config file (--config FILE)\n"

@@ -109,8 +109,9 @@ Field& Field::verbatim() {
   return *this;
 }
 
-Field& Field::must_exist() {
+Field& Field::must_exist(std::vector<std::string> or_with_suffixes) {
   must_exist_ = true;
+  existing_suffixes_ = std::move(or_with_suffixes);
   return *this;
 }
 

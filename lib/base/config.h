@@ -85,8 +85,8 @@ class Field {
   Field& secret();
   /// Text lists only: commas do not separate (stop strings, file names).
   Field& verbatim();
-  /// Names an existing file or folder; checked by Fields::finish() if not empty and not "-".
-  Field& must_exist();
+  /// Names an existing file or folder, or the prefix of one with one of these suffixes; checked by Fields::finish() if not empty and not "-".
+  Field& must_exist(std::vector<std::string> or_with_suffixes = {});
   /// What an empty optional is called in help: "auto" (at first), "off", "all".
   Field& when_empty(std::string word);
   /// Placeholder of the value in help: FILE, DIR, N (chosen by type at first).
@@ -120,12 +120,13 @@ class Field {
   std::vector<std::string> aliases_;
   std::string when_empty_ = "auto";
   std::string value_name_;
+  std::vector<std::string> existing_suffixes_;
   bool required_ = false, flag_only_ = false, secret_ = false, verbatim_ = false, must_exist_ = false, hidden_ = false, short_flags_off_ = false;
 };
 
 struct ConfigNode;
 
-enum class Completeness { whole, partial };  // partial: required keys may still be missing (--print-config)
+enum class Completeness { whole, partial };  // partial: keys and files may still be missing (--print-config)
 
 class Fields {
  public:

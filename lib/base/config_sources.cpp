@@ -193,7 +193,7 @@ void Fields::finish(Completeness completeness) {
       }
       fail(Exit::usage, row.flag_name() + " is required");
     }
-    if (row.must_exist_) {
+    if (row.must_exist_ && completeness == Completeness::whole) {
       check_existence(row);
     }
   }
@@ -216,7 +216,10 @@ void Fields::check_existence(const Field& row) const {
   }
   for (const std::string& name : names) {
     std::error_code failed;
-    if (!name.empty() && name != "-" && !std::filesystem::exists(name, failed)) {
+    const bool exists = std::filesystem::exists(name, failed) ||
+                        std::any_of(row.existing_suffixes_.begin(), row.existing_suffixes_.end(),
+                                    [&](const std::string& suffix) { return std::filesystem::exists(name + suffix, failed); });
+    if (!name.empty() && name != "-" && !exists) {
       const std::string subject = row.origin_.kind == FieldOrigin::by_flag ? row.origin_.name : row.path_;
       fail_at(row.path_, fmt::format("{}: '{}' not found (looked in {})", subject, name, std::filesystem::absolute(name).lexically_normal().string()));
     }

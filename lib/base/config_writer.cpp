@@ -171,8 +171,29 @@ struct ConfigWriter {
       facts += (facts.empty() ? "" : "; ") + (row.required_ ? std::string("required") : "default " + current);
     }
     const std::string text = facts.empty() ? row.doc_ : fmt::format("{} ({})", row.doc_, facts);
-    constexpr size_t kColumn = 38;
-    return names.size() + 4 > kColumn ? fmt::format("  {}\n{:{}}{}\n", names, "", kColumn, text) : fmt::format("  {:<{}}{}\n", names, kColumn - 2, text);
+    return names.size() + 4 > kHelpColumn ? fmt::format("  {}\n{:{}}{}\n", names, "", kHelpColumn, wrapped(text))
+                                          : fmt::format("  {:<{}}{}\n", names, kHelpColumn - 2, wrapped(text));
+  }
+
+  static constexpr size_t kHelpColumn = 38;
+  static constexpr size_t kHelpWidth = 120;
+
+  /// Words of the right column, on as many lines as they need.
+  static std::string wrapped(const std::string& text) {
+    std::string out;
+    size_t used = 0;
+    for (size_t begin = 0; begin < text.size();) {
+      const size_t end = std::min(text.find(' ', begin), text.size());
+      const size_t length = end - begin;
+      if (used > 0 && kHelpColumn + used + 1 + length > kHelpWidth) {
+        out += "\n" + std::string(kHelpColumn, ' ');
+        used = 0;
+      }
+      out += (used > 0 ? " " : "") + text.substr(begin, length);
+      used += length + (used > 0 ? 1 : 0);
+      begin = end + 1;
+    }
+    return out;
   }
 };
 

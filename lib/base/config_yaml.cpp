@@ -2,6 +2,7 @@
 #include <yaml-cpp/exceptions.h>
 #include <yaml-cpp/parser.h>
 
+#include <optional>
 #include <sstream>
 
 #include "base/config_node.h"
@@ -15,21 +16,27 @@ class TreeBuilder : public YAML::EventHandler {
  public:
   explicit TreeBuilder(const std::string& source_name) : source_name_(source_name) {}
 
-  ConfigNode take_root() { return std::move(root_); }
+  /// An anchor is refused only here, so that a merge key, which is what anchors are mostly for, is named first.
+  ConfigNode take_root() {
+    if (first_anchor_) {
+      refuse(*first_anchor_, "YAML anchors are not supported; write the value again");
+    }
+    return std::move(root_);
+  }
   const YAML::Mark& document_start() const { return document_start_; }
 
   void OnDocumentStart(const YAML::Mark& mark) override { document_start_ = mark; }
   void OnDocumentEnd() override {}
 
   void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
-    refuse_anchor(mark, anchor);
+    note_anchor(mark, anchor);
     add(make(ConfigNode::null, mark));
   }
 
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override { refuse(mark, "YAML aliases are not supported; write the value again"); }
 
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, const std::string& value) override {
-    refuse_anchor(mark, anchor);
+    note_anchor(mark, anchor);
     if (tag != "?" && tag != "!") {
       refuse(mark, "YAML tags are not supported");
     }
@@ -58,9 +65,9 @@ class TreeBuilder : public YAML::EventHandler {
   [[noreturn]] void refuse(const YAML::Mark& mark, const std::string& message) const {
     fail_in_config(source_name_, mark.line + 1, mark.column + 1, message);
   }
-  void refuse_anchor(const YAML::Mark& mark, YAML::anchor_t anchor) const {
-    if (anchor != 0) {
-      refuse(mark, "YAML anchors are not supported; write the value again");
+  void note_anchor(const YAML::Mark& mark, YAML::anchor_t anchor) {
+    if (anchor != 0 && !first_anchor_) {
+      first_anchor_ = mark;
     }
   }
 
@@ -73,7 +80,7 @@ class TreeBuilder : public YAML::EventHandler {
   }
 
   void open(ConfigNode::Kind kind, const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor) {
-    refuse_anchor(mark, anchor);
+    note_anchor(mark, anchor);
     if (!tag.empty() && tag != "?") {
       refuse(mark, "YAML tags are not supported");
     }
@@ -124,6 +131,7 @@ class TreeBuilder : public YAML::EventHandler {
   std::vector<Level> levels_;
   ConfigNode root_;
   YAML::Mark document_start_;
+  std::optional<YAML::Mark> first_anchor_;
 };
 
 /// yaml-cpp's own words for this are about tokens that "cannot start"; the cause is nearly always an editor.

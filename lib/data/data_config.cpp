@@ -35,7 +35,10 @@ PrepareOptions TextConfig::prepare_options() const {
 }
 
 void DataConfig::fields(Fields& f) {
-  f("path", path, "Text, JSON Lines or .zst files, or the prefix of a prepared dataset; empty = built-in stories").flag("data-path").verbatim();
+  f("path", path, "Text, JSON Lines or .zst files, or the prefix of a prepared dataset; empty = built-in stories")
+      .flag("data-path")
+      .verbatim()
+      .must_exist({".index", ".bin"});
   f("validation_path", validation_path, "Text file or dataset prefix for validation; empty = split off the training data").flag("validation-path");
   f.section("", text);
   f("use_lmsys_dataset", use_lmsys_dataset, "The input is a local copy of the LMSYS-Chat-1M rows (default file: data/lmsys_chat_1m.jsonl)")

@@ -119,10 +119,12 @@ TEST(ConfigFile, RefusesTheTwentyWrongFiles) {
   refuse_text(std::string("model: {}\n# \0", 13), "c.yaml:2:3: not text (NUL byte at offset 12)");
   refuse_text("model: {}\n# \xFF", "c.yaml:2:3: not text (invalid UTF-8 at byte 12)");
   refuse_text("model:\n  <<: {dropout: 0}\n", "c.yaml:2:3: YAML merge keys are not supported");
+  refuse_text("seed: &a 1\nmodel:\n  <<: *a\n", "c.yaml:3:3: YAML merge keys are not supported");
 }
 
 TEST(ConfigFile, RefusesAnchorsTagsAndOddKeys) {
   refuse_text("model: &a {}\n", "c.yaml:1:8: YAML anchors are not supported; write the value again");
+  refuse_text("seed: &a 1\nmodel:\n  dropout: *a\n", "c.yaml:3:12: YAML aliases are not supported; write the value again");
   refuse_text("seed: !!int 5\n", "c.yaml:1:7: YAML tags are not supported");
   refuse_text("? [a]\n: 1\n", "c.yaml:1:3: a key must be plain text");
 }
@@ -253,7 +255,7 @@ struct Needs {
   std::string train;
   std::vector<std::string> also;
   void fields(Fields& f) {
-    f("train", train, "Training data").flag("data-path").required().must_exist();
+    f("train", train, "Training data").flag("data-path").required().must_exist({".index"});
     f("also", also, "More").must_exist();
   }
 };
@@ -278,6 +280,9 @@ TEST(ConfigFinish, RequiredKeysAndMissingFilesAreNamed) {
                "c.yaml:2:3: data.train: 'a.bin' not found (looked in " + here + "/a.bin)");
   expect_error(with([](Fields& f) { f.apply_flag("data-path", "a.bin"); }), Exit::usage, "--data-path: 'a.bin' not found (looked in " + here + "/a.bin)");
   EXPECT_NO_THROW(with([](Fields& f) { f.apply_flag("data-path", "-"); })());
+  const TemporaryFolder folder;
+  folder.write("set.index", "");
+  EXPECT_NO_THROW(with([&](Fields& f) { f.apply_flag("data-path", (folder / "set").string()); })());
 }
 
 }  // namespace
