@@ -5,6 +5,7 @@
 
 namespace llm {
 
+Command create_config_command();
 Command train_tokenizer_command();
 Command prepare_data_command();
 Command pretrain_command();

@@ -3,6 +3,7 @@
 
 int main(int argc, char** argv) {
   std::vector<llm::Command> commands;
+  commands.push_back(llm::create_config_command());
   commands.push_back(llm::train_tokenizer_command());
   commands.push_back(llm::prepare_data_command());
   commands.push_back(llm::pretrain_command());

@@ -87,7 +87,8 @@ std::string rule_text(const FieldRule& rule) {
 struct ConfigWriter {
   const Fields& fields;
 
-  static bool is_written(const Field& row) { return !row.flag_only_ && !row.secret_; }
+  /// A hidden key (an older spelling of another) is written only if it says something.
+  static bool is_written(const Field& row) { return !row.flag_only_ && !row.secret_ && !(row.hidden_ && value(row, false) == "null"); }
 
   static std::string value(const Field& row, bool yaml) {
     return std::visit([&](const auto* target) { return file_text(*target, yaml); }, row.value_);
