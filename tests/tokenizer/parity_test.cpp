@@ -1,4 +1,5 @@
 // The SentencePiece library is the reference for every segmenter.
+#include <fmt/ranges.h>
 #include <gtest/gtest.h>
 #include <sentencepiece_processor.h>
 #include <sentencepiece_trainer.h>
@@ -107,6 +108,24 @@ TEST(Parity, ForeignModelsWithNormalisation) {
     }
   }
   expect_parity(foreign_model("bpe", "nmt_nfkc", true, true), texts);
+}
+
+TEST(Parity, DecodingAnyIds) {
+  Random random(31);
+  for (const bool squeeze : {true, false}) {
+    const std::string model = foreign_model("bpe", "identity", squeeze, true);
+    sentencepiece::SentencePieceProcessor reference;
+    ASSERT_TRUE(reference.LoadFromSerializedProto(model).ok());
+    const SentencePieceTokenizer tokenizer(model, "decode");
+    for (int round = 0; round < 2'000; ++round) {
+      std::vector<int> ids;
+      for (uint64_t left = random.below(8); left > 0; --left) {
+        const auto id = static_cast<int>(random.below(static_cast<uint64_t>(tokenizer.vocab_size())));
+        if (tokenizer.token_bytes(id).empty() || static_cast<uint8_t>(tokenizer.token_bytes(id)[0]) < 0x80) ids.push_back(id);
+      }
+      ASSERT_EQ(tokenizer.decode(ids), reference.DecodeIds(ids)) << fmt::format("squeeze {}, ids {}", squeeze, fmt::join(ids, " "));
+    }
+  }
 }
 
 TEST(Parity, UnusedPiecesAreTakenApartAgain) {
