@@ -1,9 +1,9 @@
 #include "data/data_loader.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/error.h"
-#include "base/random.h"
 #include "data/prefetcher.h"
 
 namespace llm {
@@ -38,8 +38,11 @@ int64_t DataLoader::window_of(int64_t step, int64_t row) const {
   if (!options_.shuffle) {
     return static_cast<int64_t>(place.index);
   }
-  Permutation order(static_cast<uint64_t>(windows_), combine_keys(options_.seed, kOrderStream, place.epoch));
-  return static_cast<int64_t>(order(place.index));
+  return static_cast<int64_t>(order_of(place.epoch)(place.index));
+}
+
+Permutation DataLoader::order_of(uint64_t epoch) const {
+  return Permutation(static_cast<uint64_t>(windows_), combine_keys(options_.seed, kOrderStream, epoch));
 }
 
 int64_t DataLoader::shift_of(uint64_t epoch) const {
@@ -56,9 +59,15 @@ void DataLoader::rows_into(int64_t step, int64_t first_row, int64_t count, std::
   auto cols = static_cast<size_t>(dataset_.seq_len()) + 1;
   check(out.size() == cols * static_cast<size_t>(count), "data loader: room for {} tokens, {} rows have {}", out.size(), count,
         cols * static_cast<size_t>(count));
-  for (int64_t i = 0; i < count; ++i) {
-    int64_t shift = shift_of(place_of(step, first_row + i).epoch);
-    dataset_.copy_window(window_of(step, first_row + i), out.subspan(cols * static_cast<size_t>(i), cols), shift);
+  Place place = place_of(step, first_row);
+  for (int64_t done = 0; done < count; ++place.epoch, place.index = 0) {
+    Permutation order = order_of(place.epoch);
+    int64_t shift = shift_of(place.epoch);
+    int64_t last = std::min(count, done + windows_ - static_cast<int64_t>(place.index));
+    for (; done < last; ++done, ++place.index) {
+      uint64_t window = options_.shuffle ? order(place.index) : place.index;
+      dataset_.copy_window(static_cast<int64_t>(window), out.subspan(cols * static_cast<size_t>(done), cols), shift);
+    }
   }
 }
 

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/random.h"
 #include "data/packed_dataset.h"
 
 namespace llm {
@@ -88,6 +89,7 @@ class DataLoader {
     uint64_t index;  // within the epoch, before shuffling
   };
   Place place_of(int64_t step, int64_t row) const;
+  Permutation order_of(uint64_t epoch) const;
   int64_t shift_of(uint64_t epoch) const;
   Batch computed(int64_t step, int64_t first_row, int64_t count) const;
 

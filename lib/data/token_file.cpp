@@ -44,7 +44,7 @@ const char* likeness(std::string_view bytes) {
 }
 
 /// Widens ids to int64 and returns a word whose sign bit says whether one of them is negative or above `largest`. No branches: it vectorises to SSE2.
-int32_t widen(const int32_t* ids, size_t count, int32_t largest, int64_t* out) {
+int32_t widen(const int32_t* __restrict ids, size_t count, int32_t largest, int64_t* __restrict out) {
   int32_t outside = 0;
   for (size_t i = 0; i < count; ++i) {
     int32_t id = ids[i];

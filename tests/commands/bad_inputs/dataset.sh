@@ -4,7 +4,7 @@
 fresh() { rm -rf d; mkdir d; cp "$TINY/data.bin" "$TINY/data.index" d/; }
 poke() { printf '%b' "$3" | dd of="$1" bs=1 seek="$2" conv=notrunc status=none; }  # file, offset, bytes
 refuse_data() {  # row, message, hint: both the check in full and a training run refuse it
-  refuse "$1" 3 "$2" ${3:+"$3"} -- prepare-data --verify d/data
+  refuse "$1" 3 "$2" ${3:+"$3"} -- prepare-data --verify d/data --tokenizer-path "$TINY/tokenizer.model"
   if [ -z "$VERIFY_ONLY" ]; then
     CHANGES=allowed refuse "$1 in training" 3 "$2" ${3:+"$3"} -- train --config "$TINY/config.yaml" --data-path d/data --tokenizer-path "$TINY/tokenizer.model" --output-dir run1
   fi

@@ -1,0 +1,60 @@
+#!/bin/bash
+# prepare-data from outside: every input shape, validation parts, standard input, --info, --verify, stopping.
+. "$(dirname "$0")/harness.sh"
+TOKENIZER="$TINY/tokenizer.model"
+prepare() { accept "$1" -- prepare-data --tokenizer-path "$TOKENIZER" "${@:2}"; }
+same() { rows=$((rows + 1)); cmp -s "$2" "$3" || { command=("(files $2 and $3)"); : > .err; wrong "$1" "the files differ"; }; }
+
+for i in $(seq 2000); do echo "Line $i of the text, with some $((i * 37 % 101)) words in it."; done > a.txt
+sed 's/.*/{"text": "&"}/' a.txt > a.jsonl
+printf '[%s]' "$(sed '$!s/$/,/' a.jsonl)" > a.json
+prepare lines --input a.txt --output lines/train --workers 1
+expect lines "2,000 documents" out
+prepare "two workers" --input a.txt --output two/train --workers 2
+same "any number of workers" lines/train.bin two/train.bin
+prepare "JSON Lines" --input a.jsonl --output rows/train
+same "JSON Lines hold the same text" lines/train.bin rows/train.bin
+prepare "JSON array" --input a.json --output array/train
+same "a JSON array holds the same text" lines/train.bin array/train.bin
+STDIN=a.txt prepare "standard input" --input - --output stdin/train
+same "standard input" lines/train.bin stdin/train.bin
+if command -v zstd > /dev/null; then
+  zstd -q a.txt -o a.txt.zst
+  prepare zstd a.txt.zst --output zst/train
+  same zstd lines/train.bin zst/train.bin
+fi
+
+prepare "validation by hash" --input a.txt --output hash/train --val-fraction 0.1
+expect "validation by hash" "hash/val" out
+prepare "validation by hash again" --input a.txt --output again/train --val-fraction 0.1 --workers 2
+same "validation by hash is stable" hash/val.bin again/val.bin
+prepare "validation from the tail" --input a.txt --output tail/train --val-fraction 0.1 --val-split tail --split document
+expect "one document, cut in two" "1 documents" out
+for format in alpaca sharegpt messages lmsys; do
+  case $format in
+    alpaca) echo '{"instruction": "add", "input": "1 2", "output": "3"}' ;;
+    sharegpt) echo '{"conversations": [{"from": "human", "value": "hi"}, {"from": "gpt", "value": "ho"}]}' ;;
+    messages) echo '{"messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "ho"}]}' ;;
+    lmsys) echo '{"conversation": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "ho"}]}' ;;
+  esac > $format.jsonl
+  prepare "$format by name" --input $format.jsonl --output named/$format --format $format
+  prepare "$format by itself" --input $format.jsonl --output found/$format
+  same "$format" named/$format.bin found/$format.bin
+done
+same "chat shapes say the same" named/sharegpt.bin named/messages.bin
+
+{ cat a.jsonl; echo '{"text": 5}'; } > bad.jsonl
+prepare "bad rows left out" --input bad.jsonl --output skipped/train --skip-bad
+expect "bad rows are counted" '1 bad rows were left out; the first: bad.jsonl:2001: "text" must be a string' err
+same "bad rows leave no trace" lines/train.bin skipped/train.bin
+
+accept info -- prepare-data --info lines/train
+expect info "documents:  2000" out
+accept verify -- prepare-data --verify lines/train.bin --tokenizer-path "$TOKENIZER"
+expect verify "verified:   every length and every id" out
+refuse "no input" 2 "--input is required" -- prepare-data --tokenizer-path "$TOKENIZER"
+refuse "no tokenizer" 2 "--tokenizer-path is required" -- prepare-data --input a.txt
+refuse "two tasks" 2 "cannot be used together" -- prepare-data --verify lines/train --info lines/train
+refuse "tail of standard input" 2 "standard input" -- prepare-data --input - --tokenizer-path "$TOKENIZER" --val-fraction 0.1 --val-split tail --output x/train
+refuse "an output that cannot be made" 4 "a.txt" -- prepare-data --input a.txt --tokenizer-path "$TOKENIZER" --output a.txt/x/train
+finish
