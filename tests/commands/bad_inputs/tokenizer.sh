@@ -15,7 +15,7 @@ head -c $((size - 7)) "$good" > cut.model
 refuse_tokenizer 7.3.3 cut.model "'cut.model' is damaged: not a complete SentencePiece model (stopped at byte"
 head -c 5 "$good" > cut5.model
 refuse_tokenizer 7.3.3b cut5.model "cut5.model"
-for i in $(seq 500); do printf '\x%02x' $((i * 7919 % 251 + 3)); done > random.model
+for i in $(seq 500); do printf '%b' "$(printf '\\x%02x' $((i * 7919 % 251 + 3)))"; done > random.model
 refuse_tokenizer 7.3.4 random.model "'random.model' is not a SentencePiece model or tokenizer.json"
 printf 'version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\nsize 499723\n' > lfs.model
 refuse_tokenizer 7.3.6 lfs.model "'lfs.model' is a Git LFS pointer (131 bytes), not the file" "git lfs pull"
@@ -30,18 +30,19 @@ piece() {  # text, type (1 normal, 2 unknown, 3 control)
   printf '\x0a'; varint "$text_size"; printf '%s' "$1"
   printf '\x15\x00\x00\x00\x00\x18'; varint "$2"
 }
+specs() { printf '\x12\x00\x1a\x00'; }  # an empty trainer_spec and normalizer_spec
 { piece '<unk>' 2; piece '<s>' 3; piece '</s>' 3; piece "$(head -c 100000 /dev/zero | tr '\0' x)" 1; } > long.model
 refuse_tokenizer 7.3.8 long.model "piece 3 is 100000 bytes long (limit 65536)"
-{ piece '<unk>' 2; piece '<s>' 3; piece '</s>' 3; piece abc 1; piece d 1; piece abc 1; } > twice.model
+{ piece '<unk>' 2; piece '<s>' 3; piece '</s>' 3; piece abc 1; piece d 1; piece abc 1; specs; } > twice.model
 refuse_tokenizer 7.3.10 twice.model "piece 'abc' appears twice (ids 3, 5)"
-{ piece '<s>' 3; piece '</s>' 3; piece abc 1; } > nounk.model
+{ piece '<s>' 3; piece '</s>' 3; piece abc 1; specs; } > nounk.model
 refuse_tokenizer 7.3.11 nounk.model "model has no <unk>"
 mkdir folder
 refuse_tokenizer folder folder "folder"
 
 "$PROGRAM" train-tokenizer --input "$TINY/text.txt" --output other.model --vocab-size 300 > /dev/null 2>&1
 refuse 7.3.12 3 "tokenizer has 300 pieces, checkpoint embedding has 320 rows" -- generate --model-path "$TINY/run" --tokenizer-path other.model --prompt a
-CHANGES=allowed refuse 7.3.13 3 "dataset was made with another tokenizer (sha256" "prepare-data" -- \
+CHANGES=allowed refuse 7.3.13 3 "was made with another tokenizer (sha256" "prepare the data again" -- \
   train --config "$TINY/config.yaml" --model.vocab_size 300 --data-path "$TINY/data" --tokenizer-path other.model --output-dir run1
 : > empty.txt
 refuse 7.3.20 3 "empty.txt" -- train-tokenizer --input empty.txt --output t.model
