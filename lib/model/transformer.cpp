@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
+#include <unistd.h>
+
 #include <cmath>
 
 #include "base/error.h"
@@ -28,15 +30,24 @@ at::Tensor window(const at::Tensor& flat, int64_t offset, at::IntArrayRef shape)
   return view.set_(flat.storage(), flat.storage_offset() + offset, shape, strides);
 }
 
+// The system promises memory that it does not have and kills the process later, so weights that cannot fit are refused here.
 at::Tensor allocate_flat(const ModelConfig& config, at::ScalarType dtype, at::Device device) {
   const int64_t count = parameter_count(config);
+  const double bytes = static_cast<double>(count) * static_cast<double>(c10::elementSize(dtype));
+  const auto refuse = [&](const std::string& reason) {
+    fail(Exit::usage, fmt::format("a model of {} parameters needs {} for its weights; {}", human_count(count), human_bytes(static_cast<uint64_t>(bytes)), reason),
+         "choose a smaller model or a shorter number format");
+  };
+  const double memory = static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGE_SIZE));
+  if (device.is_cpu() && bytes > memory) {
+    refuse(fmt::format("this machine has {}", human_bytes(static_cast<uint64_t>(memory))));
+  }
   try {
     return at::empty({count}, at::TensorOptions(dtype).device(device));
   } catch (const c10::Error&) {
-    fail(Exit::usage, fmt::format("a model of {} parameters needs {} for its weights, which cannot be allocated on {}", human_count(count),
-                                  human_bytes(static_cast<uint64_t>(count) * c10::elementSize(dtype)), device.str()),
-         "choose a smaller model or a shorter number format");
+    refuse(fmt::format("{} does not have them", device.str()));
   }
+  return {};
 }
 
 }  // namespace

@@ -252,6 +252,14 @@ TEST(Transformer, WrongInputsAreRefusedByName) {
   EXPECT_EQ(error_of([&] { logits_of(*model, at::zeros({3}, at::kLong)); }), "2: model: input ids must be (batch, tokens) of int64");
 }
 
+TEST(Transformer, WeightsThatCannotFitAreRefused) {
+  ModelConfig config;
+  config.hidden_size = 1 << 16;
+  config.intermediate_size = 1 << 18;
+  config.num_hidden_layers = 10'000;
+  expect_contains(error_of([&] { Transformer(config, at::kFloat); }), "2: a model of 687.2T parameters needs 2500.0 TiB for its weights; this machine has ");
+}
+
 TEST(Transformer, RotaryModelRunsBeyondItsTrainedLength) {
   const auto model = small_model(small_config());
   EXPECT_TRUE(at::isfinite(logits_of(*model, token_ids(1, 130, 37))).all().item<bool>());
