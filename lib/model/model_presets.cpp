@@ -16,7 +16,7 @@ struct PresetShape {
 
 const std::map<std::string, PresetShape, std::less<>>& preset_shapes() {
   static const std::map<std::string, PresetShape, std::less<>> shapes = {
-      {"mini", {512, 4, 128, 4, 352, 128}},          {"tiny", {32000, 8, 512, 8, 1024, 512}},       {"small", {32000, 12, 1024, 16, 2048, 1024}},
+      {"mini", {1024, 4, 128, 4, 384, 256}},         {"tiny", {32000, 8, 512, 8, 1024, 512}},       {"small", {32000, 12, 1024, 16, 2048, 1024}},
       {"base", {32000, 24, 2048, 16, 5504, 2048}}, {"large", {32000, 32, 2560, 32, 6912, 4096}}, {"xl", {32000, 64, 4096, 32, 11008, 4096}}};
   return shapes;
 }
@@ -43,6 +43,7 @@ ModelConfig model_preset(std::string_view name) {
   config.num_attention_heads = shape.heads;
   config.intermediate_size = shape.ffn;
   config.max_position_embeddings = shape.positions;
+  config.initializer_range = name == "mini" ? 0.08 : config.initializer_range;  // a narrow model learns little from small first weights
   config.dropout = name == "base" ? 0.1 : 0.0;
   config.use_gradient_checkpointing = name == "large" || name == "xl";
   return config;

@@ -77,7 +77,7 @@ TEST(ModelConfig, PresetsHaveTheDocumentedParameterCounts) {
   EXPECT_TRUE(model_preset("xl").use_gradient_checkpointing);
   EXPECT_FALSE(model_preset("base").use_gradient_checkpointing);
   const int64_t mini = parameter_count(model_preset("mini"));
-  EXPECT_GE(mini, 800'000);
+  EXPECT_GE(mini, 1'000'000);
   EXPECT_LE(mini, 3'000'000);
   EXPECT_EQ(error_of([] { model_preset("bse"); }), "2: --type: 'bse' is not supported; choose mini, tiny, small, base, large, xl");
 }

@@ -257,7 +257,7 @@ TEST(Transformer, WeightsThatCannotFitAreRefused) {
   config.hidden_size = 1 << 16;
   config.intermediate_size = 1 << 18;
   config.num_hidden_layers = 10'000;
-  expect_contains(error_of([&] { Transformer(config, at::kFloat); }), "2: a model of 687.2T parameters needs 2500.0 TiB for its weights; this machine has ");
+  expect_contains(error_of([&] { Transformer(config, at::kFloat); }), "2: a model of 687.2T parameters needs 2.4 PiB for its weights; this machine has ");
 }
 
 TEST(Transformer, RotaryModelRunsBeyondItsTrainedLength) {
