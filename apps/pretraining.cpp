@@ -1,6 +1,7 @@
 #include "apps/pretraining.h"
 
 #include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
 
 #include "base/atomic_file.h"
 #include "base/error.h"
@@ -33,6 +34,16 @@ std::vector<fs::path> traces_of_a_run(const fs::path& run) {
     }
   }
   return traces;
+}
+
+/// Files that only a run writes.
+bool looks_like_a_run(const fs::path& run) {
+  for (const char* name : {"run.json", "config.yaml", "metrics.jsonl", "run.lock", "training.log", "tokenizer.model", "tokenizer.json"}) {
+    if (fs::exists(run / name)) {
+      return true;
+    }
+  }
+  return !checkpoint_steps(run).empty();
 }
 
 std::string absolute_text(const std::string& path) { return path.empty() || path == "-" ? path : fs::absolute(path).lexically_normal().string(); }
@@ -68,8 +79,12 @@ void check_vocabularies(const RunConfig& config, const Tokenizer& tokenizer) {
 }
 
 /// The shape of a model to start from is that model's; only keys that do not decide what its tensors mean may be set beside it.
-void adopt_starting_model(RunConfig& config, const Fields& fields) {
+void adopt_starting_model(RunConfig& config, const Fields& fields, int64_t pieces) {
   ModelConfig adopted = load_model_config(resolve_model_path(config.checkpoint.model_path));
+  if (config.checkpoint.resize_embeddings) {
+    adopted.vocab_size = pieces;
+    config.model.vocab_size = pieces;
+  }
   bool any_set = false;
   for (const Field& row : fields.rows()) {
     any_set = any_set || (row.path().starts_with("model.") && row.is_set());
@@ -83,7 +98,34 @@ void adopt_starting_model(RunConfig& config, const Fields& fields) {
   }
 }
 
+/// Copies every tensor of `source`; of the embedding and the head as many rows as both have.
+void copy_parameters(const Transformer& source, Transformer& model) {
+  const at::NoGradGuard no_grad;
+  for (const Parameter& parameter : model.named_parameters()) {
+    const Parameter* from = source.find_parameter(parameter.name);
+    check_input(from != nullptr, "the starting model has no {}", parameter.name);
+    const int64_t rows = std::min(from->tensor.size(0), parameter.tensor.size(0));
+    parameter.tensor.detach().narrow(0, 0, rows).copy_(from->tensor.detach().narrow(0, 0, rows));
+  }
+}
+
 }  // namespace
+
+RunDirectory::RunDirectory(fs::path path) : path_(std::move(path)) {
+  std::error_code error;
+  made_here_ = !fs::exists(path_, error);
+  if (fs::is_directory(path_, error) && !fs::is_empty(path_, error) && !looks_like_a_run(path_)) {
+    fail(Exit::usage, fmt::format("'{}' exists and is not a training run", path_.string()), "choose another --output-dir");
+  }
+  make_directories(path_);
+}
+
+RunDirectory::~RunDirectory() {
+  if (made_here_) {
+    detach_log_file();
+    discard(path_);
+  }
+}
 
 std::optional<ResumeChoice> choose_start(const CheckpointConfig& config) {
   const fs::path run = config.output_dir;
@@ -132,7 +174,7 @@ RunTokenizer choose_tokenizer(RunConfig& config, const Fields& fields, const std
 void settle_model(RunConfig& config, const Fields& fields, const RunTokenizer& chosen) {
   const Tokenizer& tokenizer = *chosen.tokenizer;
   if (!config.checkpoint.model_path.empty()) {
-    adopt_starting_model(config, fields);
+    adopt_starting_model(config, fields, tokenizer.vocab_size());
     check_vocabulary(tokenizer, config.model.vocab_size);
   } else {
     const bool text_decides = chosen.trained_here && config.tokenizer.model_type == "char";
@@ -171,6 +213,11 @@ std::unique_ptr<Transformer> make_model(const RunConfig& config) {
   auto model = std::make_unique<Transformer>(config.model, precision.parameters, device);
   if (config.checkpoint.model_path.empty()) {
     initialize(*model, static_cast<uint64_t>(config.runtime.seed));
+  } else if (config.checkpoint.resize_embeddings) {
+    initialize(*model, static_cast<uint64_t>(config.runtime.seed));
+    const LoadedModel source = load_model(config.checkpoint.model_path, {precision.parameters, device, /*check_finite=*/true});
+    log_info("embeddings: {} rows become {}", source.config.vocab_size, config.model.vocab_size);
+    copy_parameters(*source.model, *model);
   } else {
     load_weights(*model, resolve_model_path(config.checkpoint.model_path), /*check_finite=*/true);
   }

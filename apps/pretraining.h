@@ -1,6 +1,6 @@
 // What stands between a run config and a Trainer: tokenizer, data and model of a training run, found or made, and checked against each other.
 //
-// A verb that trains calls these in order: open_run_directory, choose_tokenizer, prepare_run_data, settle_model, open_loaders. Each changes the config so that
+// A verb that trains calls these in order: choose_start, choose_tokenizer, prepare_run_data, settle_model, open_loaders. Each changes the config so that
 // it ends up resolved: written as RUN/config.yaml it repeats the run. Main thread only.
 #pragma once
 
@@ -20,8 +20,23 @@
 
 namespace llm {
 
-/// Makes RUN, and decides what it continues from. With `never`, refuses (exit 2) a directory that holds a run, or empties it under force. The caller holds
-/// the RunLock already.
+/// RUN, made where it is not there. A folder that holds something else than a run is refused (exit 2). One that was made here goes again when the object does,
+/// unless keep() was called: a run that never began leaves nothing behind.
+class RunDirectory {
+ public:
+  explicit RunDirectory(std::filesystem::path path);
+  ~RunDirectory();
+  RunDirectory(const RunDirectory&) = delete;
+  RunDirectory& operator=(const RunDirectory&) = delete;
+  const std::filesystem::path& path() const { return path_; }
+  void keep() { made_here_ = false; }
+
+ private:
+  std::filesystem::path path_;
+  bool made_here_ = false;
+};
+
+/// Decides what a run continues from. With `never`, refuses (exit 2) a directory that holds a run, or empties it under force. The caller holds the RunLock.
 std::optional<ResumeChoice> choose_start(const CheckpointConfig& config);
 
 /// The tokenizer of the run, in this order: named, the starting model's, the resumed checkpoint's, RUN's own, or one trained on the run's text. Its file is
@@ -37,7 +52,7 @@ RunTokenizer choose_tokenizer(RunConfig& config, const Fields& fields, const std
 /// precision, seed, row length and threads.
 void settle_model(RunConfig& config, const Fields& fields, const RunTokenizer& tokenizer);
 
-/// A fresh model, or the weights of checkpoint.model_path.
+/// A fresh model, or the weights of checkpoint.model_path; with checkpoint.resize_embeddings the rows that the old vocabulary lacks are fresh.
 std::unique_ptr<Transformer> make_model(const RunConfig& config);
 
 struct RunLoaders {

@@ -79,8 +79,8 @@ int exit_code_of(const StopSignal& stop, const fs::path& checkpoint) {
 
 int pretrain(PretrainConfig& config, const Fields& fields) {
   RunConfig& run = config.run;
-  const fs::path directory = run.checkpoint.output_dir;
-  make_directories(directory);
+  RunDirectory run_directory(run.checkpoint.output_dir);
+  const fs::path& directory = run_directory.path();
   const RunLock lock(directory);
   attach_log_file(directory / "training.log");
   remove_leftovers(directory, /*locked=*/true);
@@ -115,6 +115,7 @@ int pretrain(PretrainConfig& config, const Fields& fields) {
     resume(trainer, *start);
   }
   write_config(directory, fields);
+  run_directory.keep();
   record.seed = run.runtime.seed;
   record.threads = run.runtime.threads;
   record.device = model->device().str();

@@ -19,18 +19,6 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kStepPrefix = "step-";
 
-/// The step of a directory name, or nothing: "step-00001000".
-std::optional<int64_t> step_of_name(std::string_view name) {
-  if (!name.starts_with(kStepPrefix)) {
-    return std::nullopt;
-  }
-  name.remove_prefix(kStepPrefix.size());
-  int64_t step = 0;
-  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), step);
-  const bool whole = error == std::errc() && end == name.data() + name.size() && step >= 0;
-  return whole ? std::optional(step) : std::nullopt;
-}
-
 std::string manifest_text(const fs::path& directory, int64_t step) {
   nlohmann::ordered_json manifest;
   manifest["format"] = kCheckpointFormat;
@@ -82,11 +70,22 @@ bool verifies(const fs::path& checkpoint) {
 
 std::string checkpoint_name(int64_t step) { return fmt::format("{}{:08}", kStepPrefix, step); }
 
+std::optional<int64_t> step_of_checkpoint(const fs::path& checkpoint) {
+  const std::string name = checkpoint.filename().string();
+  if (!name.starts_with(kStepPrefix)) {
+    return std::nullopt;
+  }
+  int64_t step = 0;
+  const auto [end, error] = std::from_chars(name.data() + kStepPrefix.size(), name.data() + name.size(), step);
+  const bool whole = error == std::errc() && end == name.data() + name.size() && step >= 0;
+  return whole ? std::optional(step) : std::nullopt;
+}
+
 std::vector<int64_t> checkpoint_steps(const fs::path& run) {
   std::vector<int64_t> steps;
   std::error_code absent;
   for (const fs::directory_entry& entry : fs::directory_iterator(run, absent)) {
-    const auto step = step_of_name(entry.path().filename().string());
+    const auto step = step_of_checkpoint(entry.path());
     if (step && entry.is_directory()) {
       steps.push_back(*step);
     }

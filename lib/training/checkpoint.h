@@ -26,6 +26,8 @@ inline constexpr const char* kManifestName = "manifest.json";
 using CheckpointPart = std::function<void(const std::filesystem::path& directory)>;
 
 std::string checkpoint_name(int64_t step);  // step-00001000
+/// The step in a directory's name; nothing where it has another form.
+std::optional<int64_t> step_of_checkpoint(const std::filesystem::path& checkpoint);
 
 /// Saves RUN/step-N and moves `latest`. Free space is checked against expected_bytes first: "need 812 MB, 96 MB free in /data; step-400 is intact".
 std::filesystem::path save_checkpoint(const std::filesystem::path& run, int64_t step, const std::vector<CheckpointPart>& parts, int64_t expected_bytes);

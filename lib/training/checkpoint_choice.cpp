@@ -85,6 +85,8 @@ void verify_checkpoint(const fs::path& checkpoint) {
   manifest.expect_object();
   const int64_t format = manifest.get_int("format", 1, INT64_MAX);
   check_input(format <= kCheckpointFormat, "checkpoint format {} is newer than this program ({})", format, kCheckpointFormat);
+  const int64_t step = manifest.get_int("step", 0, INT64_MAX);
+  check_input(step_of_checkpoint(checkpoint).value_or(step) == step, "{}: manifest.json says step {}", who, step);
   const JsonView files = manifest.at("files");
   for (const std::string& name : files.keys()) {
     check_inside(who, name);

@@ -31,6 +31,8 @@ nlohmann::ordered_json to_json(const StepRecord& record) {
   row["mfu"] = record.mfu;
   row["peak_memory_bytes"] = record.peak_memory_bytes;
   row["skipped_steps"] = record.skipped_steps;
+  row["samples_per_second"] = record.samples_per_second;
+  row["batches_per_second"] = record.batches_per_second;
   if (record.validation) {
     row["val_loss"] = record.validation->loss();
     row["val_perplexity"] = record.validation->perplexity();

@@ -1,6 +1,6 @@
 // Where a run's numbers go: one log line, metrics.jsonl, metrics.csv and TensorBoard events, all from one record per logged step.
 //
-// Keys: step epoch tokens loss lr grad_norm tokens_per_second step_ms mfu peak_memory_bytes skipped_steps; on evaluation steps val_loss val_perplexity
+// Keys: step epoch tokens loss lr grad_norm tokens_per_second step_ms mfu peak_memory_bytes skipped_steps samples_per_second batches_per_second; on evaluation steps val_loss val_perplexity
 // val_bits_per_byte val_accuracy; at gradient-norm steps gradient_norms {group: norm}. mfu is the share of a matrix-product speed measured when the run
 // started. Rows after the step a run resumes from are dropped, so the files read as if it had never been interrupted; TensorBoard gets a new file.
 // Owned by the trainer, used from one thread.
@@ -31,6 +31,8 @@ struct StepRecord {
   double grad_norm = 0;
   double tokens_per_second = 0;
   double step_ms = 0;
+  double samples_per_second = 0;
+  double batches_per_second = 0;  // micro-batches
   double mfu = 0;
   int64_t peak_memory_bytes = 0;
   int64_t skipped_steps = 0;

@@ -63,6 +63,9 @@ void Trainer::Core::record(const StepOutcome& outcome) {
   record.grad_norm = outcome.grad_norm;
   record.step_ms = window.seconds * 1e3 / static_cast<double>(window.steps);
   record.tokens_per_second = static_cast<double>(window.tokens) / window.seconds;
+  const double steps_per_second = static_cast<double>(window.steps) / window.seconds;
+  record.samples_per_second = steps_per_second * static_cast<double>(setup.training.rows_per_step());
+  record.batches_per_second = steps_per_second * static_cast<double>(setup.training.gradient_accumulation_steps);
   const double flops = training_flops_per_token(model.config(), setup.sequence_length);
   record.mfu = matmul_flops > 0 ? record.tokens_per_second * flops / matmul_flops : 0;
   record.peak_memory_bytes = peak_memory_bytes();
@@ -93,6 +96,9 @@ void Trainer::Core::record(const StepOutcome& outcome) {
 }
 
 void Trainer::Core::save_if_due() {
+  if (setup.run_directory.empty()) {
+    return;
+  }
   const CheckpointConfig& config = setup.checkpoint;
   bool due = step >= setup.total_steps || (config.save_steps > 0 && step % config.save_steps == 0);
   due = due || (best && best->step == step && validated_step == step);
@@ -100,7 +106,8 @@ void Trainer::Core::save_if_due() {
     const int64_t rows = config.save_epochs * setup.rows_per_epoch;
     due = due || row / rows != (row - setup.training.rows_per_step()) / rows;
   }
-  if (due) {
+  // In the middle of a run of skipped steps the weights may be the cause: what is on disk is better.
+  if (due && skipped_in_a_row == 0) {
     save();
   }
 }

@@ -119,11 +119,21 @@ std::vector<std::string> Trainer::Core::resume(const fs::path& checkpoint) {
   return changes;
 }
 
-fs::path Trainer::Core::save() {
-  if (!std::isfinite(sum_of_squares(model.flat_parameters()))) {
-    check_finite(model, "the model");
-    fail(Exit::numerical, "the weights are no longer finite; nothing was saved");
+/// A checkpoint with NaN weights would be worse than none: it would push out the good ones.
+void Trainer::Core::check_weights() const {
+  if (std::isfinite(sum_of_squares(model.flat_parameters()))) {
+    return;
   }
+  for (const Parameter& parameter : model.named_parameters()) {
+    if (!std::isfinite(sum_of_squares(model.flat_parameters().narrow(0, parameter.offset, parameter.tensor.numel())))) {
+      const std::string kept = last_checkpoint.empty() ? "no checkpoint was saved" : last_checkpoint.filename().string() + " is intact";
+      fail(Exit::numerical, fmt::format("{} is no longer finite at step {}; {}", parameter.name, step, kept));
+    }
+  }
+}
+
+fs::path Trainer::Core::save() {
+  check_weights();
   const std::vector<CheckpointPart> parts = {
       [&](const fs::path& directory) { save_model(model, directory); },
       copy_of(setup.model_files),

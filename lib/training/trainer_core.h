@@ -70,6 +70,7 @@ struct Trainer::Core {
   void save_if_due();
   void note_skipped(const StepOutcome& outcome, int64_t first_row);
   void take_gradient_norms();
+  void check_weights() const;
 };
 
 }  // namespace llm

@@ -70,6 +70,7 @@ void CheckpointConfig::fields(Fields& f) {
       .flag("resume-from-checkpoint")
       .alias("resume");
   f("model_path", model_path, "Model to start from: a run, checkpoint or model directory; empty = from scratch").flag("model-path").value_name("DIR");
+  f("resize_embeddings", resize_embeddings, "With --model-path: as many embedding rows as the tokenizer has pieces; old rows stay").flag("resize-embeddings");
   f("reset_optimizer", reset_optimizer, "On resume: take the weights and start the optimizer anew").flag("reset-optimizer");
   f("allow_data_change", allow_data_change, "On resume: go on with other data, from its beginning").flag("allow-data-change");
   f("force", force, "With --resume-from-checkpoint never: remove what an earlier run left in the run directory").flag("force").flag_only();

@@ -68,6 +68,7 @@ struct CheckpointConfig {
   int64_t keep_last = 3;                         // 0 = keep all; the best one is always kept
   std::string resume_from_checkpoint = "auto";   // auto, never, PATH
   std::string model_path;                        // weights to start from; empty = from scratch
+  bool resize_embeddings = false;                // give that model as many rows as the tokenizer has pieces
   bool reset_optimizer = false;
   bool allow_data_change = false;
   bool force = false;                            // with never: put aside what the run directory holds

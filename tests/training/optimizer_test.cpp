@@ -1,12 +1,13 @@
 #include "training/optimizer.h"
 
-#include <ATen/Functions.h>
+#include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <functional>
 
 #include "base/error.h"
+#include "base/random.h"
 
 namespace llm {
 namespace {
@@ -205,7 +206,11 @@ TEST(Optimizer, MuonOrthogonalizesMatricesAndLeavesTheRestToAdamw) {
 TEST(Optimizer, MuonsUpdateOfATallMatrixHasSingularValuesNearOne) {
   FlatParameters parameters;
   parameters.values = at::zeros({48 * 8});
-  parameters.gradients = at::sin(at::arange(48 * 8, at::kFloat) * 1.7);
+  parameters.gradients = at::zeros({48 * 8});
+  const CounterRandom random(5);
+  for (int i = 0; i < 48 * 8; ++i) {
+    parameters.gradients[i] = random.normal(static_cast<uint64_t>(i));
+  }
   parameters.slices = {{"w", 0, {48, 8}, ParameterKind::matrix}};
   OptimizerConfig config = config_for("muon");
   make_optimizer(config, parameters)->step({1.0, 1});

@@ -1,8 +1,10 @@
 // A run small enough that a test can do hundreds of steps: a two-layer model over a made-up language in which the next token mostly follows from the last.
 #pragma once
 
-#include <ATen/Functions.h>
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -13,6 +15,9 @@
 #include "training/trainer.h"
 
 namespace llm {
+
+/// Tensors this small only lose by being shared out.
+inline const bool kOneThread = (at::set_num_threads(1), true);
 
 inline constexpr int64_t kTinyVocab = 32;
 inline constexpr int64_t kTinyLength = 8;
@@ -67,7 +72,7 @@ inline TrainerSetup tiny_setup(int64_t steps, const std::filesystem::path& run =
   setup.training.eval_steps = 0;
   setup.training.max_steps = steps;
   setup.optimizer.learning_rate = 0.01;
-  setup.scheduler.warmup_steps = 2;
+  setup.scheduler.warmup_steps = std::min<int64_t>(2, steps);
   setup.checkpoint.save_steps = 0;
   setup.metrics.tensorboard = false;
   setup.metrics.gradient_norm_steps = 0;

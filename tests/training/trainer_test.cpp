@@ -141,7 +141,7 @@ TEST(Trainer, ARunOfNonFiniteStepsStopsWithExit5AndLeavesTheLastCheckpoint) {
   setup.checkpoint.save_steps = 4;
   setup.on_step = [&](int64_t step) {
     if (step == 6) {
-      model->flat_parameters().narrow(0, 40, 1).fill_(std::numeric_limits<float>::quiet_NaN());
+      model->flat_parameters().slice(0, -1).fill_(std::numeric_limits<float>::quiet_NaN());  // in the output head: every loss sees it
     }
   };
   try {
@@ -153,6 +153,26 @@ TEST(Trainer, ARunOfNonFiniteStepsStopsWithExit5AndLeavesTheLastCheckpoint) {
   }
   EXPECT_EQ(checkpoint_steps(run.path), (std::vector<int64_t>{4})) << "NaN weights are never saved (step 8 was due)";
   verify_checkpoint(run.path / "step-00000004");
+}
+
+TEST(Trainer, ANanThatNoLossSeesIsFoundBeforeItIsSaved) {
+  const Scratch run;
+  const auto model = tiny_model();
+  TrainerSetup setup = tiny_setup(50, run.path);
+  setup.checkpoint.save_steps = 4;
+  setup.on_step = [&](int64_t step) {
+    if (step == 6) {
+      model->flat_parameters().narrow(0, 0, 1).fill_(std::numeric_limits<float>::quiet_NaN());  // the embedding of token 0, which no row holds
+    }
+  };
+  setup.optimizer.weight_decay = 0;
+  try {
+    Trainer(setup, *model).train();
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), Exit::numerical);
+    EXPECT_EQ(error.message(), "model.embed_tokens.weight is no longer finite at step 8; step-00000004 is intact");
+  }
 }
 
 TEST(Trainer, LossFallsUnderEveryOptimizer) {

@@ -1,0 +1,52 @@
+#!/bin/bash
+# Reliability T1: a trainer killed with SIGKILL at random times, also in the middle of a save, and started again each time, ends with the
+# same bits as one that was left alone. 10 kills; KILLS=50 is the long form.
+. "$(dirname "$0")/harness.sh"
+kills=${KILLS:-10}
+cat > config.yaml << END
+model: {vocab_size: 320, hidden_size: 32, num_hidden_layers: 2, num_attention_heads: 2, intermediate_size: 64, max_position_embeddings: 32, dropout: 0.1}
+training: {batch_size: 2, gradient_accumulation_steps: 2, max_steps: 400, eval_steps: 60, eval_batches: 2}
+optimizer: {learning_rate: 0.002}
+checkpoint: {save_steps: 7, keep_last: 2}
+logging: {logging_steps: 1, tensorboard: false}
+data: {path: [$TINY/data]}
+tokenizer: {path: $TINY/tokenizer.model}
+END
+train() { "$PROGRAM" pretrain --config config.yaml --output-dir "$1" > /dev/null 2> "$1.err"; }
+train whole || { cat whole.err; exit 1; }
+
+RANDOM=${SEED:-20261121}
+killed=0
+ended=no
+for _ in $(seq $((4 * kills))); do
+  "$PROGRAM" pretrain --config config.yaml --output-dir broken > /dev/null 2> broken.err &
+  pid=$!
+  # Where the process is when it dies differs from run to run: start-up, step, validation or save.
+  sleep "$(awk "BEGIN { print 0.2 + $((RANDOM % 1000)) / 900 }")"
+  kill -9 $pid 2> /dev/null
+  wait $pid 2> /dev/null
+  status=$?
+  if [ $status = 137 ]; then
+    killed=$((killed + 1))
+  elif [ $status = 0 ]; then
+    ended=yes
+    break
+  else
+    echo "exit status $status after $killed kills"; cat broken.err; exit 1
+  fi
+  [ $killed -ge "$kills" ] && break
+done
+[ $ended = yes ] || train broken || { echo "the last resume failed"; cat broken.err; exit 1; }
+echo "$killed kills"
+
+rows=$((rows + 1))
+for file in model.safetensors training_state/optimizer.safetensors; do
+  cmp "whole/latest/$file" "broken/latest/$file" || failures=$((failures + 1))
+done
+strip() { grep -v config_sha256 "$1/latest/training_state/state.json"; }
+diff <(strip whole) <(strip broken) || failures=$((failures + 1))
+losses() { sed -E 's/"tokens_per_second.*"skipped/"skipped/; s/,"samples_per_second":[^,]*,"batches_per_second":[^,}]*//' "$1/metrics.jsonl"; }
+diff <(losses whole) <(losses broken) | head -5
+cmp <(losses whole) <(losses broken) || failures=$((failures + 1))
+[ -z "$(find broken -maxdepth 1 -name '.*tmp*')" ] || { echo "temporaries were left behind"; failures=$((failures + 1)); }
+finish

@@ -1,0 +1,115 @@
+#!/bin/bash
+# A run directory from outside: what pretrain writes, how it goes on, repeats and refuses (cli.md 2 and 5, reliability T4, T7).
+. "$(dirname "$0")/harness.sh"
+cat > config.yaml << END
+model: {hidden_size: 32, num_hidden_layers: 2, num_attention_heads: 2, intermediate_size: 64, max_position_embeddings: 32}
+training: {batch_size: 2, gradient_accumulation_steps: 1, max_steps: 6, eval_steps: 3}
+optimizer: {learning_rate: 0.002}
+checkpoint: {save_steps: 2}
+logging: {logging_steps: 1}
+tokenizer: {vocab_size: 300}
+END
+there() { rows=$((rows + 1)); [ -e "$2" ] || { echo "$1: $2 is missing"; failures=$((failures + 1)); }; }
+
+# From raw text: the tokenizer is trained, the data prepared, the vocabulary taken over.
+accept text -- pretrain --config config.yaml --data-path "$TINY/text.txt" --output-dir run
+for file in config.yaml tokenizer.model data/train.bin data/train.index data/val.bin metrics.jsonl metrics.csv training.log run.json latest best \
+            final/config.json final/generation_config.json final/model.safetensors final/tokenizer.model step-00000006/manifest.json \
+            step-00000006/training_state/state.json step-00000006/training_state/optimizer.safetensors; do
+  there text "run/$file"
+done
+there text "$(ls run/events.out.tfevents.* | head -1)"
+expect text '"vocab_size": 300' run/final/config.json
+expect text 'llm generate --model-path run' out
+for key in started finished seed version commit torch device config_sha256 data_sha256 tokenizer_sha256 parameters tokens final best resumed_from; do
+  expect "run.json" "\"$key\"" run/run.json
+done
+for key in step epoch tokens loss lr grad_norm tokens_per_second step_ms mfu peak_memory_bytes skipped_steps val_loss val_perplexity val_bits_per_byte val_accuracy; do
+  expect "metrics.jsonl" "\"$key\"" run/metrics.jsonl
+done
+expect "log line" 'step 3/6 (50.0%) | loss ' run/training.log
+
+# The stored config repeats the run, number for number, from anywhere.
+mkdir -p elsewhere
+command=(pretrain --config run/config.yaml --output-dir elsewhere/again)
+(cd elsewhere && "$PROGRAM" pretrain --config ../run/config.yaml --output-dir again > /dev/null 2> ../.err) || wrong repeat "it failed"
+losses() { sed -E 's/"tokens_per_second.*"skipped/"skipped/; s/,"samples_per_second":[^,]*,"batches_per_second":[^,}]*//' "$1/metrics.jsonl"; }
+rows=$((rows + 1))
+cmp <(losses run) <(losses elsewhere/again) || failures=$((failures + 1))
+rows=$((rows + 1))
+cmp run/final/model.safetensors elsewhere/again/final/model.safetensors || failures=$((failures + 1))
+
+# Going on, starting over, other starting points.
+CHANGES=allowed refuse done 3 "already at step 6 of 6" "--max-steps" -- pretrain --config run/config.yaml
+accept longer -- pretrain --config run/config.yaml --max-steps 8
+expect longer 'resumed from' err
+CHANGES=allowed refuse never 2 "holds a run already (step-00000008)" "--force" -- pretrain --config run/config.yaml --resume-from-checkpoint never
+accept force -- pretrain --config run/config.yaml --resume-from-checkpoint never --force
+expect force '"resumed_from": null' run/run.json
+accept from_model -- pretrain --model-path run --data-path "$TINY/text.txt" --output-dir onward --max-steps 2 --batch-size 2
+expect from_model '"hidden_size": 32' onward/final/config.json
+CHANGES=allowed refuse warmup 2 "scheduler.warmup_steps (9) exceeds training.max_steps (6)" -- pretrain --config run/config.yaml --warmup-steps 9
+accept mlm -- pretrain --config config.yaml --data-path "$TINY/text.txt" --output-dir masked --objective mlm
+CHANGES=allowed refuse lmsys 3 "--use-lmsys-dataset" -- pretrain --config config.yaml --use-lmsys-dataset --output-dir lmsys
+
+# A warning for a model from scratch at the default rate, none where it is set.
+accept rate -- pretrain --config config.yaml --optimizer.learning_rate 1e-5 --data-path "$TINY/text.txt" --output-dir slow --max-steps 1
+rows=$((rows + 1))
+grep -q 'suits going on' err && { echo "a rate that was asked for needs no warning"; failures=$((failures + 1)); }
+
+# T7: one trainer per directory.
+"$PROGRAM" pretrain --config config.yaml --data-path "$TINY/text.txt" --output-dir busy --max-steps 100000 --eval-steps 0 --save-steps 0 > /dev/null 2> busy.err &
+first=$!
+for _ in $(seq 100); do grep -q '^step 1/' busy.err && break; sleep 0.1; done
+CHANGES=allowed refuse 7.5.17 2 "'busy' is locked by pid $first on host" -- pretrain --config config.yaml --data-path "$TINY/text.txt" --output-dir busy
+kill -9 $first
+wait $first 2> /dev/null
+accept "a lock dies with its owner" -- pretrain --config config.yaml --data-path "$TINY/text.txt" --output-dir busy --max-steps 2
+
+# T4: a file-size limit in the middle of a save is an error that leaves the last checkpoint; SIGXFSZ does not kill.
+accept small -- pretrain --config config.yaml --data-path "$TINY/text.txt" --output-dir small --max-steps 2
+(
+  ulimit -f 100
+  "$PROGRAM" pretrain --config config.yaml --data-path "$TINY/text.txt" --output-dir small --max-steps 4 > .out 2> .err
+)
+status=$?
+command=(pretrain under ulimit -f)
+rows=$((rows + 1))
+[ $status = 4 ] || wrong "ulimit -f" "exit status $status, not 4"
+cp .err limit.err
+expect "ulimit -f" 'File too large' limit.err
+expect "ulimit -f" 'step-00000002 is intact' limit.err
+rows=$((rows + 1))
+[ -z "$(find small -name '.*tmp*')" ] || wrong "ulimit -f" "a temporary was left behind"
+accept "ulimit -f, afterwards" -- pretrain --config config.yaml --data-path "$TINY/text.txt" --output-dir small --max-steps 4
+expect "ulimit -f, afterwards" 'resumed from small/step-00000002' err
+
+# T14: the data file is cut while the run reads it.
+cp "$TINY/data.bin" cut.bin
+cp "$TINY/data.index" cut.index
+"$PROGRAM" pretrain --config config.yaml --model.vocab_size 320 --data-path cut --tokenizer-path "$TINY/tokenizer.model" --output-dir cutting \
+  --max-steps 1000000 --eval-steps 0 --save-steps 0 > cut.out 2> cut.err &
+first=$!
+for _ in $(seq 100); do grep -q '^step 1/' cut.err && break; sleep 0.1; done
+truncate -s 4096 cut.bin
+wait $first
+status=$?
+command=(pretrain on a file that is cut)
+cp cut.err .err
+rows=$((rows + 1))
+[ $status = 4 ] || wrong 7.4.20 "exit status $status, not 4"
+expect 7.4.20 "cut.bin' changed size during training (SIGBUS at offset" cut.err
+
+# B20: another tokenizer needs --resize-embeddings, which keeps the old rows.
+"$PROGRAM" train-tokenizer --input "$TINY/text.txt" --output wider.model --vocab-size 500 > /dev/null 2>&1
+CHANGES=allowed refuse B20 3 "tokenizer has 500 pieces, checkpoint embedding has 300 rows" -- \
+  pretrain --model-path run --tokenizer-path wider.model --data-path "$TINY/text.txt" --output-dir wider --max-steps 1
+accept B20 -- pretrain --model-path run --tokenizer-path wider.model --data-path "$TINY/text.txt" --output-dir wider --max-steps 1 --resize-embeddings
+expect B20 'embeddings: 300 rows become 500' err
+expect B20 '"vocab_size": 500' wider/final/config.json
+mkdir notes
+echo 1 > notes/a.txt
+refuse 7.1.17 2 "'notes' exists and is not a training run" -- pretrain --config config.yaml --output-dir notes
+refuse 7.1.18 2 "cannot be used together" -- pretrain --config config.yaml --model-path run --resume-from-checkpoint run --output-dir both
+refuse 7.2.20 2 "data.path: 'gone.txt' not found (looked in $PWD/gone.txt)" -- pretrain --config config.yaml --data-path gone.txt --output-dir none
+finish

@@ -1,0 +1,41 @@
+#!/bin/bash
+# Reliability T12: SIGINT, SIGTERM and SIGUSR1 save a checkpoint and end with 130, 143 and 0; a second signal ends at once; the same command goes on.
+. "$(dirname "$0")/harness.sh"
+cat > config.yaml << END
+model: {vocab_size: 320, hidden_size: 64, num_hidden_layers: 4, num_attention_heads: 2, intermediate_size: 128, max_position_embeddings: 64}
+training: {batch_size: 8, gradient_accumulation_steps: 8, max_steps: 100000, eval_steps: 0}
+checkpoint: {save_steps: 0}
+logging: {logging_steps: 1, tensorboard: false}
+data: {path: [$TINY/data]}
+tokenizer: {path: $TINY/tokenizer.model}
+END
+start() {  # folder; returns when steps are being made
+  "$PROGRAM" pretrain --config config.yaml --output-dir "$1" > "$1.out" 2> "$1.err" &
+  pid=$!
+  for _ in $(seq 300); do
+    grep -q '^step 2/' "$1.err" && return
+    sleep 0.1
+  done
+  echo "no step was made"; cat "$1.err"; exit 1
+}
+check() {  # claim, condition...
+  local claim=$1
+  shift
+  rows=$((rows + 1))
+  "$@" || { echo "wrong: $claim"; failures=$((failures + 1)); }
+}
+for case in INT:130 TERM:143 USR1:0; do
+  signal=${case%:*}
+  start "$signal"
+  kill -s "$signal" $pid
+  wait $pid
+  check "SIG$signal: exit status $?" [ $? = "${case#*:}" ]
+  check "SIG$signal: a checkpoint" [ -e "$signal/latest/manifest.json" ]
+  check "SIG$signal: said so" grep -q "ended by SIG$signal" "$signal.err"
+  check "SIG$signal: no final model is claimed" [ ! -e "$signal/final" ]
+  check "SIG$signal: nothing on stdout" [ ! -s "$signal.out" ]
+done
+step=$(readlink INT/latest)
+accept "going on" -- pretrain --config config.yaml --output-dir INT --max-steps $((10#${step#step-} + 1))
+expect "going on" "resumed from INT/$step" err
+finish

@@ -1,0 +1,106 @@
+#include "training/metrics.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "base/json_reader.h"
+#include "tests/training/scratch.h"
+#include "training/tensorboard.h"
+
+namespace llm {
+namespace {
+
+namespace fs = std::filesystem;
+
+StepRecord sample() {
+  StepRecord record;
+  record.step = 420;
+  record.epoch = 1.5;
+  record.tokens = 3440640;
+  record.loss = 3.1234;
+  record.lr = 3e-4;
+  record.grad_norm = 0.91;
+  record.tokens_per_second = 76000;
+  record.step_ms = 214;
+  record.mfu = 0.4;
+  record.peak_memory_bytes = 2040109465;
+  return record;
+}
+
+TEST(Metrics, TheLogLineHasItsFixedColumns) {
+  EXPECT_EQ(step_line(sample(), 5000, 3.2, 983),
+            "step 420/5000 (8.4%) | loss 3.1234 | val 3.20 | lr 3.0e-04 | grad 0.91 | 76,000 tok/s | 214 ms | mem 1.9 GiB | eta 16m");
+  EXPECT_EQ(step_line(sample(), 5000, {}, 983),
+            "step 420/5000 (8.4%) | loss 3.1234 | lr 3.0e-04 | grad 0.91 | 76,000 tok/s | 214 ms | mem 1.9 GiB | eta 16m");
+}
+
+TEST(Metrics, OneRecordGoesToEveryFileUnderTheSameKeys) {
+  const Scratch run;
+  StepRecord record = sample();
+  record.validation = LossTotals{10 * std::log(2.0), 10, 4, 20};
+  record.gradient_norms = {{"layers.00", 0.5}};
+  MetricsWriter(run.path, {}, 0).write(record);
+  const nlohmann::json row = parse_json(read_file(run.path / "metrics.jsonl"), "metrics.jsonl");
+  EXPECT_EQ(row["step"], 420);
+  EXPECT_EQ(row["val_loss"], std::log(2.0));
+  EXPECT_EQ(row["val_perplexity"], 2.0);
+  EXPECT_EQ(row["val_bits_per_byte"], 0.5);
+  EXPECT_EQ(row["val_accuracy"], 0.4);
+  EXPECT_EQ(row["gradient_norms"]["layers.00"], 0.5);
+  const std::string csv = read_file(run.path / "metrics.csv");
+  EXPECT_TRUE(csv.starts_with("step,epoch,tokens,loss,lr,grad_norm,tokens_per_second,step_ms,mfu,peak_memory_bytes,skipped_steps,val_loss,"));
+  EXPECT_NE(csv.find("\n420,1.5,3440640,3.1234,0.0003,0.91,76000,214,0.4,2040109465,0,0.6931471805599453,2,0.5,0.4\n"), std::string::npos) << csv;
+  for (const auto& entry : fs::directory_iterator(run.path)) {
+    if (entry.path().filename().string().starts_with("events")) {
+      const auto scalars = read_tensorboard_scalars(entry.path());
+      ASSERT_FALSE(scalars.empty());
+      EXPECT_EQ(scalars[0].tag, "train/loss");
+      EXPECT_EQ(scalars[0].value, 3.1234f);
+    }
+  }
+}
+
+TEST(Metrics, ALossThatIsNotANumberIsNullInJson) {
+  const Scratch run;
+  StepRecord record = sample();
+  record.loss = std::nan("");
+  MetricsWriter(run.path, {}, 0).write(record);
+  EXPECT_TRUE(parse_json(read_file(run.path / "metrics.jsonl"), "metrics.jsonl")["loss"].is_null());
+}
+
+TEST(Metrics, FilesThatAreSwitchedOffAreNotWritten) {
+  const Scratch run;
+  MetricsConfig config;
+  config.csv = config.tensorboard = false;
+  MetricsWriter(run.path, config, 0).write(sample());
+  EXPECT_EQ(std::distance(fs::directory_iterator(run.path), {}), 1);
+}
+
+TEST(Metrics, ResumingDropsLaterAndTornRows) {
+  const Scratch run;
+  for (const int64_t step : {10, 20, 30}) {
+    StepRecord record = sample();
+    record.step = step;
+    MetricsWriter(run.path, {}, step - 10).write(record);
+  }
+  OutputFile::append_to(run.path / "metrics.jsonl").write("{\"step\":40,\"ep");
+  StepRecord record = sample();
+  record.step = 21;
+  MetricsWriter(run.path, {}, 20).write(record);
+  const std::string rows = read_file(run.path / "metrics.jsonl");
+  EXPECT_EQ(std::count(rows.begin(), rows.end(), '\n'), 3);
+  EXPECT_EQ(rows.find("\"step\":30"), std::string::npos);
+  EXPECT_EQ(rows.find("\"step\":40"), std::string::npos);
+  EXPECT_NE(rows.find("\"step\":21"), std::string::npos);
+}
+
+TEST(Metrics, PeakMemoryIsThatOfThisProcess) {
+  EXPECT_GT(peak_memory_bytes(), int64_t{1} << 20);
+  EXPECT_LT(peak_memory_bytes(), int64_t{1} << 40);
+}
+
+}  // namespace
+}  // namespace llm

@@ -1,0 +1,298 @@
+// Resumed = uninterrupted, bit for bit; what may change on resume and what may not.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <functional>
+
+#include "base/error.h"
+#include "base/file_io.h"
+#include "tests/training/scratch.h"
+#include "tests/training/tiny_run.h"
+
+namespace llm {
+namespace {
+
+namespace fs = std::filesystem;
+
+void expect_same_bits(Transformer& a, Transformer& b, Trainer& x, Trainer& y, const std::string& what) {
+  EXPECT_TRUE(at::equal(a.flat_parameters(), b.flat_parameters())) << what;
+  const auto left = x.optimizer().state();
+  const auto right = y.optimizer().state();
+  ASSERT_EQ(left.size(), right.size());
+  for (size_t i = 0; i < left.size(); ++i) {
+    EXPECT_EQ(std::memcmp(left[i].tensor.data_ptr(), right[i].tensor.data_ptr(), left[i].tensor.nbytes()), 0) << what << " " << left[i].name;
+  }
+  EXPECT_EQ(x.optimizer().updates, y.optimizer().updates);
+}
+
+/// Nine steps in one go against four, a checkpoint, and five more in a new trainer with a new model.
+void expect_exact_resume(const std::function<void(TrainerSetup&)>& change, at::ScalarType dtype, const std::string& what) {
+  const Scratch run;
+  TrainerSetup setup = tiny_setup(9, run.path);
+  add_validation(setup);
+  change(setup);
+  const auto whole = tiny_model(0.1, dtype);
+  Trainer uninterrupted(setup, *whole);
+  std::vector<double> losses;
+  while (uninterrupted.step() < 9) {
+    losses.push_back(uninterrupted.training_step().loss);
+  }
+  const auto first = tiny_model(0.1, dtype);
+  {
+    Trainer trainer(setup, *first);
+    while (trainer.step() < 4) {
+      trainer.training_step();
+    }
+    trainer.save_checkpoint();
+  }
+  const auto second = tiny_model(0.1, dtype, /*seed=*/1234);  // its own weights must not matter
+  Trainer resumed(setup, *second);
+  resumed.resume(run.path / checkpoint_name(4));
+  while (resumed.step() < 9) {
+    const double expected = losses[static_cast<size_t>(resumed.step())];
+    EXPECT_EQ(resumed.training_step().loss, expected) << what << " step " << resumed.step();
+  }
+  expect_same_bits(*whole, *second, uninterrupted, resumed, what);
+}
+
+TEST(Resume, EqualsTheUninterruptedRunUnderEveryOptimizerWithDropout) {
+  for (const char* name : {"adamw", "lion", "sgd", "adafactor", "muon"}) {
+    expect_exact_resume([&](TrainerSetup& setup) { setup.optimizer.name = name; }, at::kFloat, name);
+  }
+}
+
+TEST(Resume, EqualsTheUninterruptedRunInEveryPrecision) {
+  for (const char* name : {"bf16-mixed", "bf16-true", "16-mixed"}) {
+    expect_exact_resume([&](TrainerSetup& setup) { setup.training.precision = name; }, parse_precision(name, at::kCPU).parameters, name);
+  }
+}
+
+TEST(Resume, EqualsTheUninterruptedRunUnderEverySchedule) {
+  for (const char* name : {"linear", "polynomial", "constant", "wsd"}) {
+    expect_exact_resume([&](TrainerSetup& setup) { setup.scheduler.name = name; }, at::kFloat, name);
+  }
+}
+
+TEST(Resume, CarriesTheLossScaleAndTheSkippedSteps) {
+  const auto poison = [](TrainerSetup& setup) {
+    setup.training.precision = "16-mixed";
+    setup.on_gradients = [](int64_t step, const at::Tensor& flat) {
+      if (step == 2 || step == 6) {
+        flat[0] = INFINITY;
+      }
+    };
+  };
+  expect_exact_resume(poison, at::kFloat, "overflow");
+}
+
+TEST(Resume, ContinuesBestAndEarlyStoppingWhereTheyStood) {
+  // Nothing is learnt, so every validation after the first is without gain: 2, 4, 6, 8; a break after 5 must not change that.
+  for (const bool interrupted : {false, true}) {
+    const Scratch run;
+    TrainerSetup setup = tiny_setup(100, run.path);
+    add_validation(setup);
+    setup.training.eval_steps = 2;
+    setup.training.early_stopping_patience = 3;
+    setup.optimizer.learning_rate = 0;
+    setup.checkpoint.save_steps = 1;
+    if (interrupted) {
+      const auto model = tiny_model();
+      TrainerSetup part = setup;
+      int64_t done = 0;
+      part.on_step = [&](int64_t step) { done = step; };
+      part.stop_requested = [&] { return done >= 5; };
+      EXPECT_EQ(Trainer(part, *model).train().steps, 5);
+    }
+    const auto model = tiny_model();
+    Trainer trainer(setup, *model);
+    if (interrupted) {
+      trainer.resume(run.path / checkpoint_name(5));
+    }
+    const TrainingResult result = trainer.train();
+    EXPECT_EQ(result.reason, StopReason::early_stopping);
+    EXPECT_EQ(result.steps, 8);
+    EXPECT_EQ(result.best_step, 2);
+  }
+}
+
+TEST(Resume, MetricsReadAsIfThereHadBeenNoBreak) {
+  const Scratch run;
+  TrainerSetup setup = tiny_setup(6, run.path);
+  setup.metrics.logging_steps = 1;
+  setup.checkpoint.save_steps = 3;
+  const auto model = tiny_model();
+  Trainer(setup, *model).train();
+  const auto steps_of = [&](const char* name) {
+    std::string steps;
+    const std::string text = read_file(run.path / name);
+    for (size_t begin = 0, end; (end = text.find('\n', begin)) != std::string::npos; begin = end + 1) {
+      const std::string line = text.substr(begin, end - begin);
+      steps += line.starts_with("{\"step\":") ? line.substr(8, line.find(',') - 8) : line.substr(0, line.find(','));
+      steps += ' ';
+    }
+    return steps;
+  };
+  OutputFile::append_to(run.path / "metrics.jsonl").write("{\"step\":7,\"epo");  // torn by a kill
+  const auto again = tiny_model();
+  setup.total_steps = 8;
+  Trainer trainer(setup, *again);
+  trainer.resume(run.path / checkpoint_name(3));
+  trainer.train();
+  EXPECT_EQ(steps_of("metrics.jsonl"), "1 2 3 4 5 6 7 8 ");
+  EXPECT_EQ(steps_of("metrics.csv"), "step 1 2 3 4 5 6 7 8 ");
+}
+
+// Reliability T13: the same stream of rows under another split, also where the size of a step changes in mid-run.
+TEST(Resume, AnotherBatchSizeContinuesTheStreamOfRows) {
+  const Scratch run;
+  TrainerSetup setup = tiny_setup(4, run.path);
+  std::vector<int64_t> asked;
+  const auto recording = [&](int64_t first, int64_t count) {
+    for (int64_t row = first; row < first + count; ++row) {
+      asked.push_back(row);
+    }
+    return tiny_batch(first, count, false);
+  };
+  setup.batches = recording;
+  const auto model = tiny_model();
+  Trainer(setup, *model).train();
+  setup.training.batch_size = 3;
+  setup.training.gradient_accumulation_steps = 1;
+  setup.total_steps = 7;
+  const auto again = tiny_model();
+  Trainer trainer(setup, *again);
+  const auto changes = trainer.resume(run.path / checkpoint_name(4));
+  trainer.train();
+  std::vector<int64_t> expected(4 * 8 + 3 * 3);
+  for (size_t i = 0; i < expected.size(); ++i) {
+    expected[i] = static_cast<int64_t>(i);
+  }
+  EXPECT_EQ(asked, expected);
+  EXPECT_NE(std::find(changes.begin(), changes.end(), "training.batch_size changed from 4 to 3"), changes.end());
+}
+
+/// A checkpoint at step 3 of 3, and the message that resuming under `change` gives.
+std::string refusal(const std::function<void(TrainerSetup&)>& change, const std::function<std::unique_ptr<Transformer>()>& make = [] { return tiny_model(); }) {
+  const Scratch run;
+  TrainerSetup setup = tiny_setup(3, run.path);
+  setup.identity = {"aaaa", "bbbb", "cccc"};
+  const auto model = tiny_model();
+  Trainer(setup, *model).train();
+  setup.total_steps = 6;
+  change(setup);
+  const auto other = make();
+  Trainer trainer(setup, *other);
+  try {
+    trainer.resume(run.path / checkpoint_name(3));
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), Exit::bad_input);
+    return error.message();
+  }
+  return "accepted";
+}
+
+TEST(Resume, AllowsWhatDoesNotChangeTheMeaningOfTheState) {
+  EXPECT_EQ(refusal([](TrainerSetup& s) { s.optimizer.learning_rate = 0.5; }), "accepted");
+  EXPECT_EQ(refusal([](TrainerSetup& s) { s.scheduler.name = "linear"; }), "accepted");
+  EXPECT_EQ(refusal([](TrainerSetup& s) { s.metrics.logging_steps = 1; }), "accepted");
+  EXPECT_EQ(refusal([](TrainerSetup& s) { s.training.precision = "bf16-mixed"; }), "accepted");
+  EXPECT_EQ(refusal([](TrainerSetup&) {}, [] { return tiny_model(0.3); }), "accepted");
+  EXPECT_EQ(refusal([](TrainerSetup& s) { s.identity.config_sha256 = "dddd"; }), "accepted");
+}
+
+TEST(Resume, RefusesByNameWhatDoes) {
+  EXPECT_EQ(refusal([](TrainerSetup& s) { s.optimizer.name = "lion"; }), "optimizer state is adamw, config asks lion");
+  EXPECT_EQ(refusal([](TrainerSetup& s) { s.identity.tokenizer_sha256 = "eeee"; }), "checkpoint tokenizer sha256 aaaa…, given eeee…");
+  EXPECT_EQ(refusal([](TrainerSetup& s) { s.identity.data_sha256 = "eeee"; }), "data 'train' changed since step 3 (sha256 bbbb…, now eeee…)");
+  EXPECT_EQ(refusal([](TrainerSetup& s) { s.seed = 8; }), "seed is 7 in the checkpoint, 8 in the config: the data order would change");
+  EXPECT_EQ(refusal([](TrainerSetup& s) { s.total_steps = 3; }), "already at step 3 of 3");
+  EXPECT_EQ(refusal([](TrainerSetup& s) { s.training.max_seq_length = 4; }), "training.max_seq_length is auto in the checkpoint, 4 in the config");
+  EXPECT_EQ(refusal([](TrainerSetup&) {},
+                    [] {
+                      ModelConfig config = tiny_model_config();
+                      config.num_hidden_layers = 3;
+                      auto model = std::make_unique<Transformer>(config, at::kFloat);
+                      initialize(*model, 3);
+                      return model;
+                    }),
+            "model.num_hidden_layers is 2 in the checkpoint, 3 in the config");
+  EXPECT_EQ(refusal([](TrainerSetup& s) { s.training.precision = "bf16-true"; }, [] { return tiny_model(0, at::kBFloat16); }),
+            "training.precision is 32-true in the checkpoint, bf16-true in the config");
+}
+
+TEST(Resume, FlagsGiveUpTheOptimizerOrTheDataPosition) {
+  EXPECT_EQ(refusal([](TrainerSetup& s) {
+              s.optimizer.name = "lion";
+              s.checkpoint.reset_optimizer = true;
+            }),
+            "accepted");
+  EXPECT_EQ(refusal([](TrainerSetup& s) {
+              s.identity.data_sha256 = "eeee";
+              s.checkpoint.allow_data_change = true;
+            }),
+            "accepted");
+}
+
+TEST(Resume, NanInTheWeightsOfACheckpointIsNamed) {
+  const Scratch run;
+  TrainerSetup setup = tiny_setup(3, run.path);
+  const auto model = tiny_model();
+  Trainer(setup, *model).train();
+  const fs::path file = run.path / checkpoint_name(3) / "model.safetensors";
+  std::string bytes = read_file(file);
+  const uint32_t nan = 0x7fc00000;
+  std::memcpy(bytes.data() + bytes.size() - 4, &nan, 4);
+  OutputFile::create(file).write(bytes);
+  setup.total_steps = 6;
+  Trainer trainer(setup, *model);
+  try {
+    trainer.resume(run.path / checkpoint_name(3));
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), Exit::bad_input);
+    EXPECT_NE(error.message().find("contains 1 NaN value"), std::string::npos) << error.message();
+  }
+}
+
+TEST(Resume, StateSurvivesTheRoundTripThroughItsFile) {
+  const Scratch scratch;
+  fs::create_directories(scratch.path / "training_state");
+  TrainingState state;
+  state.step = 41;
+  state.row = 328;
+  state.epoch = 0.1 + 0.2;
+  state.tokens = 12345678901;
+  state.skipped_steps = 3;
+  state.skipped_in_a_row = 1;
+  state.optimizer_name = "muon";
+  state.optimizer_updates = 38;
+  state.scale = {true, 1024, 7, 2000};
+  state.seed = 9007199254740991;
+  state.best = BestValidation{40, 1.0 / 3};
+  state.early_stopping_reference = 0.1;
+  state.evaluations_without_gain = 2;
+  state.last_validation = LossTotals{17.25, 12, 3, 40};
+  state.identity = {"a", "b", "c"};
+  state.precision = "16-mixed";
+  state.settings = {{"training.batch_size", "4"}};
+  write_training_state(scratch.path, state);
+  const TrainingState read = read_training_state(scratch.path);
+  EXPECT_EQ(read.step, 41);
+  EXPECT_EQ(read.row, 328);
+  EXPECT_EQ(read.epoch, state.epoch);
+  EXPECT_EQ(read.tokens, state.tokens);
+  EXPECT_EQ(read.skipped_in_a_row, 1);
+  EXPECT_EQ(read.optimizer_updates, 38);
+  EXPECT_EQ(read.scale.value, 1024);
+  EXPECT_EQ(read.scale.good_steps, 7);
+  EXPECT_EQ(read.seed, state.seed);
+  EXPECT_EQ(read.best->loss, 1.0 / 3);
+  EXPECT_EQ(read.early_stopping_reference, 0.1);
+  EXPECT_EQ(read.last_validation->nll, 17.25);
+  EXPECT_EQ(read.settings, state.settings);
+}
+
+}  // namespace
+}  // namespace llm
