@@ -26,7 +26,7 @@ struct TokenizerTrainerConfig {
   std::string model_type = "bpe";      // bpe, unigram, char, word
   bool byte_fallback = true;
   double character_coverage = 0.9999;  // rarer characters go through byte pieces
-  int64_t max_sentences = 1'000'000;   // lines drawn evenly from the input; 0 = all of it
+  int64_t max_sentences = 200'000;     // lines drawn evenly from the input; 0 = all of it
 
   void fields(Fields& f);
 };
