@@ -46,6 +46,7 @@ class ChunkSource {
 
   bool take(std::vector<PendingRecord>& records) {
     records.clear();
+    records.reserve(expected_records_);
     int64_t bytes = 0;
     while (bytes < kChunkBytes) {
       PendingRecord record;
@@ -55,6 +56,7 @@ class ChunkSource {
       bytes += static_cast<int64_t>(record.raw.bytes.size());
       add(std::move(record), records);
     }
+    expected_records_ = records.size() + records.size() / 4;
     return !records.empty();
   }
 
@@ -90,6 +92,7 @@ class ChunkSource {
 
   TextReader reader_;
   int64_t tail_begins_ = -1;
+  size_t expected_records_ = 0;
   bool tail_reached_ = false;
 };
 

@@ -1,3 +1,6 @@
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstring>
 #include <limits>
@@ -13,6 +16,7 @@ namespace llm {
 namespace {
 
 constexpr size_t kBufferWords = size_t{256} << 10;
+constexpr uint64_t kWritebackWords = uint64_t{4} << 20;
 constexpr int64_t kMaxSequence = std::numeric_limits<int32_t>::max();
 
 template <typename T>
@@ -35,10 +39,23 @@ struct TokenFileWriter::State {
   std::vector<int32_t> words;      // of .bin, not yet written
   std::vector<uint64_t> offsets;   // of .index, not yet written
   uint64_t flushed_words = 0;
+  uint64_t started_words = 0;      // the disk was asked to begin with these
   uint64_t sequence_start = 0;     // word position of the open sequence's length
   int64_t open_length = -1;        // -1: no sequence is open
 
-  State(std::filesystem::path path) : prefix(std::move(path)), bin(token_bin_path(prefix)), index(token_index_path(prefix)) {
+  /// A second descriptor of the .bin in the making: the disk is asked to write while encoding goes on, so that the sync at the end is short.
+  struct Writeback {
+    int descriptor;
+    explicit Writeback(const std::filesystem::path& path) : descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {}
+    ~Writeback() {
+      if (descriptor >= 0) {
+        ::close(descriptor);
+      }
+    }
+  } writeback;
+
+  State(std::filesystem::path path)
+      : prefix(std::move(path)), bin(token_bin_path(prefix)), index(token_index_path(prefix)), writeback(bin.file().path()) {
     words.reserve(kBufferWords);
   }
 
@@ -48,6 +65,10 @@ struct TokenFileWriter::State {
     bin.write(bytes_of(words));
     flushed_words += words.size();
     words.clear();
+    if (flushed_words - started_words >= kWritebackWords) {
+      ::sync_file_range(writeback.descriptor, 0, 0, SYNC_FILE_RANGE_WRITE);  // a hint: failure changes nothing
+      started_words = flushed_words;
+    }
   }
 
   void flush_offsets() {
