@@ -74,7 +74,7 @@ std::string polyline(const Frame& frame, const std::vector<LossPoint>& points, c
 
 std::string axes(const Frame& frame) {
   std::string out;
-  for (const double loss : round_ticks(frame.loss_low, frame.loss_high, 6)) {
+  for (const double loss : round_ticks(frame.loss_low, frame.loss_high, 8)) {
     const double y = frame.y(loss);
     out += fmt::format("<line x1=\"{}\" x2=\"{}\" y1=\"{:.1f}\" y2=\"{:.1f}\" stroke=\"#ddd\"/>\n", kLeft, kWidth - kRight, y, y);
     out += fmt::format("<text x=\"{}\" y=\"{:.1f}\" text-anchor=\"end\">{:.4g}</text>\n", kLeft - 8, y + 4, loss);
