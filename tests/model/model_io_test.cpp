@@ -82,6 +82,25 @@ TEST_F(ModelFolder, ConfigSurvivesItsHuggingFaceForm) {
   }
 }
 
+TEST_F(ModelFolder, ASavedConfigIsARunConfigOfTheSameShape) {
+  for (const ModelConfig& config : storable_configs()) {
+    if (config.pad_token_id < 0) {
+      continue;  // Hugging Face writes null, which a run config does not take for a number
+    }
+    ModelConfig read;
+    Fields fields;
+    fields.section("model", read);
+    fields.apply_text(hf_config_text(config, "float32"), "config.json");
+    read.hidden_act.reset();
+    EXPECT_EQ(read.ffn_size(), config.ffn_size());
+    EXPECT_EQ(read.rope_scaling, config.rope_scaling);
+    EXPECT_EQ(read.key_value_heads(), config.key_value_heads());
+    if (config.ffn_type == "swiglu") {
+      fields.finish();
+    }
+  }
+}
+
 TEST_F(ModelFolder, PlainLlamaShapesCarryLlamasName) {
   const auto type_of = [](const ModelConfig& config) {
     const auto json = nlohmann::json::parse(hf_config_text(config, "float32"));

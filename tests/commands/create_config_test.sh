@@ -1,0 +1,49 @@
+#!/bin/bash
+# llm create-config from outside: its files are the ones in config/, every shipped file loads, sizes and refusals.
+. "$(dirname "$0")/harness.sh"
+
+for preset in mini tiny small base large xl; do
+  accept "$preset" -- create-config --type $preset --output $preset.yaml
+  cmp -s $preset.yaml "$SOURCES/config/$preset.yaml" || wrong "$preset" "config/$preset.yaml is not what create-config writes: $(diff $preset.yaml "$SOURCES/config/$preset.yaml" | head -3 | tr '\n' ' ')"
+done
+accept default -- create-config
+cmp -s config/default_config.json "$SOURCES/config/default_config.json" || wrong default "config/default_config.json is not what create-config writes"
+expect default-type "Wrote config/default_config.json: 1.3" out
+accept tiny-count -- create-config --type tiny --output tiny.json
+expect tiny-count "(53,748,224)" out
+
+# The two formats say the same.
+accept as-yaml -- pretrain --config tiny.yaml --print-config
+sed 's/ *#.*//' out > from_yaml
+accept as-json -- pretrain --config tiny.json --print-config
+sed 's/ *#.*//' out > from_json
+cmp -s from_yaml from_json || wrong formats "YAML and JSON differ"
+expect tiny-layers "model.num_hidden_layers = 8" from_json
+expect tiny-ffn "model.intermediate_size = 1024" from_json
+
+for shipped in "$SOURCES"/config/*; do
+  accept "loads $(basename "$shipped")" -- pretrain --config "$shipped" --print-config
+done
+big="$SOURCES/config/30b.json"
+accept 30b -- pretrain --config "$big" --print-config
+for line in "training.batch_size = 2" "training.gradient_accumulation_steps = 8" "training.max_steps = 100000" "optimizer.learning_rate = 1.0e-04" \
+            "optimizer.weight_decay = 0.1" "optimizer.betas = 0.9,0.95" "scheduler.warmup_steps = 2000" "generation.temperature = 0.8" \
+            "generation.top_k = 50" "generation.top_p = 0.95" "generation.repetition_penalty = 1.1" "generation.max_new_tokens = 512"; do
+  expect 30b "$line" out
+done
+
+for params in 300k 1M 30M 350M 7G; do
+  accept "params $params" -- create-config --params $params --output p$params.yaml
+  accept "params $params loads" -- pretrain --config p$params.yaml --print-config
+done
+accept override -- create-config --type mini --model.hidden_size 64 --optimizer.learning_rate 0.002 --output o.json
+expect override '"hidden_size": 64' o.json
+expect override '"learning_rate": 0.002' o.json
+
+refuse type 2 "--type: 'bse' is not supported; choose mini, tiny, small, base, large, xl" "did you mean 'base'" -- create-config --type bse --output x.json
+refuse suffix 2 "--output: 'x.toml' must end in .json, .yaml or .yml" -- create-config --output x.toml
+refuse both 2 "--params and --type cannot be used together" -- create-config --params 1M --type tiny --output x.json
+refuse too-small 2 "--params: '1000' must be between 100000 and 1000000000000" -- create-config --params 1000 --output x.json
+refuse contradiction 2 "model.hidden_size (100) must be divisible by model.num_attention_heads (8)" -- create-config --type tiny --model.hidden_size 100 --output x.json
+refuse folder 4 "cannot" -- create-config --output /proc/nowhere/x.json
+finish
