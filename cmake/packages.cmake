@@ -21,7 +21,6 @@ llm_find_library(SENTENCEPIECE_TRAIN libsentencepiece-dev sentencepiece_trainer.
 llm_find_library(YAML libyaml-cpp-dev yaml-cpp/yaml.h yaml-cpp)
 llm_find_library(ZSTD libzstd-dev zstd.h zstd)
 llm_find_library(CRYPTO libssl-dev openssl/evp.h crypto)
-llm_find_header(CLI11 libcli11-dev CLI/CLI.hpp)
 llm_find_header(JSON nlohmann-json3-dev nlohmann/json.hpp)
 llm_find_header(FMT libfmt-dev fmt/format.h)
 llm_find_header(BOOST libboost-dev boost/crc.hpp)
