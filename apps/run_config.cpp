@@ -1,24 +1,6 @@
 #include "apps/run_config.h"
 
-#include <filesystem>
-
-#include "data/token_file.h"
-
 namespace llm {
-namespace {
-
-/// The first of the paths that names neither a file nor a dataset.
-std::string missing_data(const std::vector<std::string>& paths) {
-  for (const std::string& path : paths) {
-    std::error_code ignored;
-    if (path != "-" && !std::filesystem::exists(path, ignored) && !is_token_file(path)) {
-      return fmt::format("data.path: '{}' not found (looked in {})", path, std::filesystem::absolute(path, ignored).lexically_normal().string());
-    }
-  }
-  return {};
-}
-
-}  // namespace
 
 void LoggingSection::fields(Fields& f) {
   log.fields(f);
@@ -58,7 +40,6 @@ void RunConfig::fields(Fields& f) {
     return fits ? std::string()
                 : fmt::format("training.max_seq_length ({}) exceeds model.max_position_embeddings ({})", length, model.max_position_embeddings);
   });
-  f.cross_check("data.path", [this] { return missing_data(data.path); });
   f.cross_check("checkpoint.model_path", [this] {
     const std::string& resume = checkpoint.resume_from_checkpoint;
     const bool both = !checkpoint.model_path.empty() && resume != "auto" && resume != "never";

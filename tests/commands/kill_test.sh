@@ -4,12 +4,13 @@
 . "$(dirname "$0")/harness.sh"
 kills=${KILLS:-10}
 cat > config.yaml << END
+threads: 1
 model: {vocab_size: 320, hidden_size: 32, num_hidden_layers: 2, num_attention_heads: 2, intermediate_size: 64, max_position_embeddings: 32, dropout: 0.1}
-training: {batch_size: 2, gradient_accumulation_steps: 2, max_steps: 400, eval_steps: 60, eval_batches: 2}
+training: {batch_size: 2, gradient_accumulation_steps: 2, max_steps: $((25 * kills)), eval_steps: 60, eval_batches: 2}
 optimizer: {learning_rate: 0.002}
 checkpoint: {save_steps: 7, keep_last: 2}
 logging: {logging_steps: 1, tensorboard: false}
-data: {path: [$TINY/data]}
+data: {path: [$TINY/data], validation_path: $TINY/data}
 tokenizer: {path: $TINY/tokenizer.model}
 END
 train() { "$PROGRAM" pretrain --config config.yaml --output-dir "$1" > /dev/null 2> "$1.err"; }

@@ -2,6 +2,7 @@
 # llm resume-check proves its claim here too, and inspect reads what a run left.
 . "$(dirname "$0")/harness.sh"
 cat > config.yaml << END
+threads: 1
 model: {vocab_size: 320, hidden_size: 32, num_hidden_layers: 2, num_attention_heads: 2, intermediate_size: 64, max_position_embeddings: 32, dropout: 0.1}
 training: {batch_size: 2, gradient_accumulation_steps: 2, eval_steps: 4}
 optimizer: {learning_rate: 0.002}

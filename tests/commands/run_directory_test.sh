@@ -2,6 +2,7 @@
 # A run directory from outside: what pretrain writes, how it goes on, repeats and refuses (cli.md 2 and 5, reliability T4, T7).
 . "$(dirname "$0")/harness.sh"
 cat > config.yaml << END
+threads: 1
 model: {hidden_size: 32, num_hidden_layers: 2, num_attention_heads: 2, intermediate_size: 64, max_position_embeddings: 32}
 training: {batch_size: 2, gradient_accumulation_steps: 1, max_steps: 6, eval_steps: 3}
 optimizer: {learning_rate: 0.002}
@@ -48,7 +49,7 @@ accept force -- pretrain --config run/config.yaml --resume-from-checkpoint never
 expect force '"resumed_from": null' run/run.json
 accept from_model -- pretrain --model-path run --data-path "$TINY/text.txt" --output-dir onward --max-steps 2 --batch-size 2
 expect from_model '"hidden_size": 32' onward/final/config.json
-CHANGES=allowed refuse warmup 2 "scheduler.warmup_steps (9) exceeds training.max_steps (6)" -- pretrain --config run/config.yaml --warmup-steps 9
+CHANGES=allowed refuse warmup 2 "scheduler.warmup_steps (9) exceeds training.max_steps (8)" -- pretrain --config run/config.yaml --warmup-steps 9
 accept mlm -- pretrain --config config.yaml --data-path "$TINY/text.txt" --output-dir masked --objective mlm
 CHANGES=allowed refuse lmsys 3 "--use-lmsys-dataset" -- pretrain --config config.yaml --use-lmsys-dataset --output-dir lmsys
 
@@ -111,5 +112,5 @@ mkdir notes
 echo 1 > notes/a.txt
 refuse 7.1.17 2 "'notes' exists and is not a training run" -- pretrain --config config.yaml --output-dir notes
 refuse 7.1.18 2 "cannot be used together" -- pretrain --config config.yaml --model-path run --resume-from-checkpoint run --output-dir both
-refuse 7.2.20 2 "data.path: 'gone.txt' not found (looked in $PWD/gone.txt)" -- pretrain --config config.yaml --data-path gone.txt --output-dir none
+refuse 7.2.20 2 "'gone.txt' not found (looked in $PWD/gone.txt)" -- pretrain --config config.yaml --data-path gone.txt --output-dir none
 finish

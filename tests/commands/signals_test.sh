@@ -2,6 +2,7 @@
 # Reliability T12: SIGINT, SIGTERM and SIGUSR1 save a checkpoint and end with 130, 143 and 0; a second signal ends at once; the same command goes on.
 . "$(dirname "$0")/harness.sh"
 cat > config.yaml << END
+threads: 1
 model: {vocab_size: 320, hidden_size: 64, num_hidden_layers: 4, num_attention_heads: 2, intermediate_size: 128, max_position_embeddings: 64}
 training: {batch_size: 8, gradient_accumulation_steps: 8, max_steps: 100000, eval_steps: 0}
 checkpoint: {save_steps: 0}
