@@ -23,6 +23,7 @@ struct CreateConfig {
 
   void fields(Fields& f) {
     overrides.fields(f);
+    f.drop_cross_checks();  // they hold for the preset with its changes, not for the defaults with them
     f("type", type, "Preset", one_of(model_preset_names())).flag("type").flag_only();
     f("params", params, "Parameters of the model instead of a preset: 1M, 30M, 350M ...", in_range(100'000, 1e12L)).flag("params").when_empty("off").flag_only();
     f("output", output, "File to write; .json, .yaml or .yml chooses the format", non_empty()).flag("output").flag_only().value_name("FILE");

@@ -151,6 +151,8 @@ class Fields {
   void ignore(std::initializer_list<const char*> keys);
   /// A rule over several keys, run by finish(): a non-empty result is the message, reported at the place where `key` (of this section) got its value.
   void cross_check(std::string_view key, std::function<std::string()> problem);
+  /// Forgets the rules declared so far: for rows that only carry changes to be checked elsewhere, together with what they change.
+  void drop_cross_checks() { cross_checks_.clear(); }
   /// A file whose top level holds keys of this section (and names no section) is read as this section. "model" if that section exists.
   void top_level_means(std::string section);
   /// Short flags and help only for rows of these sections ("" = the top level); the others stay as file keys and dotted flags.

@@ -27,7 +27,7 @@ done
 big="$SOURCES/config/30b.json"
 accept 30b -- pretrain --config "$big" --print-config
 for line in "training.batch_size = 2" "training.gradient_accumulation_steps = 8" "training.max_steps = 100000" "optimizer.learning_rate = 1.0e-04" \
-            "optimizer.weight_decay = 0.1" "optimizer.betas = 0.9,0.95" "scheduler.warmup_steps = 2000" "generation.temperature = 0.8" \
+            "optimizer.weight_decay = 0.1" "optimizer.betas = [0.9, 0.95]" "scheduler.warmup_steps = 2000" "generation.temperature = 0.8" \
             "generation.top_k = 50" "generation.top_p = 0.95" "generation.repetition_penalty = 1.1" "generation.max_new_tokens = 512"; do
   expect 30b "$line" out
 done
