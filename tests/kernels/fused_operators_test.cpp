@@ -110,6 +110,27 @@ TEST_P(FusedOperators, CrossEntropyEqualsReferenceForEveryChunk) {
   }
 }
 
+TEST_P(FusedOperators, NanIsNeverHidden) {
+  SKIP_WITHOUT_FUSED_KERNELS();
+  const auto type = GetParam();
+  auto gate_up = normal({4, 64}, 1, type);
+  gate_up.index_put_({2, 5}, NAN);
+  auto y = gated_activation(gate_up, Activation::silu);
+  EXPECT_TRUE(y.select(0, 2).isnan().any().item<bool>());
+  EXPECT_FALSE(y.select(0, 1).isnan().any().item<bool>());
+
+  auto h = leaf(normal({6, 16}, 2, type)), w = leaf(normal({40, 16}, 3));
+  w.detach().index_put_({7, 3}, NAN);
+  auto loss = linear_cross_entropy(h, {w, type == at::kFloat ? at::Tensor() : w.detach().to(type)}, at::arange(6, at::kLong), 1.0);
+  EXPECT_TRUE(std::isnan(loss.nll_sum));
+
+  auto qkv = normal({1, 20, 3 * 32}, 4, type);
+  qkv.index_put_({0, 9, 40}, NAN);  // a key
+  auto attended = self_attention(qkv, {}, {}, 1, 1, true, 0.2);
+  EXPECT_TRUE(attended.select(1, 15).isnan().any().item<bool>());
+  EXPECT_FALSE(attended.select(1, 8).isnan().any().item<bool>());
+}
+
 TEST(FusedEmbedding, GradientSumsRepeatedTokensInOrder) {
   SKIP_WITHOUT_FUSED_KERNELS();
   auto table = leaf(normal({11, 70}, 1)), table2 = leaf(table);

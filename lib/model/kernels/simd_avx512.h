@@ -41,8 +41,9 @@ inline void for_each_vector(int64_t count, Body body) {
   }
 }
 
-/// e^x to about 2 ulp: 2^n * p(r) with r in [-ln2/2, ln2/2]; underflows to 0 below -87.3, clamps above 88.3.
+/// e^x to about 2 ulp: 2^n * p(r) with r in [-ln2/2, ln2/2]; underflows to 0 below -87.3, clamps above 88.3; NaN stays NaN.
 inline __m512 exp(__m512 x) {
+  const __mmask16 nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
   const __mmask16 tiny = _mm512_cmp_ps_mask(x, _mm512_set1_ps(-87.3f), _CMP_LT_OQ);
   x = _mm512_min_ps(_mm512_max_ps(x, _mm512_set1_ps(-87.3f)), _mm512_set1_ps(88.3f));
   const __m512 n = _mm512_roundscale_ps(_mm512_mul_ps(x, _mm512_set1_ps(1.44269504088896341f)), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
@@ -55,7 +56,8 @@ inline __m512 exp(__m512 x) {
   p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.6666665459e-1f));
   p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(5.0000001201e-1f));
   p = _mm512_fmadd_ps(p, _mm512_mul_ps(r, r), _mm512_add_ps(r, _mm512_set1_ps(1.0f)));
-  return _mm512_maskz_scalef_ps(static_cast<__mmask16>(~tiny), p, n);
+  // min and max above took NaN for their bound: give it back.
+  return _mm512_mask_mov_ps(_mm512_maskz_scalef_ps(static_cast<__mmask16>(~tiny), p, n), nan, _mm512_set1_ps(__builtin_nanf("")));
 }
 
 inline __m512 sigmoid(__m512 x) {
