@@ -32,3 +32,8 @@ foreach(script ${llm_command_scripts})
     set_tests_properties(commands.${name} PROPERTIES FIXTURES_REQUIRED tiny)
   endif()
 endforeach()
+
+# The long form of reliability T1: ctest -L long.
+llm_command_test(kill_long ${llm_commands_folder}/kill_test.sh)
+set_tests_properties(commands.kill_long PROPERTIES LABELS long TIMEOUT 1800 FIXTURES_REQUIRED tiny)
+set_property(TEST commands.kill_long APPEND PROPERTY ENVIRONMENT "KILLS=50")
