@@ -18,7 +18,7 @@ from torch_training_step import LanguageModel  # noqa: E402
 
 def read_tokens(prefix):
     """The ids of all documents, one after another: {u32 length, i32 id[length]} repeated."""
-    data = Path(prefix + ".bin").read_bytes()
+    data = bytearray(Path(prefix + ".bin").read_bytes())  # writable, as torch.frombuffer wants it
     parts, at = [], 0
     while at < len(data):
         (length,) = struct.unpack_from("<I", data, at)
