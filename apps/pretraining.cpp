@@ -177,7 +177,8 @@ void settle_model(RunConfig& config, const Fields& fields, const RunTokenizer& c
     adopt_starting_model(config, fields, tokenizer.vocab_size());
     check_vocabulary(tokenizer, config.model.vocab_size);
   } else {
-    const bool text_decides = chosen.trained_here && config.tokenizer.model_type == "char";
+    // A char vocabulary is as large as the text makes it, in the run that trained it and in every resume of that run.
+    const bool text_decides = config.tokenizer.path.empty() && config.tokenizer.model_type == "char";
     if (!fields.is_set("model.vocab_size") || text_decides) {
       config.model.vocab_size = tokenizer.vocab_size();
     }
