@@ -45,19 +45,20 @@ void schedule_run(RunConfig& run) {
   run.optimizer.learning_rate = std::min(3e-3, two_digits(0.3118 * std::pow(flops, -0.125)));
 }
 
-// Muon finds the references between the words of a story in a third of the steps that AdamW needs.
+// Muon learns the references between the words of a story sooner than AdamW; twice this learning rate keeps it from them.
 RunConfig mini_run() {
   RunConfig run = pretrain_defaults();
   run.model = model_preset("mini");
   run.tokenizer.vocab_size = run.model.vocab_size;
-  run.training.batch_size = 8;
+  run.data.synthetic_stories = 25000;  // more than the run reads: no story comes twice
+  run.training.batch_size = 16;
   run.training.gradient_accumulation_steps = 1;
-  run.training.max_steps = 1000;
+  run.training.max_steps = 500;
   run.training.eval_steps = 250;
   run.training.eval_batches = 20;
-  run.checkpoint.save_steps = 500;
+  run.checkpoint.save_steps = 250;
   run.optimizer.name = "muon";
-  run.optimizer.learning_rate = 8e-3;
+  run.optimizer.learning_rate = 4e-3;
   run.optimizer.betas = {0.9, 0.98};
   run.scheduler.warmup_steps = 40;
   run.scheduler.min_lr_ratio = 0.0;
