@@ -1,4 +1,5 @@
-// A small language for random texts with known probabilities, and the grammar of the built-in stories written in it.
+// A small language for random texts with known probabilities, and the grammar of the built-in
+// stories written in it.
 //
 //   plain text             itself
 //   (a|b|c)  (3:a|1:b)     one of several parts, equally likely or with weights; parts may nest
@@ -6,9 +7,10 @@
 //   {friend!hero=name}     the same, but never the word that `hero` has (uniform lists only)
 //   {hero}  {hero.his}     the remembered word, or another form of it
 //
-// A text has exactly one derivation if wherever there is a choice, no two options can begin with the same characters one of which is all of an option's
-// first piece; ambiguity() looks for a place where that fails. Then p(text) is the product of the probabilities of its choices, entropies of parts
-// add up, and a text can be parsed back from left to right without search.
+// A text has exactly one derivation if wherever there is a choice, no two options can begin with
+// the same characters one of which is all of an option's first piece; ambiguity() looks for a place
+// where that fails. Then p(text) is the product of the probabilities of its choices, entropies of
+// parts add up, and a text can be parsed back from left to right without search.
 //
 // Immutable after construction; const methods are thread-safe.
 #pragma once
@@ -79,6 +81,7 @@ class StoryGrammar {
   struct FirstTexts;
 
   void add_list(const WordList& list);
+  void count_moments();
 
   std::vector<Word> words_;
   std::vector<List> lists_;
