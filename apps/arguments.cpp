@@ -7,7 +7,9 @@
 namespace llm {
 namespace {
 
-bool is_option(const std::string& argument) { return argument.size() > 2 && argument.starts_with("--"); }
+bool is_option(const std::string& argument) {
+  return argument.size() > 2 && argument.starts_with("--");
+}
 
 std::string with_dashes(std::string name) {
   std::replace(name.begin(), name.end(), '_', '-');
@@ -17,13 +19,15 @@ std::string with_dashes(std::string name) {
 /// Walks the arguments; `next` is the one not yet looked at.
 class ArgumentParser {
  public:
-  ArgumentParser(const std::vector<std::string>& arguments, const Fields& fields) : arguments_(arguments), fields_(fields) {}
+  ArgumentParser(const std::vector<std::string>& arguments, const Fields& fields)
+      : arguments_(arguments), fields_(fields) {}
 
   Arguments parse() {
     while (next_ < arguments_.size()) {
       const std::string& argument = arguments_[next_++];
       if (argument == "--") {
-        out_.words.insert(out_.words.end(), arguments_.begin() + static_cast<ptrdiff_t>(next_), arguments_.end());
+        out_.words.insert(out_.words.end(), arguments_.begin() + static_cast<ptrdiff_t>(next_),
+                          arguments_.end());
         break;
       }
       if (is_option(argument)) {
@@ -55,7 +59,8 @@ class ArgumentParser {
     } else if (spelled == "config") {
       const std::string path = attached ? *attached : scalar_value(name);
       if (out_.config_path) {
-        fail(Exit::usage, fmt::format("--config given twice ({}, then {})", *out_.config_path, path));
+        fail(Exit::usage,
+             fmt::format("--config given twice ({}, then {})", *out_.config_path, path));
       }
       out_.config_path = path;
     } else {
@@ -76,7 +81,8 @@ class ArgumentParser {
     } else {
       values.push_back(scalar_value(name));
     }
-    while (row->is_list() && !attached && next_ < arguments_.size() && !is_option(arguments_[next_]) && arguments_[next_] != "--") {
+    while (row->is_list() && !attached && next_ < arguments_.size() &&
+           !is_option(arguments_[next_]) && arguments_[next_] != "--") {
       values.push_back(arguments_[next_++]);
     }
     if (row->is_list()) {
@@ -94,7 +100,8 @@ class ArgumentParser {
     if (attached) {
       return *attached;
     }
-    if (next_ < arguments_.size() && (arguments_[next_] == "true" || arguments_[next_] == "false")) {
+    if (next_ < arguments_.size() &&
+        (arguments_[next_] == "true" || arguments_[next_] == "false")) {
       return arguments_[next_++];
     }
     return "true";
@@ -103,7 +110,8 @@ class ArgumentParser {
   std::string scalar_value(const std::string& name) {
     if (next_ >= arguments_.size() || is_option(arguments_[next_])) {
       const bool is_end = next_ >= arguments_.size();
-      fail(Exit::usage, fmt::format("--{} needs a value", name), is_end ? "" : fmt::format("a value that begins with -- is written --{}=VALUE", name));
+      fail(Exit::usage, fmt::format("--{} needs a value", name),
+           is_end ? "" : fmt::format("a value that begins with -- is written --{}=VALUE", name));
     }
     return arguments_[next_++];
   }
@@ -116,7 +124,9 @@ class ArgumentParser {
 
 }  // namespace
 
-Arguments parse_arguments(const std::vector<std::string>& arguments, const Fields& fields) { return ArgumentParser(arguments, fields).parse(); }
+Arguments parse_arguments(const std::vector<std::string>& arguments, const Fields& fields) {
+  return ArgumentParser(arguments, fields).parse();
+}
 
 std::string flag_hint(const std::string& name, const Fields& fields) {
   const std::string wanted = with_dashes(name);
@@ -138,7 +148,8 @@ std::string flag_hint(const std::string& name, const Fields& fields) {
   std::string listed;
   int count = 0;
   for (const std::string& flag : known) {
-    if (part && flag.find('.') == std::string::npos && ("-" + flag + "-").find("-" + *part + "-") != std::string::npos && count < 4) {
+    if (part && flag.find('.') == std::string::npos &&
+        ("-" + flag + "-").find("-" + *part + "-") != std::string::npos && count < 4) {
       listed += fmt::format("{}--{}", count == 0 ? "" : ", ", flag);
       ++count;
     }

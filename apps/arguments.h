@@ -1,8 +1,10 @@
-// argv of one verb, taken apart with the help of its rows: which flags exist, which are switches, which take lists.
+// argv of one verb, taken apart with the help of its rows: which flags exist, which are switches,
+// which take lists.
 //
-// `--name value`, `--name=value`, `--name` and `--name true|false` for switches, `--name a b c` or `--name a,b` for lists (up to the next --option);
-// `--` ends the options. - and _ are the same in names. A value that begins with -- must be written --name=value.
-// Throws Error(Exit::usage) with the messages of docs/reliability.md 7.1.
+// `--name value`, `--name=value`, `--name` and `--name true|false` for switches, `--name a b c` or
+// `--name a,b` for lists (up to the next --option);
+// `--` ends the options. - and _ are the same in names. A value that begins with -- must be written
+// --name=value. Throws Error(Exit::usage) with the messages of docs/reliability.md 7.1.
 #pragma once
 
 #include <optional>

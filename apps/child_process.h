@@ -11,7 +11,8 @@ struct ChildEnd {
   int signal_number = 0;  // 0 where it left by itself
 };
 
-/// `llm <arguments>` with stdout discarded and stderr shared; waits for its end. Throws Error(io) where it cannot be started.
+/// `llm <arguments>` with stdout discarded and stderr shared; waits for its end. Throws Error(io)
+/// where it cannot be started.
 ChildEnd run_self(const std::vector<std::string>& arguments);
 
 }  // namespace llm

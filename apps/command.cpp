@@ -19,36 +19,45 @@ namespace llm {
 namespace {
 
 std::string program_help(const std::vector<Command>& commands) {
-  std::string out = "llm: train, run and examine language models\n\nUsage: llm COMMAND [options]\n\nCommands:\n";
+  std::string out =
+      "llm: train, run and examine language models\n\nUsage: llm COMMAND [options]\n\nCommands:\n";
   for (const Command& command : commands) {
-    const std::string aliases = command.text.aliases.empty() ? "" : fmt::format(" ({})", fmt::join(command.text.aliases, ", "));
+    const std::string aliases = command.text.aliases.empty()
+                                    ? ""
+                                    : fmt::format(" ({})", fmt::join(command.text.aliases, ", "));
     out += fmt::format("  {:<28}{}\n", command.text.name + aliases, command.text.summary);
   }
   return out +
-         "\nllm COMMAND --help lists the options of a command. Every option can also stand in a config file (--config FILE)\n"
-         "or in the environment (LLM_LEARNING_RATE for --learning-rate). llm --version says what this build is.\n";
+         "\nllm COMMAND --help lists the options of a command. Every option can also stand in a "
+         "config file (--config FILE)\n"
+         "or in the environment (LLM_LEARNING_RATE for --learning-rate). llm --version says what "
+         "this build is.\n";
 }
 
 std::string command_help(const Command& command, const Fields& fields) {
   const std::string words = command.text.positional.empty() ? "" : " [" + [](std::string name) {
-    std::transform(name.begin(), name.end(), name.begin(), [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; });
+    std::transform(name.begin(), name.end(), name.begin(),
+                   [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; });
     return name.substr(name.rfind('.') + 1);
   }(command.text.positional) + "]";
-  std::string out = fmt::format("llm {}: {}\n\nUsage: llm {}{} [options]\n", command.text.name, command.text.summary, command.text.name, words);
+  std::string out = fmt::format("llm {}: {}\n\nUsage: llm {}{} [options]\n", command.text.name,
+                                command.text.summary, command.text.name, words);
   if (!command.text.details.empty()) {
     out += "\n" + command.text.details + (command.text.details.ends_with('\n') ? "" : "\n");
   }
   return out + "\n" + fields.help() +
          "\nFiles and help:\n"
          "  --config FILE                       Read keys from a YAML or JSON file\n"
-         "  --print-config                      Print every key with its value and where that came from, and stop\n"
+         "  --print-config                      Print every key with its value and where that came "
+         "from, and stop\n"
          "  --help                              Print this text\n";
 }
 
 const Command* find_command(const std::vector<Command>& commands, const std::string& name) {
   for (const Command& command : commands) {
     const std::vector<std::string>& aliases = command.text.aliases;
-    if (command.text.name == name || std::find(aliases.begin(), aliases.end(), name) != aliases.end()) {
+    if (command.text.name == name ||
+        std::find(aliases.begin(), aliases.end(), name) != aliases.end()) {
       return &command;
     }
   }
@@ -70,10 +79,12 @@ void apply_words(const Command& command, const std::vector<std::string>& words, 
   if (words.empty()) {
     return;
   }
-  const Field* row = command.text.positional.empty() ? nullptr : fields.find(command.text.positional);
+  const Field* row =
+      command.text.positional.empty() ? nullptr : fields.find(command.text.positional);
   if (row == nullptr || (words.size() > 1 && !row->is_list())) {
     const std::string& extra = row == nullptr ? words[0] : words[1];
-    fail(Exit::usage, fmt::format("unexpected argument '{}'", extra), fmt::format("llm {} --help lists the options", command.text.name));
+    fail(Exit::usage, fmt::format("unexpected argument '{}'", extra),
+         fmt::format("llm {} --help lists the options", command.text.name));
   }
   fields.apply_flag(row->path(), words);
 }
@@ -111,7 +122,9 @@ int run_command(const Command& command, const std::vector<std::string>& argument
   }
   const std::string near = nearest_name_hint(name, command_names(commands, true));
   fail(Exit::usage, fmt::format("unknown command '{}'", name),
-       near.empty() ? fmt::format("the commands are {}", fmt::join(command_names(commands, false), ", ")) : near);
+       near.empty()
+           ? fmt::format("the commands are {}", fmt::join(command_names(commands, false), ", "))
+           : near);
 }
 
 int report(const Error& error) {
@@ -125,7 +138,9 @@ int report(const Error& error) {
 }
 
 /// LibTorch's texts go on for pages; the first line is the cause.
-std::string first_line(std::string_view text) { return std::string(text.substr(0, text.find('\n'))); }
+std::string first_line(std::string_view text) {
+  return std::string(text.substr(0, text.find('\n')));
+}
 
 }  // namespace
 
@@ -137,7 +152,9 @@ void declare_options(const Command& command, Fields& fields, SharedOptions& shar
 int run_program(const std::vector<Command>& commands, const std::vector<std::string>& arguments) {
   if (arguments.empty()) {
     std::fputs(program_help(commands).c_str(), stderr);
-    fail(Exit::usage, "no command given", fmt::format("the commands are {}; see llm --help", fmt::join(command_names(commands, false), ", ")));
+    fail(Exit::usage, "no command given",
+         fmt::format("the commands are {}; see llm --help",
+                     fmt::join(command_names(commands, false), ", ")));
   }
   const std::string& first = arguments.front();
   std::vector<std::string> rest(arguments.begin() + 1, arguments.end());
@@ -164,15 +181,18 @@ int run_main(const std::vector<Command>& commands, int argc, char** argv) {
   reserve_standard_descriptors();
   ignore_write_signals();
   try {
-    const int code = run_program(commands, std::vector<std::string>(argv + std::min(argc, 1), argv + argc));
+    const int code =
+        run_program(commands, std::vector<std::string>(argv + std::min(argc, 1), argv + argc));
     flush_stdout();
     return code;
   } catch (const Error& error) {
     return report(error);
   } catch (const std::filesystem::filesystem_error& error) {
-    return report(Error(Exit::io, fmt::format("'{}': {}", error.path1().string(), error.code().message())));
+    return report(
+        Error(Exit::io, fmt::format("'{}': {}", error.path1().string(), error.code().message())));
   } catch (const std::bad_alloc&) {
-    return report(Error(Exit::internal, "not enough memory", "a smaller batch, sequence length or model needs less"));
+    return report(Error(Exit::internal, "not enough memory",
+                        "a smaller batch, sequence length or model needs less"));
   } catch (const std::exception& error) {
     return report(Error(Exit::internal, "internal error: " + first_line(error.what())));
   }

@@ -1,12 +1,15 @@
 // A subcommand: a config struct and a function.
 //
-//   struct GreetConfig { std::string name = "you"; void fields(Fields& f) { f("name", name, "Whom to greet").flag("name"); } };
-//   int greet(GreetConfig& config, const Fields& fields) { write_stdout("Hello " + config.name + "\n"); return 0; }
-//   Command greet_command() { return make_command<GreetConfig>({.name = "greet", .summary = "Say hello"}, greet); }
+//   struct GreetConfig { std::string name = "you"; void fields(Fields& f) { f("name", name, "Whom
+//   to greet").flag("name"); } }; int greet(GreetConfig& config, const Fields& fields) {
+//   write_stdout("Hello " + config.name + "\n"); return 0; } Command greet_command() { return
+//   make_command<GreetConfig>({.name = "greet", .summary = "Say hello"}, greet); }
 //
-// The rows of the struct become flags, config keys, variables and help (base/config.h). Rows that every verb has (device dtype threads seed logging.*) are
-// added where the struct does not declare them itself; --config, --print-config and --help are handled here. `run` returns the exit code; errors are thrown.
-// To add a verb: apps/commands/<verb>.cpp, its declaration in apps/commands.h, one line in the table of apps/llm.cpp.
+// The rows of the struct become flags, config keys, variables and help (base/config.h). Rows that
+// every verb has (device dtype threads seed logging.*) are added where the struct does not declare
+// them itself; --config, --print-config and --help are handled here. `run` returns the exit code;
+// errors are thrown. To add a verb: apps/commands/<verb>.cpp, its declaration in apps/commands.h,
+// one line in the table of apps/llm.cpp.
 #pragma once
 
 #include <functional>
@@ -23,9 +26,10 @@ namespace llm {
 struct CommandText {
   std::string name;
   std::vector<std::string> aliases = {};
-  std::string summary;          // one line, for `llm --help`
-  std::string details = {};     // below the summary in `llm VERB --help`: examples, limits
-  std::string positional = {};  // path of the row that takes bare words: "model_path"; a list row takes all of them
+  std::string summary;       // one line, for `llm --help`
+  std::string details = {};  // below the summary in `llm VERB --help`: examples, limits
+  std::string positional =
+      {};  // path of the row that takes bare words: "model_path"; a list row takes all of them
 };
 
 struct Command {
@@ -35,7 +39,8 @@ struct Command {
 };
 
 template <typename Config>
-Command make_command(CommandText text, int (*run)(Config&, const Fields&), std::shared_ptr<Config> config = std::make_shared<Config>()) {
+Command make_command(CommandText text, int (*run)(Config&, const Fields&),
+                     std::shared_ptr<Config> config = std::make_shared<Config>()) {
   return {std::move(text), [config](Fields& fields) { config->fields(fields); },
           [config, run](const Fields& fields) { return run(*config, fields); }};
 }
@@ -46,13 +51,16 @@ Command make_command(CommandText text, int (*run)(Config&, const Fields&), Confi
   return make_command<Config>(std::move(text), run, std::make_shared<Config>(std::move(defaults)));
 }
 
-/// Runs `llm <arguments>` and returns the exit code. Throws Error. Writes results to stdout and help asked for by mistake to stderr.
+/// Runs `llm <arguments>` and returns the exit code. Throws Error. Writes results to stdout and
+/// help asked for by mistake to stderr.
 int run_program(const std::vector<Command>& commands, const std::vector<std::string>& arguments);
 
-/// run_program with everything that main owes the user: standard descriptors, signals, error lines, checked stdout.
+/// run_program with everything that main owes the user: standard descriptors, signals, error lines,
+/// checked stdout.
 int run_main(const std::vector<Command>& commands, int argc, char** argv);
 
-/// The options of `command` as a Fields object would have them, without parsing anything; for help and completion.
+/// The options of `command` as a Fields object would have them, without parsing anything; for help
+/// and completion.
 void declare_options(const Command& command, Fields& fields, struct SharedOptions& shared);
 
 }  // namespace llm

@@ -28,8 +28,11 @@ std::vector<fs::path> traces_of_a_run(const fs::path& run) {
   std::error_code absent;
   for (const fs::directory_entry& entry : fs::directory_iterator(run, absent)) {
     const std::string name = entry.path().filename().string();
-    const bool is_fixed = name == "final" || name == "best" || name == "latest" || name == "run.json" || name == "config.yaml" || name == "skipped_steps.jsonl";
-    if (is_fixed || name.starts_with("step-") || name.starts_with("metrics.") || name.starts_with("events.out.tfevents.")) {
+    const bool is_fixed = name == "final" || name == "best" || name == "latest" ||
+                          name == "run.json" || name == "config.yaml" ||
+                          name == "skipped_steps.jsonl";
+    if (is_fixed || name.starts_with("step-") || name.starts_with("metrics.") ||
+        name.starts_with("events.out.tfevents.")) {
       traces.push_back(entry.path());
     }
   }
@@ -38,7 +41,8 @@ std::vector<fs::path> traces_of_a_run(const fs::path& run) {
 
 /// Files that only a run writes.
 bool looks_like_a_run(const fs::path& run) {
-  for (const char* name : {"run.json", "config.yaml", "metrics.jsonl", "run.lock", "training.log", "tokenizer.model", "tokenizer.json"}) {
+  for (const char* name : {"run.json", "config.yaml", "metrics.jsonl", "run.lock", "training.log",
+                           "tokenizer.model", "tokenizer.json"}) {
     if (fs::exists(run / name)) {
       return true;
     }
@@ -46,7 +50,9 @@ bool looks_like_a_run(const fs::path& run) {
   return !checkpoint_steps(run).empty();
 }
 
-std::string absolute_text(const std::string& path) { return path.empty() || path == "-" ? path : fs::absolute(path).lexically_normal().string(); }
+std::string absolute_text(const std::string& path) {
+  return path.empty() || path == "-" ? path : fs::absolute(path).lexically_normal().string();
+}
 
 std::optional<fs::path> tokenizer_beside(const fs::path& directory) {
   for (const char* name : {"tokenizer.model", "tokenizer.json"}) {
@@ -57,7 +63,8 @@ std::optional<fs::path> tokenizer_beside(const fs::path& directory) {
   return std::nullopt;
 }
 
-std::unique_ptr<const Tokenizer> train_run_tokenizer(RunConfig& config, const Fields& fields, const fs::path& run) {
+std::unique_ptr<const Tokenizer> train_run_tokenizer(RunConfig& config, const Fields& fields,
+                                                     const fs::path& run) {
   TokenizerTrainerConfig& tokenizer = config.tokenizer;
   if (!fields.is_set("tokenizer.vocab_size")) {
     if (fields.is_set("model.vocab_size")) {
@@ -66,7 +73,8 @@ std::unique_ptr<const Tokenizer> train_run_tokenizer(RunConfig& config, const Fi
       tokenizer.vocab_size = kStoryVocabulary;
     }
   }
-  log_info("training a {} tokenizer of {} pieces on the run's text", tokenizer.model_type, tokenizer.vocab_size);
+  log_info("training a {} tokenizer of {} pieces on the run's text", tokenizer.model_type,
+           tokenizer.vocab_size);
   const TokenizerTraining result = train_tokenizer(tokenizer, training_text(config.data));
   return load_tokenizer_bytes(result.model, (run / "tokenizer.model").string());
 }
@@ -74,11 +82,14 @@ std::unique_ptr<const Tokenizer> train_run_tokenizer(RunConfig& config, const Fi
 void check_vocabularies(const RunConfig& config, const Tokenizer& tokenizer) {
   const int64_t pieces = tokenizer.vocab_size();
   const int64_t rows = config.model.vocab_size;
-  const bool fits = pieces <= rows && rows <= pieces + std::max<int64_t>(127, pieces / 8);  // rows may be padded to a round number
+  const bool fits =
+      pieces <= rows &&
+      rows <= pieces + std::max<int64_t>(127, pieces / 8);  // rows may be padded to a round number
   check(fits, "model.vocab_size {} but {} has {} pieces", rows, tokenizer.file_name(), pieces);
 }
 
-/// The shape of a model to start from is that model's; only keys that do not decide what its tensors mean may be set beside it.
+/// The shape of a model to start from is that model's; only keys that do not decide what its
+/// tensors mean may be set beside it.
 void adopt_starting_model(RunConfig& config, const Fields& fields, int64_t pieces) {
   ModelConfig adopted = load_model_config(resolve_model_path(config.checkpoint.model_path));
   if (config.checkpoint.resize_embeddings) {
@@ -115,7 +126,8 @@ RunDirectory::RunDirectory(fs::path path) : path_(std::move(path)) {
   std::error_code error;
   made_here_ = !fs::exists(path_, error);
   if (fs::is_directory(path_, error) && !fs::is_empty(path_, error) && !looks_like_a_run(path_)) {
-    fail(Exit::usage, fmt::format("'{}' exists and is not a training run", path_.string()), "choose another --output-dir");
+    fail(Exit::usage, fmt::format("'{}' exists and is not a training run", path_.string()),
+         "choose another --output-dir");
   }
   make_directories(path_);
 }
@@ -133,8 +145,11 @@ std::optional<ResumeChoice> choose_start(const CheckpointConfig& config) {
   const bool has_checkpoint = !checkpoint_steps(run).empty();
   if (config.resume_from_checkpoint == "never" && !traces.empty()) {
     if (has_checkpoint && !config.force) {
-      fail(Exit::usage, fmt::format("'{}' holds a run already ({})", run.string(), checkpoint_name(checkpoint_steps(run).back())),
-           "--resume-from-checkpoint auto goes on with it, --force removes it, another --output-dir leaves it alone");
+      fail(Exit::usage,
+           fmt::format("'{}' holds a run already ({})", run.string(),
+                       checkpoint_name(checkpoint_steps(run).back())),
+           "--resume-from-checkpoint auto goes on with it, --force removes it, another "
+           "--output-dir leaves it alone");
     }
     for (const fs::path& trace : traces) {
       remove_tree(trace);
@@ -144,7 +159,8 @@ std::optional<ResumeChoice> choose_start(const CheckpointConfig& config) {
   return choose_checkpoint(run, config.resume_from_checkpoint);
 }
 
-RunTokenizer choose_tokenizer(RunConfig& config, const Fields& fields, const std::optional<ResumeChoice>& start) {
+RunTokenizer choose_tokenizer(RunConfig& config, const Fields& fields,
+                              const std::optional<ResumeChoice>& start) {
   const fs::path run = config.checkpoint.output_dir;
   std::optional<fs::path> source;
   if (!config.tokenizer.path.empty()) {
@@ -162,7 +178,8 @@ RunTokenizer choose_tokenizer(RunConfig& config, const Fields& fields, const std
   chosen.trained_here = !source;
   chosen.tokenizer = source ? load_tokenizer(*source) : train_run_tokenizer(config, fields, run);
   if (source && config.tokenizer.path.empty()) {
-    config.tokenizer.vocab_size = chosen.tokenizer->vocab_size();  // so that RUN/config.yaml trains the same one elsewhere
+    config.tokenizer.vocab_size =
+        chosen.tokenizer->vocab_size();  // so that RUN/config.yaml trains the same one elsewhere
   }
   chosen.file = run / chosen.tokenizer->file_name();
   if (!fs::exists(chosen.file) || read_file(chosen.file) != chosen.tokenizer->file_bytes()) {
@@ -177,8 +194,10 @@ void settle_model(RunConfig& config, const Fields& fields, const RunTokenizer& c
     adopt_starting_model(config, fields, tokenizer.vocab_size());
     check_vocabulary(tokenizer, config.model.vocab_size);
   } else {
-    // A char vocabulary is as large as the text makes it, in the run that trained it and in every resume of that run.
-    const bool text_decides = config.tokenizer.path.empty() && config.tokenizer.model_type == "char";
+    // A char vocabulary is as large as the text makes it, in the run that trained it and in every
+    // resume of that run.
+    const bool text_decides =
+        config.tokenizer.path.empty() && config.tokenizer.model_type == "char";
     if (!fields.is_set("model.vocab_size") || text_decides) {
       config.model.vocab_size = tokenizer.vocab_size();
     }
@@ -190,13 +209,18 @@ void settle_model(RunConfig& config, const Fields& fields, const RunTokenizer& c
   validate(config.model);
   const int64_t longest = config.model.max_position_embeddings;
   config.training.max_seq_length = config.training.max_seq_length.value_or(longest);
-  check(*config.training.max_seq_length <= longest, "training.max_seq_length ({}) exceeds model.max_position_embeddings ({})",
+  check(*config.training.max_seq_length <= longest,
+        "training.max_seq_length ({}) exceeds model.max_position_embeddings ({})",
         *config.training.max_seq_length, longest);
   if (config.training.precision == "auto") {
     const std::string& dtype = config.runtime.dtype;
-    config.training.precision = dtype == "float32" ? "32-true" : dtype == "bfloat16" ? "bf16-mixed" : dtype == "float16" ? "16-mixed" : "auto";
+    config.training.precision = dtype == "float32"    ? "32-true"
+                                : dtype == "bfloat16" ? "bf16-mixed"
+                                : dtype == "float16"  ? "16-mixed"
+                                                      : "auto";
   }
-  config.training.precision = parse_precision(config.training.precision, resolve_device(config.runtime.device)).name;
+  config.training.precision =
+      parse_precision(config.training.precision, resolve_device(config.runtime.device)).name;
   if (config.runtime.seed < 0) {
     config.runtime.seed = static_cast<int64_t>(fresh_seed());
     log_info("seed {}", config.runtime.seed);
@@ -216,7 +240,8 @@ std::unique_ptr<Transformer> make_model(const RunConfig& config) {
     initialize(*model, static_cast<uint64_t>(config.runtime.seed));
   } else if (config.checkpoint.resize_embeddings) {
     initialize(*model, static_cast<uint64_t>(config.runtime.seed));
-    const LoadedModel source = load_model(config.checkpoint.model_path, {precision.parameters, device, /*check_finite=*/true});
+    const LoadedModel source = load_model(config.checkpoint.model_path,
+                                          {precision.parameters, device, /*check_finite=*/true});
     log_info("embeddings: {} rows become {}", source.config.vocab_size, config.model.vocab_size);
     copy_parameters(*source.model, *model);
   } else {
@@ -235,22 +260,26 @@ RunLoaders open_loaders(const RunConfig& config, const RunData& data, const Toke
   options.shift_windows = config.data.shift_windows;
   options.workers = config.data.workers;
   RunLoaders loaders;
-  loaders.train = std::make_unique<DataLoader>(PackedDataset(TokenFile::open(data.train, checks), length), options);
+  loaders.train = std::make_unique<DataLoader>(
+      PackedDataset(TokenFile::open(data.train, checks), length), options);
   if (!data.validation.empty()) {
     TokenFile file = TokenFile::open(data.validation, checks);
     if (file.tokens() <= length) {
-      log_warn("'{}' has {} tokens, a row takes {}: there will be no validation", data.validation.string(), file.tokens(), length + 1);
+      log_warn("'{}' has {} tokens, a row takes {}: there will be no validation",
+               data.validation.string(), file.tokens(), length + 1);
     } else {
       options.shuffle = options.shift_windows = false;
       options.rows_per_step = config.training.batch_size;
       options.workers = 0;
-      loaders.validation = std::make_unique<DataLoader>(PackedDataset(std::move(file), length), options);
+      loaders.validation =
+          std::make_unique<DataLoader>(PackedDataset(std::move(file), length), options);
     }
   }
   return loaders;
 }
 
-TrainerSetup trainer_setup(const RunConfig& config, const RunTokenizer& chosen, RunLoaders& loaders) {
+TrainerSetup trainer_setup(const RunConfig& config, const RunTokenizer& chosen,
+                           RunLoaders& loaders) {
   const Tokenizer& tokenizer = *chosen.tokenizer;
   TrainerSetup setup;
   setup.training = config.training;
@@ -261,12 +290,14 @@ TrainerSetup trainer_setup(const RunConfig& config, const RunTokenizer& chosen, 
   setup.identity = {tokenizer.sha256(), data_sha256(loaders.train->dataset().file()), ""};
   setup.seed = config.runtime.seed;
   setup.run_directory = config.checkpoint.output_dir;
-  setup.total_steps = config.training.max_steps.value_or(loaders.train->steps_for_epochs(static_cast<double>(config.training.epochs)));
+  setup.total_steps = config.training.max_steps.value_or(
+      loaders.train->steps_for_epochs(static_cast<double>(config.training.epochs)));
   setup.rows_per_epoch = loaders.train->rows_per_epoch();
   setup.sequence_length = *config.training.max_seq_length;
   setup.model_files = {chosen.file};
   for (int32_t id = 0; id < tokenizer.vocab_size(); ++id) {
-    setup.token_bytes.push_back(tokenizer.is_special(id) ? 0 : static_cast<int32_t>(tokenizer.token_bytes(id).size()));
+    setup.token_bytes.push_back(
+        tokenizer.is_special(id) ? 0 : static_cast<int32_t>(tokenizer.token_bytes(id).size()));
   }
   MaskedLmOptions masking;
   if (config.training.objective == "mlm") {
@@ -278,7 +309,9 @@ TrainerSetup trainer_setup(const RunConfig& config, const RunTokenizer& chosen, 
     }
     masking.seed = static_cast<uint64_t>(config.runtime.seed);
   }
-  const auto batches_of = [&](DataLoader& loader) { return masking.vocab_size > 0 ? masked_batches(loader, masking) : causal_batches(loader); };
+  const auto batches_of = [&](DataLoader& loader) {
+    return masking.vocab_size > 0 ? masked_batches(loader, masking) : causal_batches(loader);
+  };
   setup.batches = batches_of(*loaders.train);
   if (loaders.validation) {
     setup.validation = batches_of(*loaders.validation);

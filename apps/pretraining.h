@@ -1,7 +1,9 @@
-// What stands between a run config and a Trainer: tokenizer, data and model of a training run, found or made, and checked against each other.
+// What stands between a run config and a Trainer: tokenizer, data and model of a training run,
+// found or made, and checked against each other.
 //
-// A verb that trains calls these in order: choose_start, choose_tokenizer, prepare_run_data, settle_model, open_loaders. Each changes the config so that
-// it ends up resolved: written as RUN/config.yaml it repeats the run. Main thread only.
+// A verb that trains calls these in order: choose_start, choose_tokenizer, prepare_run_data,
+// settle_model, open_loaders. Each changes the config so that it ends up resolved: written as
+// RUN/config.yaml it repeats the run. Main thread only.
 #pragma once
 
 #include <cstdint>
@@ -20,8 +22,9 @@
 
 namespace llm {
 
-/// RUN, made where it is not there. A folder that holds something else than a run is refused (exit 2). One that was made here goes again when the object does,
-/// unless keep() was called: a run that never began leaves nothing behind.
+/// RUN, made where it is not there. A folder that holds something else than a run is refused (exit
+/// 2). One that was made here goes again when the object does, unless keep() was called: a run that
+/// never began leaves nothing behind.
 class RunDirectory {
  public:
   explicit RunDirectory(std::filesystem::path path);
@@ -36,23 +39,27 @@ class RunDirectory {
   bool made_here_ = false;
 };
 
-/// Decides what a run continues from. With `never`, refuses (exit 2) a directory that holds a run, or empties it under force. The caller holds the RunLock.
+/// Decides what a run continues from. With `never`, refuses (exit 2) a directory that holds a run,
+/// or empties it under force. The caller holds the RunLock.
 std::optional<ResumeChoice> choose_start(const CheckpointConfig& config);
 
-/// The tokenizer of the run, in this order: named, the starting model's, the resumed checkpoint's, RUN's own, or one trained on the run's text. Its file is
-/// copied into RUN. Sets config.tokenizer.path where it was not trained here.
+/// The tokenizer of the run, in this order: named, the starting model's, the resumed checkpoint's,
+/// RUN's own, or one trained on the run's text. Its file is copied into RUN. Sets
+/// config.tokenizer.path where it was not trained here.
 struct RunTokenizer {
   std::unique_ptr<const Tokenizer> tokenizer;
   std::filesystem::path file;  // RUN/tokenizer.model
   bool trained_here = false;
 };
-RunTokenizer choose_tokenizer(RunConfig& config, const Fields& fields, const std::optional<ResumeChoice>& start);
+RunTokenizer choose_tokenizer(RunConfig& config, const Fields& fields,
+                              const std::optional<ResumeChoice>& start);
 
-/// Sets model.vocab_size from the tokenizer where it was not given, else checks it; takes the shape of checkpoint.model_path where one is named; resolves
-/// precision, seed, row length and threads.
+/// Sets model.vocab_size from the tokenizer where it was not given, else checks it; takes the shape
+/// of checkpoint.model_path where one is named; resolves precision, seed, row length and threads.
 void settle_model(RunConfig& config, const Fields& fields, const RunTokenizer& tokenizer);
 
-/// A fresh model, or the weights of checkpoint.model_path; with checkpoint.resize_embeddings the rows that the old vocabulary lacks are fresh.
+/// A fresh model, or the weights of checkpoint.model_path; with checkpoint.resize_embeddings the
+/// rows that the old vocabulary lacks are fresh.
 std::unique_ptr<Transformer> make_model(const RunConfig& config);
 
 struct RunLoaders {
@@ -62,7 +69,8 @@ struct RunLoaders {
 RunLoaders open_loaders(const RunConfig& config, const RunData& data, const Tokenizer& tokenizer);
 
 /// Everything the trainer needs except callbacks. `loaders` must outlive it.
-TrainerSetup trainer_setup(const RunConfig& config, const RunTokenizer& tokenizer, RunLoaders& loaders);
+TrainerSetup trainer_setup(const RunConfig& config, const RunTokenizer& tokenizer,
+                           RunLoaders& loaders);
 
 /// Names a data set: its index, and samples from its tokens.
 std::string data_sha256(const TokenFile& file);

@@ -8,16 +8,26 @@ void LoggingSection::fields(Fields& f) {
 }
 
 void DistributedSection::fields(Fields& f) {
-  f("distributed_backend", distributed_backend, "How processes would talk to each other", one_of({"gloo", "nccl"}));
-  f("data_parallel_size", data_parallel_size, "Processes that share the batch; this build runs one", in_range(1, 1));
-  f("tensor_parallel_size", tensor_parallel_size, "Processes that share a matrix; this build runs one", in_range(1, 1));
-  f("pipeline_parallel_size", pipeline_parallel_size, "Processes that share the layers; this build runs one", in_range(1, 1));
-  f("zero_offload_params", zero_offload_params, "Parameters in host memory while they are not used; only with several processes");
+  f("distributed_backend", distributed_backend, "How processes would talk to each other",
+    one_of({"gloo", "nccl"}));
+  f("data_parallel_size", data_parallel_size, "Processes that share the batch; this build runs one",
+    in_range(1, 1));
+  f("tensor_parallel_size", tensor_parallel_size,
+    "Processes that share a matrix; this build runs one", in_range(1, 1));
+  f("pipeline_parallel_size", pipeline_parallel_size,
+    "Processes that share the layers; this build runs one", in_range(1, 1));
+  f("zero_offload_params", zero_offload_params,
+    "Parameters in host memory while they are not used; only with several processes");
   f.cross_check("zero_offload_params", [this] {
-    return zero_offload_params ? std::string("zero_offload_params needs data_parallel_size above 1, which this build does not run") : std::string();
+    return zero_offload_params ? std::string(
+                                     "zero_offload_params needs data_parallel_size above 1, which "
+                                     "this build does not run")
+                               : std::string();
   });
   f.cross_check("distributed_backend", [this] {
-    return distributed_backend == "nccl" ? std::string("distributed_backend nccl needs several processes with one GPU each, which this build does not run")
+    return distributed_backend == "nccl" ? std::string(
+                                               "distributed_backend nccl needs several processes "
+                                               "with one GPU each, which this build does not run")
                                          : std::string();
   });
 }
@@ -38,17 +48,23 @@ void RunConfig::fields(Fields& f) {
     const int64_t length = training.max_seq_length.value_or(0);
     const bool fits = length <= model.max_position_embeddings || !checkpoint.model_path.empty();
     return fits ? std::string()
-                : fmt::format("training.max_seq_length ({}) exceeds model.max_position_embeddings ({})", length, model.max_position_embeddings);
+                : fmt::format(
+                      "training.max_seq_length ({}) exceeds model.max_position_embeddings ({})",
+                      length, model.max_position_embeddings);
   });
   f.cross_check("checkpoint.model_path", [this] {
     const std::string& resume = checkpoint.resume_from_checkpoint;
     const bool both = !checkpoint.model_path.empty() && resume != "auto" && resume != "never";
-    return both ? std::string("--resume-from-checkpoint PATH and --model-path cannot be used together") : std::string();
+    return both ? std::string(
+                      "--resume-from-checkpoint PATH and --model-path cannot be used together")
+                : std::string();
   });
   f.cross_check("scheduler.warmup_steps", [this] {
     const int64_t warmup = scheduler.warmup_steps.value_or(0);
     const bool fits = !training.max_steps || warmup <= *training.max_steps;
-    return fits ? std::string() : fmt::format("scheduler.warmup_steps ({}) exceeds training.max_steps ({})", warmup, *training.max_steps);
+    return fits ? std::string()
+                : fmt::format("scheduler.warmup_steps ({}) exceeds training.max_steps ({})", warmup,
+                              *training.max_steps);
   });
 }
 

@@ -1,7 +1,8 @@
 // The whole run config: every section a config file may hold, and what a verb's defaults are.
 //
-// Each section's struct lives with the library that reads it; this file only puts them under their names. `pretrain_defaults()` is what `llm pretrain`
-// starts from before file, environment and flags (cli.md 4), a default-made RunConfig holds the reference's TrainingConfig defaults.
+// Each section's struct lives with the library that reads it; this file only puts them under their
+// names. `pretrain_defaults()` is what `llm pretrain` starts from before file, environment and
+// flags (cli.md 4), a default-made RunConfig holds the reference's TrainingConfig defaults.
 #pragma once
 
 #include "base/config.h"
@@ -22,7 +23,8 @@ struct LoggingSection {
   void fields(Fields& f);
 };
 
-/// Section `distributed`: this program runs as one process; other sizes are refused by the range of the key.
+/// Section `distributed`: this program runs as one process; other sizes are refused by the range of
+/// the key.
 struct DistributedSection {
   std::string distributed_backend = "gloo";
   int64_t data_parallel_size = 1;
@@ -48,7 +50,8 @@ struct RunConfig {
   void fields(Fields& f);
 };
 
-/// Defaults of `llm pretrain`: learning rate 1e-5, one epoch, warm-up chosen by the length of the run, checkpoints in `checkpoints`.
+/// Defaults of `llm pretrain`: learning rate 1e-5, one epoch, warm-up chosen by the length of the
+/// run, checkpoints in `checkpoints`.
 RunConfig pretrain_defaults();
 
 }  // namespace llm

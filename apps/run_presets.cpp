@@ -13,7 +13,9 @@ namespace {
 constexpr int64_t kTokensPerParameter = 20;
 constexpr int64_t kMicroBatch = 8;
 
-int64_t round_up(double value, int64_t multiple) { return (static_cast<int64_t>(std::ceil(value)) + multiple - 1) / multiple * multiple; }
+int64_t round_up(double value, int64_t multiple) {
+  return (static_cast<int64_t>(std::ceil(value)) + multiple - 1) / multiple * multiple;
+}
 
 // The largest of 1, 2, 5, 10, 20, 50 ... that is not above the value.
 int64_t round_number(double value) {
@@ -39,13 +41,16 @@ void schedule_run(RunConfig& run) {
   const double rows = 0.2920 * std::pow(flops, 0.3271) / row_tokens;
   run.training.batch_size = kMicroBatch;
   run.training.gradient_accumulation_steps = std::max<int64_t>(1, std::llround(rows / kMicroBatch));
-  run.training.max_steps = static_cast<int64_t>(std::ceil(tokens / (row_tokens * static_cast<double>(run.training.rows_per_step()))));
-  run.training.eval_steps = run.checkpoint.save_steps = round_number(static_cast<double>(*run.training.max_steps) / 10);
+  run.training.max_steps = static_cast<int64_t>(
+      std::ceil(tokens / (row_tokens * static_cast<double>(run.training.rows_per_step()))));
+  run.training.eval_steps = run.checkpoint.save_steps =
+      round_number(static_cast<double>(*run.training.max_steps) / 10);
   run.training.eval_batches = 100;
   run.optimizer.learning_rate = std::min(3e-3, two_digits(0.3118 * std::pow(flops, -0.125)));
 }
 
-// Muon learns the references between the words of a story sooner than AdamW; twice this learning rate keeps it from them.
+// Muon learns the references between the words of a story sooner than AdamW; twice this learning
+// rate keeps it from them.
 RunConfig mini_run() {
   RunConfig run = pretrain_defaults();
   run.model = model_preset("mini");
@@ -72,9 +77,11 @@ struct SizeClass {
 constexpr int64_t kGroup = 4;  // query heads per key/value head in models whose cache is large
 
 // Vocabulary and context grow with the model, so that a small one is not all embedding.
-constexpr SizeClass kSizeClasses[] = {{3'000'000, 512, 256, 32},          {10'000'000, 2048, 512, 64},      {40'000'000, 8192, 512, 64},
-                                      {150'000'000, 16384, 1024, 64},     {1'000'000'000, 32000, 2048, 64}, {20'000'000'000, 32000, 4096, 128},
-                                      {INT64_MAX, 128'000, 8192, 128}};
+constexpr SizeClass kSizeClasses[] = {
+    {3'000'000, 512, 256, 32},        {10'000'000, 2048, 512, 64},
+    {40'000'000, 8192, 512, 64},      {150'000'000, 16384, 1024, 64},
+    {1'000'000'000, 32000, 2048, 64}, {20'000'000'000, 32000, 4096, 128},
+    {INT64_MAX, 128'000, 8192, 128}};
 
 ModelConfig shape(const SizeClass& size, int64_t layers, int64_t heads) {
   ModelConfig model;
@@ -93,8 +100,10 @@ ModelConfig shape(const SizeClass& size, int64_t layers, int64_t heads) {
 }  // namespace
 
 ModelConfig sized_model(int64_t parameters) {
-  check(parameters >= 100'000 && parameters <= 1'000'000'000'000, "--params: {} must be between 100000 and 1000000000000", parameters);
-  const SizeClass& size = *std::find_if(std::begin(kSizeClasses), std::end(kSizeClasses), [&](const SizeClass& c) { return parameters < c.below; });
+  check(parameters >= 100'000 && parameters <= 1'000'000'000'000,
+        "--params: {} must be between 100000 and 1000000000000", parameters);
+  const SizeClass& size = *std::find_if(std::begin(kSizeClasses), std::end(kSizeClasses),
+                                        [&](const SizeClass& c) { return parameters < c.below; });
   ModelConfig best;
   double best_cost = INFINITY;
   for (int64_t layers = 2; layers <= 128; ++layers) {
@@ -102,10 +111,12 @@ ModelConfig sized_model(int64_t parameters) {
     for (int64_t heads = step; heads <= 256; heads += step) {
       ModelConfig candidate = shape(size, layers, heads);
       candidate.tie_word_embeddings = parameters < 150'000'000;
-      const double miss = std::abs(std::log(static_cast<double>(parameter_count(candidate)) / static_cast<double>(parameters)));
+      const double miss = std::abs(std::log(static_cast<double>(parameter_count(candidate)) /
+                                            static_cast<double>(parameters)));
       // Widths of 32 (small) to 128 (large) per layer are usual; within them the size decides.
       const double usual = parameters < 10'000'000 ? 32 : parameters < 1'000'000'000 ? 64 : 100;
-      const double odd = std::abs(std::log(static_cast<double>(candidate.hidden_size) / static_cast<double>(layers) / usual));
+      const double odd = std::abs(std::log(static_cast<double>(candidate.hidden_size) /
+                                           static_cast<double>(layers) / usual));
       const double cost = 8 * miss + odd;
       if (cost < best_cost) {
         best_cost = cost;
@@ -137,8 +148,10 @@ RunConfig run_preset(std::string_view name) {
 }
 
 std::string describe_run(const RunConfig& run) {
-  const int64_t tokens = run.training.max_steps.value_or(0) * run.training.rows_per_step() * run.model.max_position_embeddings;
-  return fmt::format("{} parameters, {} tokens in {} steps", human_count(parameter_count(run.model)), human_count(tokens),
+  const int64_t tokens = run.training.max_steps.value_or(0) * run.training.rows_per_step() *
+                         run.model.max_position_embeddings;
+  return fmt::format("{} parameters, {} tokens in {} steps",
+                     human_count(parameter_count(run.model)), human_count(tokens),
                      format_count(run.training.max_steps.value_or(0)));
 }
 

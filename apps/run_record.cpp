@@ -15,12 +15,15 @@ std::string utc_now() {
   const std::time_t now = std::time(nullptr);
   std::tm parts{};
   gmtime_r(&now, &parts);
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec);
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", parts.tm_year + 1900, parts.tm_mon + 1,
+                     parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec);
 }
 
 void write_run_record(const std::filesystem::path& run, const RunRecord& record) {
   nlohmann::ordered_json j;
-  const auto text_or_null = [](const std::string& text) { return text.empty() ? nlohmann::ordered_json(nullptr) : nlohmann::ordered_json(text); };
+  const auto text_or_null = [](const std::string& text) {
+    return text.empty() ? nlohmann::ordered_json(nullptr) : nlohmann::ordered_json(text);
+  };
   j["started"] = record.started;
   j["finished"] = text_or_null(record.finished);
   j["result"] = record.result;
@@ -39,7 +42,9 @@ void write_run_record(const std::filesystem::path& run, const RunRecord& record)
   j["tokens"] = record.training.tokens;
   j["skipped_steps"] = record.training.skipped_steps;
   const auto& validation = record.training.validation;
-  j["final"] = {{"loss", record.training.loss}, {"val_loss", validation ? nlohmann::ordered_json(validation->loss()) : nlohmann::ordered_json(nullptr)}};
+  j["final"] = {{"loss", record.training.loss},
+                {"val_loss", validation ? nlohmann::ordered_json(validation->loss())
+                                        : nlohmann::ordered_json(nullptr)}};
   if (record.training.best_loss) {
     j["best"] = {{"step", record.training.best_step}, {"val_loss", *record.training.best_loss}};
   } else {

@@ -1,4 +1,5 @@
-// RUN/run.json: what went into a run and what came out, so that it can be named, repeated and compared. Written at the start and again at the end, whole.
+// RUN/run.json: what went into a run and what came out, so that it can be named, repeated and
+// compared. Written at the start and again at the end, whole.
 #pragma once
 
 #include <filesystem>
@@ -19,8 +20,8 @@ struct RunRecord {
   RunIdentity identity;
   int64_t parameters = 0;
   std::string precision;
-  std::string resumed_from;  // checkpoint, empty for a new run
-  std::string result;        // running, finished, early_stopping, signal
+  std::string resumed_from;           // checkpoint, empty for a new run
+  std::string result;                 // running, finished, early_stopping, signal
   double entropy_nats_per_token = 0;  // of built-in data, else 0
   TrainingResult training;
 };

@@ -33,7 +33,9 @@ std::string cpu_features() {
   }
   flags = " " + flags + " ";
   std::string found;
-  for (const char* name : {"avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_bf16", "amx_int8", "asimd", "sve", "bf16"}) {
+  for (const char* name :
+       {"avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512_vnni", "avx512_bf16", "avx512_fp16",
+        "amx_bf16", "amx_int8", "asimd", "sve", "bf16"}) {
     if (flags.find(fmt::format(" {} ", name)) != std::string::npos) {
       found += fmt::format("{}{}", found.empty() ? "" : " ", name);
     }
@@ -55,11 +57,13 @@ void SharedOptions::declare_missing(Fields& fields) {
   if (fields.find("logging.level") == nullptr) {
     fields.section("logging", logging, "Log lines");
   }
-  fields.show_also({"device", "dtype", "threads", "seed", "logging.level", "logging.format", "logging.quiet"});
+  fields.show_also(
+      {"device", "dtype", "threads", "seed", "logging.level", "logging.format", "logging.quiet"});
 }
 
 void apply_shared_options(const Fields& fields) {
-  configure_log({value_of(fields, "logging.level"), value_of(fields, "logging.format"), value_of(fields, "logging.quiet") == "true"});
+  configure_log({value_of(fields, "logging.level"), value_of(fields, "logging.format"),
+                 value_of(fields, "logging.quiet") == "true"});
   const int64_t threads = parse_whole_number(value_of(fields, "threads")).value;
   at::set_num_threads(static_cast<int>(threads > 0 ? threads : usable_cores()));
   const std::string device = value_of(fields, "device");
@@ -74,8 +78,10 @@ std::string version_text() {
   for (int i = 0; i < cuda_devices; ++i) {
     devices += fmt::format(" cuda:{}", i);
   }
-  return fmt::format("llm {} (commit {}, {})\nLibTorch {}\nCPU {}, {} usable cores: {}\ndevices: {}\n", program_version(), program_commit(), build_type(),
-                     TORCH_VERSION, cpu_fact("model name"), usable_cores(), cpu_features(), devices);
+  return fmt::format(
+      "llm {} (commit {}, {})\nLibTorch {}\nCPU {}, {} usable cores: {}\ndevices: {}\n",
+      program_version(), program_commit(), build_type(), TORCH_VERSION, cpu_fact("model name"),
+      usable_cores(), cpu_features(), devices);
 }
 
 }  // namespace llm

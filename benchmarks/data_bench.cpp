@@ -1,5 +1,6 @@
-// Speed of the dataset reader: random windows of a token file into int64 batches, tokens per second of one thread, beside what one thread reads from memory
-// in the same run. Usage: data_bench [MILLION_TOKENS] [FOLDER]
+// Speed of the dataset reader: random windows of a token file into int64 batches, tokens per second
+// of one thread, beside what one thread reads from memory in the same run. Usage: data_bench
+// [MILLION_TOKENS] [FOLDER]
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -65,10 +66,12 @@ double read_gigabytes_per_second(const std::vector<uint64_t>& memory) {
   return static_cast<double>(memory.size() * 8) / seconds / 1e9;
 }
 
-void measure(const std::filesystem::path& prefix, const std::string& what, int64_t seq_len, const std::vector<uint64_t>& memory) {
+void measure(const std::filesystem::path& prefix, const std::string& what, int64_t seq_len,
+             const std::vector<uint64_t>& memory) {
   constexpr int64_t kRows = 16;
   std::vector<double> rates, ceilings;
-  DataLoader loader(PackedDataset(TokenFile::open(prefix, {"", 32000}), seq_len), {.seed = 1, .rows_per_step = kRows});
+  DataLoader loader(PackedDataset(TokenFile::open(prefix, {"", 32000}), seq_len),
+                    {.seed = 1, .rows_per_step = kRows});
   int64_t steps = std::max<int64_t>(loader.steps_per_epoch(), 1);
   AlignedVector<int64_t> batch(static_cast<size_t>(kRows * (seq_len + 1)));
   for (int round = 0; round <= kRounds; ++round) {  // the first round brings the file into memory
@@ -83,17 +86,21 @@ void measure(const std::filesystem::path& prefix, const std::string& what, int64
     }
   }
   Spread rate = spread_of(rates), ceiling = spread_of(ceilings);
-  fmt::print("{:<24} T {:>5}  {:>6.0f} M tokens/s (min {:.0f}, max {:.0f})  reads {:.1f} of {:.1f} GB/s\n", what, seq_len, rate.median, rate.low, rate.high,
-             rate.median * 4 / 1e3, ceiling.median);
+  fmt::print(
+      "{:<24} T {:>5}  {:>6.0f} M tokens/s (min {:.0f}, max {:.0f})  reads {:.1f} of {:.1f} GB/s\n",
+      what, seq_len, rate.median, rate.low, rate.high, rate.median * 4 / 1e3, ceiling.median);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   int64_t tokens = (argc > 1 ? std::atoll(argv[1]) : 200) * 1'000'000;
-  std::filesystem::path folder = std::filesystem::path(argc > 2 ? argv[2] : std::filesystem::temp_directory_path().c_str()) / "llm-data-bench";
+  std::filesystem::path folder =
+      std::filesystem::path(argc > 2 ? argv[2] : std::filesystem::temp_directory_path().c_str()) /
+      "llm-data-bench";
   std::vector<uint64_t> memory(size_t{32} << 20, 1);
-  fmt::print("random windows to int64, one thread, {} M tokens, {} rounds, every id checked\n", tokens / 1'000'000, kRounds);
+  fmt::print("random windows to int64, one thread, {} M tokens, {} rounds, every id checked\n",
+             tokens / 1'000'000, kRounds);
   for (int64_t length : {20, 1000}) {
     write_dataset(folder / "x", tokens, length);
     for (int64_t seq_len : {256, 1024}) {

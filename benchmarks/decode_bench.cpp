@@ -1,8 +1,10 @@
-// Text generation of this program on a model directory: one JSON object on stdout for each line "go" on stdin.
+// Text generation of this program on a model directory: one JSON object on stdout for each line
+// "go" on stdin.
 //
 // usage: decode_bench MODEL_DIR [--threads N] [--new-tokens N] [--prompt N] [--batch N]
-// Greedy decoding past the end of the text. One round: `batch` prompts of 8 random tokens, `new-tokens` new ones each (decode), and one prompt of `prompt`
-// tokens (prefill). weight_bytes is what one decode step reads of the weights: gb_s is that times the steps per second.
+// Greedy decoding past the end of the text. One round: `batch` prompts of 8 random tokens,
+// `new-tokens` new ones each (decode), and one prompt of `prompt` tokens (prefill). weight_bytes is
+// what one decode step reads of the weights: gb_s is that times the steps per second.
 // benchmarks/decode.py runs it beside transformers.
 #include <ATen/Parallel.h>
 
@@ -23,11 +25,14 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
 
 struct Options {
   std::string model;
-  std::map<std::string, int64_t> values = {{"threads", 2}, {"new-tokens", 64}, {"prompt", 512}, {"batch", 1}};
+  std::map<std::string, int64_t> values = {
+      {"threads", 2}, {"new-tokens", 64}, {"prompt", 512}, {"batch", 1}};
 
   Options(int argc, char** argv) {
     for (int i = 1; i < argc; ++i) {
@@ -37,20 +42,26 @@ struct Options {
         continue;
       }
       const std::string name = argument.substr(2);
-      llm::check(values.contains(name) && i + 1 < argc, "decode_bench: unknown option {}", argument);
+      llm::check(values.contains(name) && i + 1 < argc, "decode_bench: unknown option {}",
+                 argument);
       values[name] = std::stoll(argv[++i]);
     }
-    llm::check(!model.empty(), "usage: decode_bench MODEL_DIR [--threads N] [--new-tokens N] [--prompt N] [--batch N]");
+    llm::check(
+        !model.empty(),
+        "usage: decode_bench MODEL_DIR [--threads N] [--new-tokens N] [--prompt N] [--batch N]");
   }
 };
 
 std::vector<int32_t> random_prompt(int64_t tokens, int64_t vocab, uint64_t key) {
   std::vector<int32_t> ids;
-  for (int64_t i = 0; i < tokens; ++i) ids.push_back(static_cast<int32_t>(3 + llm::combine_keys(key, static_cast<uint64_t>(i)) % static_cast<uint64_t>(vocab - 4)));
+  for (int64_t i = 0; i < tokens; ++i)
+    ids.push_back(static_cast<int32_t>(3 + llm::combine_keys(key, static_cast<uint64_t>(i)) %
+                                               static_cast<uint64_t>(vocab - 4)));
   return ids;
 }
 
-std::vector<llm::GenerationRequest> requests_of(const Options& options, const llm::TokenModel& model) {
+std::vector<llm::GenerationRequest> requests_of(const Options& options,
+                                                const llm::TokenModel& model) {
   llm::GenerationConfig config;
   config.do_sample = false;
   config.seed = 0;
@@ -59,7 +70,8 @@ std::vector<llm::GenerationRequest> requests_of(const Options& options, const ll
   for (int64_t row = 0; row < options.values.at("batch"); ++row) {
     llm::GenerationRequest request;
     request.prompt_ids = random_prompt(8, model.vocab_size(), static_cast<uint64_t>(row));
-    request.config = llm::freeze(config, {.vocab_size = model.vocab_size(), .context_length = model.context_length()});
+    request.config = llm::freeze(
+        config, {.vocab_size = model.vocab_size(), .context_length = model.context_length()});
     requests.push_back(std::move(request));
   }
   return requests;
@@ -75,7 +87,8 @@ int run(const Options& options) {
   const auto* packed = dynamic_cast<const llm::PackedModel*>(&model);
   const int64_t weight_bytes = packed != nullptr ? packed->bytes_per_token() : 0;
   const std::vector<llm::GenerationRequest> requests = requests_of(options, model);
-  const std::vector<int32_t> prompt = random_prompt(options.values.at("prompt"), model.vocab_size(), 99);
+  const std::vector<int32_t> prompt =
+      random_prompt(options.values.at("prompt"), model.vocab_size(), 99);
   for (std::string line; std::getline(std::cin, line);) {
     auto start = Clock::now();
     const auto results = llm::Autoregressive(model, options.values.at("batch")).generate(requests);
@@ -85,11 +98,16 @@ int run(const Options& options) {
     const double prefill = seconds_since(start);
     const double tokens = static_cast<double>(results.size() * results[0].token_ids.size());
     const double steps_per_s = results[0].timing.tokens_per_second;
-    std::printf("{\"tokens_per_second\": %.2f, \"steps_per_second\": %.3f, \"gb_s\": %.2f, \"prefill_tokens_per_second\": %.1f, \"ttft_ms\": %.2f, "
-                "\"weight_bytes\": %lld, \"parameters\": %lld, \"dtype\": \"%s\", \"packed\": %s, \"load_s\": %.2f, \"last_token\": %d}\n",
-                tokens / total, steps_per_s, steps_per_s * static_cast<double>(weight_bytes) / 1e9, static_cast<double>(prompt.size()) / prefill,
-                results[0].timing.ttft_ms, static_cast<long long>(weight_bytes), static_cast<long long>(loaded.parameters), loaded.dtype.c_str(),
-                loaded.packed ? "true" : "false", load_s, results[0].token_ids.back());
+    std::printf(
+        "{\"tokens_per_second\": %.2f, \"steps_per_second\": %.3f, \"gb_s\": %.2f, "
+        "\"prefill_tokens_per_second\": %.1f, \"ttft_ms\": %.2f, "
+        "\"weight_bytes\": %lld, \"parameters\": %lld, \"dtype\": \"%s\", \"packed\": %s, "
+        "\"load_s\": %.2f, \"last_token\": %d}\n",
+        tokens / total, steps_per_s, steps_per_s * static_cast<double>(weight_bytes) / 1e9,
+        static_cast<double>(prompt.size()) / prefill, results[0].timing.ttft_ms,
+        static_cast<long long>(weight_bytes), static_cast<long long>(loaded.parameters),
+        loaded.dtype.c_str(), loaded.packed ? "true" : "false", load_s,
+        results[0].token_ids.back());
     std::fflush(stdout);
   }
   return 0;

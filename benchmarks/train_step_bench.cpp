@@ -1,6 +1,8 @@
-// The training step of this program on random tokens: one JSON object per step on stdout, --steps of them for each line "go" on stdin.
+// The training step of this program on random tokens: one JSON object per step on stdout, --steps
+// of them for each line "go" on stdin.
 //
-// The step is the Trainer's own: batch, forward, backward, clipping, AdamW. benchmarks/training_step.py runs it beside PyTorch.
+// The step is the Trainer's own: batch, forward, backward, clipping, AdamW.
+// benchmarks/training_step.py runs it beside PyTorch.
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 
@@ -22,16 +24,21 @@ namespace {
 using llm::ModelConfig;
 
 struct Options {
-  std::map<std::string, std::string> values = {{"precision", "32-true"}, {"steps", "3"},          {"hidden-size", "384"},       {"num-hidden-layers", "6"},
-                                               {"num-attention-heads", "6"}, {"intermediate-size", "1024"}, {"vocab-size", "8192"}, {"batch-size", "8"},
-                                               {"seq-length", "256"},     {"threads", "2"},        {"accumulation", "1"}};
+  std::map<std::string, std::string> values = {
+      {"precision", "32-true"},     {"steps", "3"},
+      {"hidden-size", "384"},       {"num-hidden-layers", "6"},
+      {"num-attention-heads", "6"}, {"intermediate-size", "1024"},
+      {"vocab-size", "8192"},       {"batch-size", "8"},
+      {"seq-length", "256"},        {"threads", "2"},
+      {"accumulation", "1"}};
 
   Options(int argc, char** argv) {
     for (int i = 1; i < argc; ++i) {
       std::string argument = argv[i];
       const size_t equals = argument.find('=');
       const std::string name = argument.substr(2, equals - 2);
-      llm::check(argument.starts_with("--") && equals != std::string::npos && values.contains(name), "train_step_bench: unknown option {}", argument);
+      llm::check(argument.starts_with("--") && equals != std::string::npos && values.contains(name),
+                 "train_step_bench: unknown option {}", argument);
       values[name] = argument.substr(equals + 1);
     }
   }
@@ -43,9 +50,13 @@ llm::TrainingBatch random_batch(int64_t first_row, int64_t rows, int64_t tokens,
   at::Tensor ids = at::empty({rows, tokens + 1}, at::TensorOptions().dtype(at::kLong));
   int64_t* out = ids.data_ptr<int64_t>();
   for (int64_t i = 0; i < ids.numel(); ++i) {
-    out[i] = static_cast<int64_t>(llm::mix64(static_cast<uint64_t>(first_row * (tokens + 1) + i)) % static_cast<uint64_t>(vocab));
+    out[i] = static_cast<int64_t>(llm::mix64(static_cast<uint64_t>(first_row * (tokens + 1) + i)) %
+                                  static_cast<uint64_t>(vocab));
   }
-  return {ids.narrow(1, 0, tokens).contiguous(), ids.narrow(1, 1, tokens).contiguous(), {}, rows * tokens};
+  return {ids.narrow(1, 0, tokens).contiguous(),
+          ids.narrow(1, 1, tokens).contiguous(),
+          {},
+          rows * tokens};
 }
 
 int run(const Options& options) {
@@ -69,7 +80,9 @@ int run(const Options& options) {
   setup.metrics.gradient_norm_steps = 0;
   setup.total_steps = 1'000'000;
   setup.sequence_length = tokens;
-  setup.batches = [=](int64_t first, int64_t count) { return random_batch(first, count, tokens, config.vocab_size); };
+  setup.batches = [=](int64_t first, int64_t count) {
+    return random_batch(first, count, tokens, config.vocab_size);
+  };
   const llm::Precision precision = llm::parse_precision(setup.training.precision, at::kCPU);
   llm::Transformer model(config, precision.parameters);
   llm::initialize(model, 0);
@@ -81,10 +94,13 @@ int run(const Options& options) {
     for (int64_t i = 0; i < options.number("steps"); ++i) {
       const auto start = std::chrono::steady_clock::now();
       const llm::StepOutcome outcome = trainer.training_step();
-      const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-      fmt::print("{{\"tokens_per_second\": {:.1f}, \"step_ms\": {:.2f}, \"loss\": {:.5f}, \"parameters\": {}, \"peak_tensor_bytes\": {}}}\n",
-                 static_cast<double>(outcome.tokens) / seconds, 1e3 * seconds, outcome.loss, model.flat_parameters().numel(),
-                 llm::cpu_memory().peak_in_use_bytes);
+      const double seconds =
+          std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+      fmt::print(
+          "{{\"tokens_per_second\": {:.1f}, \"step_ms\": {:.2f}, \"loss\": {:.5f}, \"parameters\": "
+          "{}, \"peak_tensor_bytes\": {}}}\n",
+          static_cast<double>(outcome.tokens) / seconds, 1e3 * seconds, outcome.loss,
+          model.flat_parameters().numel(), llm::cpu_memory().peak_in_use_bytes);
       std::fflush(stdout);
     }
   }

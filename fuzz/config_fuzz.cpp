@@ -1,4 +1,5 @@
-// Any bytes as a config file: refused with a usage error that names a position, or accepted, and then what is written back reads the same.
+// Any bytes as a config file: refused with a usage error that names a position, or accepted, and
+// then what is written back reads the same.
 #include <cstdint>
 #include <cstdlib>
 #include <string>
@@ -10,7 +11,8 @@
 namespace {
 
 /// Reads `text` and returns what would be written from it.
-std::string rewrite(std::string_view text, const std::string& name, std::string (*write)(const llm::Fields&)) {
+std::string rewrite(std::string_view text, const std::string& name,
+                    std::string (*write)(const llm::Fields&)) {
   llm::SampleConfig config;
   llm::Fields fields;
   config.fields(fields);

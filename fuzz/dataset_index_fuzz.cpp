@@ -1,5 +1,5 @@
-// Any bytes as a dataset: an input is a 4-byte length, so many bytes of .index, and .bin is the rest. Refused with an Error, or every read stays inside
-// and gives ids of the vocabulary.
+// Any bytes as a dataset: an input is a 4-byte length, so many bytes of .index, and .bin is the
+// rest. Refused with an Error, or every read stays inside and gives ids of the vocabulary.
 #include <unistd.h>
 
 #include <algorithm>
@@ -19,13 +19,15 @@
 namespace {
 
 void write(const std::filesystem::path& path, std::string_view bytes) {
-  std::ofstream(path, std::ios::binary | std::ios::trunc).write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  std::ofstream(path, std::ios::binary | std::ios::trunc)
+      .write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
 }
 
 /// A folder in memory where there is one: the readers map files, so the input must become files.
 const std::filesystem::path& folder() {
   static const std::filesystem::path path = [] {
-    std::filesystem::path root = std::filesystem::exists("/dev/shm") ? "/dev/shm" : std::filesystem::temp_directory_path();
+    std::filesystem::path root =
+        std::filesystem::exists("/dev/shm") ? "/dev/shm" : std::filesystem::temp_directory_path();
     std::filesystem::path own = root / ("llm-dataset-fuzz-" + std::to_string(getpid()));
     std::filesystem::create_directories(own);
     return own;

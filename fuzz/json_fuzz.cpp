@@ -1,4 +1,5 @@
-// Any bytes as JSON: refused with an Error, or a document that can be copied, dumped and read again with the same result.
+// Any bytes as JSON: refused with an Error, or a document that can be copied, dumped and read again
+// with the same result.
 #include <cstdint>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
@@ -12,7 +13,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   try {
     document = llm::parse_json(text, "fuzz.json");
   } catch (const llm::Error& error) {
-    if (error.code() != llm::Exit::bad_input || !error.message().starts_with("fuzz.json: ")) std::abort();
+    if (error.code() != llm::Exit::bad_input || !error.message().starts_with("fuzz.json: "))
+      std::abort();
     return 0;
   }
   const std::string dumped = llm::dump_json(document);

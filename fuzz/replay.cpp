@@ -1,4 +1,5 @@
-// Feeds every file of a folder to a fuzz target, for builds without libFuzzer. Any crash or abort of the target fails the test.
+// Feeds every file of a folder to a fuzz target, for builds without libFuzzer. Any crash or abort
+// of the target fails the test.
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
@@ -16,7 +17,8 @@ int main(int argc, char** argv) {
   int count = 0;
   for (const auto& entry : std::filesystem::directory_iterator(argv[1])) {
     std::ifstream file(entry.path(), std::ios::binary);
-    const std::vector<char> bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+    const std::vector<char> bytes((std::istreambuf_iterator<char>(file)),
+                                  std::istreambuf_iterator<char>());
     std::printf("%s\n", entry.path().filename().c_str());
     std::fflush(stdout);
     LLVMFuzzerTestOneInput(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());

@@ -9,11 +9,15 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   try {
-    for (const auto& [tensor, shard] : llm::parse_safetensors_index(std::string_view(reinterpret_cast<const char*>(data), size), "fuzz.index.json")) {
-      if (shard.empty() || shard == "." || shard == ".." || shard.find_first_of("/\\") != std::string::npos) std::abort();
+    for (const auto& [tensor, shard] : llm::parse_safetensors_index(
+             std::string_view(reinterpret_cast<const char*>(data), size), "fuzz.index.json")) {
+      if (shard.empty() || shard == "." || shard == ".." ||
+          shard.find_first_of("/\\") != std::string::npos)
+        std::abort();
     }
   } catch (const llm::Error& error) {
-    if (error.code() != llm::Exit::bad_input || !error.message().starts_with("fuzz.index.json")) std::abort();
+    if (error.code() != llm::Exit::bad_input || !error.message().starts_with("fuzz.index.json"))
+      std::abort();
   }
   return 0;
 }

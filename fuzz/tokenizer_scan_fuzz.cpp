@@ -1,4 +1,5 @@
-// Any bytes as a tokenizer file: refused with an Error or usable. A model that promises exact text must keep the promise.
+// Any bytes as a tokenizer file: refused with an Error or usable. A model that promises exact text
+// must keep the promise.
 #include <cstdint>
 #include <cstdlib>
 #include <string>
@@ -10,7 +11,8 @@
 namespace {
 
 bool promises_exact_text(const llm::SentencePieceModel& model) {
-  return model.byte_fallback && model.charsmap.empty() && !model.add_dummy_prefix && !model.remove_extra_whitespaces;
+  return model.byte_fallback && model.charsmap.empty() && !model.add_dummy_prefix &&
+         !model.remove_extra_whitespaces;
 }
 
 }  // namespace
@@ -22,7 +24,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     load_tokenizer_bytes(file, "fuzz");
     const SentencePieceTokenizer tokenizer(file, "fuzz");
     // The file itself is a text that holds its pieces.
-    for (const std::string& text : {file.substr(0, 4096), std::string("  the cat\n\tsat <s> \xE2\x96\x81\xFF 東京 ")}) {
+    for (const std::string& text :
+         {file.substr(0, 4096), std::string("  the cat\n\tsat <s> \xE2\x96\x81\xFF 東京 ")}) {
       const std::vector<int32_t> ids = tokenizer.encode(text);
       const std::string back = tokenizer.decode(ids);
       if (promises_exact_text(tokenizer.model()) && back != text) std::abort();

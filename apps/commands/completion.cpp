@@ -1,4 +1,5 @@
-// llm completion: a script that teaches a shell the verbs and their options, made from the same table as the help.
+// llm completion: a script that teaches a shell the verbs and their options, made from the same
+// table as the help.
 #include <fmt/ranges.h>
 
 #include "apps/commands.h"
@@ -13,7 +14,10 @@ struct CompletionConfig {
   const std::vector<Command>* commands = nullptr;
 
   void fields(Fields& f) {
-    f("shell", shell, "The shell that will read the script", one_of({"bash", "zsh", "fish"})).flag("shell").flag_only().required();
+    f("shell", shell, "The shell that will read the script", one_of({"bash", "zsh", "fish"}))
+        .flag("shell")
+        .flag_only()
+        .required();
   }
 };
 
@@ -41,7 +45,8 @@ std::string bash_script(const std::vector<Command>& commands) {
   for (const Command& command : commands) {
     const std::vector<std::string> names = names_of(command);
     verbs += fmt::format("{} ", fmt::join(names, " "));
-    cases += fmt::format("    {}) options=\"{}\" ;;\n", fmt::join(names, "|"), fmt::join(options_of(command), " "));
+    cases += fmt::format("    {}) options=\"{}\" ;;\n", fmt::join(names, "|"),
+                         fmt::join(options_of(command), " "));
   }
   return fmt::format(R"(# Completion of llm for bash. Use: source <(llm completion bash)
 _llm() {{
@@ -66,10 +71,12 @@ std::string fish_script(const std::vector<Command>& commands) {
   std::string out = "# Completion of llm for fish. Use: llm completion fish | source\n";
   for (const Command& command : commands) {
     for (const std::string& name : names_of(command)) {
-      out += fmt::format("complete -c llm -n __fish_use_subcommand -a {} -d '{}'\n", name, command.text.summary);
+      out += fmt::format("complete -c llm -n __fish_use_subcommand -a {} -d '{}'\n", name,
+                         command.text.summary);
     }
     for (const std::string& option : options_of(command)) {
-      out += fmt::format("complete -c llm -n '__fish_seen_subcommand_from {}' -l {}\n", fmt::join(names_of(command), " "), option.substr(2));
+      out += fmt::format("complete -c llm -n '__fish_seen_subcommand_from {}' -l {}\n",
+                         fmt::join(names_of(command), " "), option.substr(2));
     }
   }
   return out;
@@ -80,7 +87,8 @@ int print_script(CompletionConfig& config, const Fields&) {
     write_stdout(fish_script(*config.commands));
   } else {
     // zsh reads bash completions through its own adapter.
-    const std::string adapter = config.shell == "zsh" ? "autoload -U +X bashcompinit && bashcompinit\n" : "";
+    const std::string adapter =
+        config.shell == "zsh" ? "autoload -U +X bashcompinit && bashcompinit\n" : "";
     write_stdout(adapter + bash_script(*config.commands));
   }
   return 0;
@@ -91,11 +99,12 @@ int print_script(CompletionConfig& config, const Fields&) {
 Command completion_command(const std::vector<Command>& commands) {
   CompletionConfig config;
   config.commands = &commands;
-  return make_command<CompletionConfig>({.name = "completion",
-                                         .summary = "Print a completion script for bash, zsh or fish",
-                                         .details = "Example: source <(llm completion bash)",
-                                         .positional = "shell"},
-                                        print_script, config);
+  return make_command<CompletionConfig>(
+      {.name = "completion",
+       .summary = "Print a completion script for bash, zsh or fish",
+       .details = "Example: source <(llm completion bash)",
+       .positional = "shell"},
+      print_script, config);
 }
 
 }  // namespace llm

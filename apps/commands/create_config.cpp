@@ -23,23 +23,33 @@ struct CreateConfig {
 
   void fields(Fields& f) {
     overrides.fields(f);
-    f.drop_cross_checks();  // they hold for the preset with its changes, not for the defaults with them
+    f.drop_cross_checks();  // they hold for the preset with its changes, not for the defaults with
+                            // them
     f("type", type, "Preset", one_of(model_preset_names())).flag("type").flag_only();
-    f("params", params, "Parameters of the model instead of a preset: 1M, 30M, 350M ...", in_range(100'000, 1e12L)).flag("params").when_empty("off").flag_only();
-    f("output", output, "File to write; .json, .yaml or .yml chooses the format", non_empty()).flag("output").flag_only().value_name("FILE");
+    f("params", params, "Parameters of the model instead of a preset: 1M, 30M, 350M ...",
+      in_range(100'000, 1e12L))
+        .flag("params")
+        .when_empty("off")
+        .flag_only();
+    f("output", output, "File to write; .json, .yaml or .yml chooses the format", non_empty())
+        .flag("output")
+        .flag_only()
+        .value_name("FILE");
     f.show_only({""});
   }
 };
 
 bool wants_json(const fs::path& output) {
   const std::string suffix = output.extension().string();
-  check(suffix == ".json" || suffix == ".yaml" || suffix == ".yml", "--output: '{}' must end in .json, .yaml or .yml", output.string());
+  check(suffix == ".json" || suffix == ".yaml" || suffix == ".yml",
+        "--output: '{}' must end in .json, .yaml or .yml", output.string());
   return suffix == ".json";
 }
 
 int create_config(CreateConfig& config, const Fields& fields) {
   if (fields.is_set("params") && fields.is_set("type")) {
-    fail(Exit::usage, "--params and --type cannot be used together", "a number chooses the shape, or a preset does");
+    fail(Exit::usage, "--params and --type cannot be used together",
+         "a number chooses the shape, or a preset does");
   }
   const bool json = wants_json(config.output);
   RunConfig run = config.params ? sized_run(*config.params) : run_preset(config.type);
@@ -51,28 +61,35 @@ int create_config(CreateConfig& config, const Fields& fields) {
     }
   }
   rows.finish();
-  const std::string made_by = config.params ? "--params " + human_count(*config.params) : "--type " + config.type;
+  const std::string made_by =
+      config.params ? "--params " + human_count(*config.params) : "--type " + config.type;
   std::string text = rows.to_json() + "\n";
   if (!json) {
-    text = fmt::format("# llm create-config {}: {}.\n# Train it: llm pretrain --config FILE --data-path TEXT\n{}", made_by, describe_run(run), rows.to_yaml_with_comments());
+    text = fmt::format(
+        "# llm create-config {}: {}.\n# Train it: llm pretrain --config FILE --data-path TEXT\n{}",
+        made_by, describe_run(run), rows.to_yaml_with_comments());
   }
   const fs::path output = config.output;
   if (output.has_parent_path()) {
     make_directories(output.parent_path());
   }
   write_file_atomically(output, text);
-  write_stdout(fmt::format("Wrote {}: {} ({})\n", output.string(), describe_run(run), format_count(parameter_count(run.model))));
+  write_stdout(fmt::format("Wrote {}: {} ({})\n", output.string(), describe_run(run),
+                           format_count(parameter_count(run.model))));
   return 0;
 }
 
 }  // namespace
 
 Command create_config_command() {
-  return make_command<CreateConfig>({.name = "create-config",
-                                     .summary = "Write a complete run config",
-                                     .details = "Any key of the config may be given by its dotted name and replaces the preset's value.\n\n"
-                                                "Example: llm create-config --params 30M --data.path texts.txt --output 30m.yaml"},
-                                    create_config);
+  return make_command<CreateConfig>(
+      {.name = "create-config",
+       .summary = "Write a complete run config",
+       .details =
+           "Any key of the config may be given by its dotted name and replaces the preset's "
+           "value.\n\n"
+           "Example: llm create-config --params 30M --data.path texts.txt --output 30m.yaml"},
+      create_config);
 }
 
 }  // namespace llm

@@ -40,17 +40,33 @@ struct GenerateConfig {
   bool json = false;
 
   void fields(Fields& f) {
-    f("model_path", model_path, "Run, checkpoint or model directory", non_empty()).flag("model-path").flag_only().value_name("DIR");
-    f("tokenizer_path", tokenizer_path, "Tokenizer file, if the model directory has none").flag("tokenizer-path").flag_only().value_name("FILE");
-    f("prompt", prompt, "Text to go on from; - reads it from standard input").flag("prompt").flag_only().when_empty("none").value_name("TEXT");
-    f("prompt_file", prompt_file, "One prompt per line; - is standard input").flag("prompt-file").flag_only().value_name("FILE");
-    f("batch_size", batch_size, "Prompts in flight together", in_range(1, 4096)).flag("batch-size").flag_only();
+    f("model_path", model_path, "Run, checkpoint or model directory", non_empty())
+        .flag("model-path")
+        .flag_only()
+        .value_name("DIR");
+    f("tokenizer_path", tokenizer_path, "Tokenizer file, if the model directory has none")
+        .flag("tokenizer-path")
+        .flag_only()
+        .value_name("FILE");
+    f("prompt", prompt, "Text to go on from; - reads it from standard input")
+        .flag("prompt")
+        .flag_only()
+        .when_empty("none")
+        .value_name("TEXT");
+    f("prompt_file", prompt_file, "One prompt per line; - is standard input")
+        .flag("prompt-file")
+        .flag_only()
+        .value_name("FILE");
+    f("batch_size", batch_size, "Prompts in flight together", in_range(1, 4096))
+        .flag("batch-size")
+        .flag_only();
     f("stream", stream, "Print the text as it is written").flag("stream").flag_only();
     f("json", json, "Print JSON: text, token ids, finish reason, timing").flag("json").flag_only();
     f.section("", runtime);
     f.override_default("seed", "-1");
     f.section("generation", generation, "Length, sampling, stopping");
-    f.ignore({"model", "tokenizer", "data", "training", "optimizer", "scheduler", "checkpoint", "distributed"});  // so that a run config can be given
+    f.ignore({"model", "tokenizer", "data", "training", "optimizer", "scheduler", "checkpoint",
+              "distributed"});  // so that a run config can be given
     f.show_only({"", "generation"});
   }
 };
@@ -62,7 +78,8 @@ struct Prompt {
 };
 
 std::string read_all(const std::string& path) {
-  if (path == "-") return {std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>()};
+  if (path == "-")
+    return {std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>()};
   std::error_code unused;
   check(!fs::is_directory(path, unused), "'{}' is a directory, expected a file of prompts", path);
   std::ifstream file(path, std::ios::binary);
@@ -73,14 +90,17 @@ std::string read_all(const std::string& path) {
 }
 
 std::vector<Prompt> read_prompts(const GenerateConfig& config) {
-  check(!config.prompt || config.prompt_file.empty(), "--prompt and --prompt-file cannot be used together");
+  check(!config.prompt || config.prompt_file.empty(),
+        "--prompt and --prompt-file cannot be used together");
   if (config.prompt && *config.prompt != "-") return {{*config.prompt, {}}};
   if (config.prompt) {
     std::string text = read_all("-");
     if (text.ends_with('\n')) text.pop_back();  // the shell's, not the prompt's
     return {{std::move(text), {}}};
   }
-  if (config.prompt_file.empty()) fail(Exit::usage, "--prompt is required", "--prompt TEXT, --prompt - for standard input, or --prompt-file FILE");
+  if (config.prompt_file.empty())
+    fail(Exit::usage, "--prompt is required",
+         "--prompt TEXT, --prompt - for standard input, or --prompt-file FILE");
   std::vector<Prompt> prompts;
   const std::string text = read_all(config.prompt_file);
   for (size_t at = 0; at < text.size();) {
@@ -94,21 +114,25 @@ std::vector<Prompt> read_prompts(const GenerateConfig& config) {
   return prompts;
 }
 
-std::unique_ptr<const Tokenizer> open_tokenizer(const GenerateConfig& config, const LoadedTokenModel& loaded) {
+std::unique_ptr<const Tokenizer> open_tokenizer(const GenerateConfig& config,
+                                                const LoadedTokenModel& loaded) {
   fs::path place = config.tokenizer_path;
   if (place.empty()) {
     const auto has_tokenizer = [](const fs::path& directory) {
       return fs::exists(directory / "tokenizer.model") || fs::exists(directory / "tokenizer.json");
     };
     // A checkpoint of a run may leave the tokenizer to the run directory.
-    place = has_tokenizer(loaded.directory) || !has_tokenizer(loaded.directory.parent_path()) ? loaded.directory : loaded.directory.parent_path();
+    place = has_tokenizer(loaded.directory) || !has_tokenizer(loaded.directory.parent_path())
+                ? loaded.directory
+                : loaded.directory.parent_path();
   }
   auto tokenizer = load_tokenizer(place);
   check_vocabulary(*tokenizer, loaded.config.vocab_size);
   return tokenizer;
 }
 
-/// Whether the model was trained with a begin token before each text: tokenizer_config.json says so or it was not.
+/// Whether the model was trained with a begin token before each text: tokenizer_config.json says so
+/// or it was not.
 bool adds_bos(const fs::path& directory) {
   const fs::path file = directory / "tokenizer_config.json";
   if (!fs::exists(file)) return false;
@@ -121,28 +145,40 @@ void encode_prompts(std::vector<Prompt>& prompts, const Tokenizer& tokenizer, bo
   for (Prompt& prompt : prompts) {
     prompt.ids = tokenizer.encode(prompt.text);
     if (add_bos && bos >= 0) prompt.ids.insert(prompt.ids.begin(), bos);
-    if (prompt.ids.empty()) prompt.ids.push_back(tokenizer.eos_id());  // an empty prompt stands where one document ended and the next begins
+    if (prompt.ids.empty())
+      prompt.ids.push_back(
+          tokenizer
+              .eos_id());  // an empty prompt stands where one document ended and the next begins
   }
 }
 
-FrozenGenerationConfig settle(const GenerateConfig& config, const Fields& fields, const LoadedTokenModel& loaded, const Tokenizer& tokenizer) {
+FrozenGenerationConfig settle(const GenerateConfig& config, const Fields& fields,
+                              const LoadedTokenModel& loaded, const Tokenizer& tokenizer) {
   GenerationConfig generation = config.generation;
-  adopt_model_defaults_from(generation, loaded.directory, [&](std::string_view key) { return fields.is_set(fmt::format("generation.{}", key)); });
+  adopt_model_defaults_from(generation, loaded.directory, [&](std::string_view key) {
+    return fields.is_set(fmt::format("generation.{}", key));
+  });
   const auto add_eos = [&](int64_t id) {
     const auto& ids = generation.eos_token_id;
-    if (id >= 0 && id < loaded.config.vocab_size && std::find(ids.begin(), ids.end(), id) == ids.end()) generation.eos_token_id.push_back(id);
+    if (id >= 0 && id < loaded.config.vocab_size &&
+        std::find(ids.begin(), ids.end(), id) == ids.end())
+      generation.eos_token_id.push_back(id);
   };
   add_eos(tokenizer.eos_id());
-  if (!generation.pad_token_id && tokenizer.pad_id() >= 0) generation.pad_token_id = tokenizer.pad_id();
+  if (!generation.pad_token_id && tokenizer.pad_id() >= 0)
+    generation.pad_token_id = tokenizer.pad_id();
   generation.seed = config.runtime.seed;
   std::vector<std::string> warnings;
-  FrozenGenerationConfig frozen =
-      freeze(generation, {.vocab_size = loaded.config.vocab_size, .context_length = loaded.config.max_position_embeddings}, &warnings);
+  FrozenGenerationConfig frozen = freeze(generation,
+                                         {.vocab_size = loaded.config.vocab_size,
+                                          .context_length = loaded.config.max_position_embeddings},
+                                         &warnings);
   for (const std::string& warning : warnings) log_warn("{}", warning);
   return frozen;
 }
 
-Json json_of(const Prompt& prompt, const GenerationResult& result, const GenerationConfig& generation) {
+Json json_of(const Prompt& prompt, const GenerationResult& result,
+             const GenerationConfig& generation) {
   Json json;
   json["prompt"] = prompt.text;
   json["prompt_token_ids"] = prompt.ids;
@@ -150,7 +186,8 @@ Json json_of(const Prompt& prompt, const GenerationResult& result, const Generat
   json["token_ids"] = result.token_ids;
   json["finish_reason"] = finish_reason_name(result.finish_reason);
   json["seed"] = result.seed;
-  if (result.prompt_tokens_dropped > 0) json["prompt_tokens_dropped"] = result.prompt_tokens_dropped;
+  if (result.prompt_tokens_dropped > 0)
+    json["prompt_tokens_dropped"] = result.prompt_tokens_dropped;
   if (generation.return_logprobs) json["logprobs"] = result.logprobs;
   if (generation.return_probs) json["probs"] = result.probabilities;
   if (generation.return_input_logprobs) json["prompt_logprobs"] = result.input_logprobs;
@@ -164,7 +201,8 @@ Json json_of(const Prompt& prompt, const GenerationResult& result, const Generat
 }
 
 /// One line of numbers on stderr for everything that was generated.
-void log_speed(std::span<const Prompt> prompts, std::span<const GenerationResult> results, size_t per_prompt) {
+void log_speed(std::span<const Prompt> prompts, std::span<const GenerationResult> results,
+               size_t per_prompt) {
   double total_ms = 0, prompt_rate = 0;
   size_t prompt_tokens = 0, new_tokens = 0;
   for (size_t i = 0; i < results.size(); ++i) {
@@ -173,13 +211,17 @@ void log_speed(std::span<const Prompt> prompts, std::span<const GenerationResult
     prompt_tokens += prompts[i / per_prompt].ids.size();
     new_tokens += results[i].token_ids.size();
   }
-  const double rate = results.size() == 1 ? results[0].timing.tokens_per_second : total_ms > 0 ? 1e3 * static_cast<double>(new_tokens) / total_ms : 0;
-  log_info("prompt {} tokens, {:.0f} tok/s | new {} tokens, {:.1f} tok/s | {:.2f} s | seed {}", prompt_tokens, prompt_rate, new_tokens, rate, total_ms / 1e3,
-           results.front().seed);
+  const double rate = results.size() == 1 ? results[0].timing.tokens_per_second
+                      : total_ms > 0      ? 1e3 * static_cast<double>(new_tokens) / total_ms
+                                          : 0;
+  log_info("prompt {} tokens, {:.0f} tok/s | new {} tokens, {:.1f} tok/s | {:.2f} s | seed {}",
+           prompt_tokens, prompt_rate, new_tokens, rate, total_ms / 1e3, results.front().seed);
 }
 
-/// Writes prompt and pieces as they come; nothing before the first, so that a refused request leaves stdout empty.
-std::function<bool(int32_t, std::string_view)> stream_to_stdout(const Prompt& prompt, const StopSignal& stop) {
+/// Writes prompt and pieces as they come; nothing before the first, so that a refused request
+/// leaves stdout empty.
+std::function<bool(int32_t, std::string_view)> stream_to_stdout(const Prompt& prompt,
+                                                                const StopSignal& stop) {
   return [&prompt, &stop, started = false](int32_t id, std::string_view text) mutable {
     if (!std::exchange(started, true)) write_stdout("Generated: " + prompt.text);
     write_stdout(text);
@@ -189,17 +231,24 @@ std::function<bool(int32_t, std::string_view)> stream_to_stdout(const Prompt& pr
   };
 }
 
-void print_results(const GenerateConfig& config, const GenerationConfig& generation, std::span<const Prompt> prompts,
-                   std::span<const GenerationResult> results, size_t per_prompt) {
+void print_results(const GenerateConfig& config, const GenerationConfig& generation,
+                   std::span<const Prompt> prompts, std::span<const GenerationResult> results,
+                   size_t per_prompt) {
   if (config.json) {
     Json all = Json::array();
-    for (size_t i = 0; i < results.size(); ++i) all.push_back(json_of(prompts[i / per_prompt], results[i], generation));
-    write_stdout((results.size() == 1 ? all[0] : all).dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+    for (size_t i = 0; i < results.size(); ++i)
+      all.push_back(json_of(prompts[i / per_prompt], results[i], generation));
+    write_stdout(
+        (results.size() == 1 ? all[0] : all).dump(2, ' ', false, Json::error_handler_t::replace) +
+        "\n");
     return;
   }
   for (size_t i = 0; i < results.size(); ++i) {
     const std::string& text = results[i].text;
-    write_stdout(fmt::format("Generated: {}\n", generation.return_text ? prompts[i / per_prompt].text + text : fmt::format("{}", fmt::join(results[i].token_ids, " "))));
+    write_stdout(fmt::format("Generated: {}\n",
+                             generation.return_text
+                                 ? prompts[i / per_prompt].text + text
+                                 : fmt::format("{}", fmt::join(results[i].token_ids, " "))));
   }
 }
 
@@ -207,12 +256,13 @@ int run(GenerateConfig& config, const Fields& fields) {
   check(!config.stream || !config.json, "--stream and --json cannot be used together");
   freeze(config.generation, {});  // what is wrong in any model is said before one is loaded
   std::vector<Prompt> prompts = read_prompts(config);
-  const LoadedTokenModel loaded = load_token_model(config.model_path, {.device = config.runtime.device, .dtype = config.runtime.dtype});
+  const LoadedTokenModel loaded = load_token_model(
+      config.model_path, {.device = config.runtime.device, .dtype = config.runtime.dtype});
   const auto tokenizer = open_tokenizer(config, loaded);
   const FrozenGenerationConfig generation = settle(config, fields, loaded, *tokenizer);
   encode_prompts(prompts, *tokenizer, adds_bos(loaded.directory));
-  log_info("model {} | {} parameters, {} on {} | seed {}", loaded.directory.string(), human_count(loaded.parameters), loaded.dtype, loaded.device,
-           generation.seed());
+  log_info("model {} | {} parameters, {} on {} | seed {}", loaded.directory.string(),
+           human_count(loaded.parameters), loaded.dtype, loaded.device, generation.seed());
   if (!loaded.packed) log_debug("plain decoding: {}", loaded.why_not_packed);
 
   const StopSignal stop;
@@ -220,8 +270,14 @@ int run(GenerateConfig& config, const Fields& fields) {
   const auto per_prompt = static_cast<size_t>(generation->num_return_sequences);
   for (const Prompt& prompt : prompts) {
     for (size_t sequence = 0; sequence < per_prompt; ++sequence) {
-      GenerationRequest request{.prompt_ids = prompt.ids, .config = generation, .sequence = static_cast<int64_t>(sequence), .token_bytes = {}, .on_token = {}};
-      request.token_bytes = [&tokenizer](int32_t id) { return std::string(tokenizer->token_bytes(id)); };
+      GenerationRequest request{.prompt_ids = prompt.ids,
+                                .config = generation,
+                                .sequence = static_cast<int64_t>(sequence),
+                                .token_bytes = {},
+                                .on_token = {}};
+      request.token_bytes = [&tokenizer](int32_t id) {
+        return std::string(tokenizer->token_bytes(id));
+      };
       request.on_token = [&stop](int32_t, std::string_view) { return !stop.requested(); };
       requests.push_back(std::move(request));
     }
@@ -248,10 +304,13 @@ Command generate_command() {
   return make_command<GenerateConfig>(
       {.name = "generate",
        .summary = "Write text after a prompt",
-       .details = "Prints `Generated: ` with prompt and text on stdout; everything else goes to stderr. Settings that are not given come from the model's\n"
-                  "generation_config.json, then from the defaults below. The same seed gives the same text.\n\n"
+       .details = "Prints `Generated: ` with prompt and text on stdout; everything else goes to "
+                  "stderr. Settings that are not given come from the model's\n"
+                  "generation_config.json, then from the defaults below. The same seed gives the "
+                  "same text.\n\n"
                   "  llm generate checkpoints --prompt \"Once upon a time\" --stream\n"
-                  "  llm generate --model-path DIR --prompt-file prompts.txt --json --max-tokens 32 --temperature 0\n",
+                  "  llm generate --model-path DIR --prompt-file prompts.txt --json --max-tokens "
+                  "32 --temperature 0\n",
        .positional = "model_path"},
       run);
 }

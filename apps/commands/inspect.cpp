@@ -1,4 +1,5 @@
-// llm inspect: what a model directory holds, how its tokenizer cuts a text, and a run's loss curve as a picture.
+// llm inspect: what a model directory holds, how its tokenizer cuts a text, and a run's loss curve
+// as a picture.
 #include <nlohmann/json.hpp>
 
 #include "apps/commands.h"
@@ -25,9 +26,15 @@ struct InspectConfig {
   std::string tokens;
   std::string plot;
   void fields(Fields& f) {
-    f("model_path", model_path, "A run, checkpoint or model directory", non_empty()).flag("model-path").flag_only().value_name("DIR");
+    f("model_path", model_path, "A run, checkpoint or model directory", non_empty())
+        .flag("model-path")
+        .flag_only()
+        .value_name("DIR");
     f("tokens", tokens, "A text to cut into tokens").flag("tokens").flag_only().value_name("TEXT");
-    f("plot", plot, "Write the run's loss curve to this SVG file").flag("plot").flag_only().value_name("FILE");
+    f("plot", plot, "Write the run's loss curve to this SVG file")
+        .flag("plot")
+        .flag_only()
+        .value_name("FILE");
   }
 };
 
@@ -51,7 +58,8 @@ std::vector<fs::path> weight_files(const fs::path& directory) {
 }
 
 std::string parameter_table(const fs::path& directory) {
-  std::string table = fmt::format("{:<58}{:<18}{:<7}{:>14}\n", "parameter", "shape", "dtype", "values");
+  std::string table =
+      fmt::format("{:<58}{:<18}{:<7}{:>14}\n", "parameter", "shape", "dtype", "values");
   int64_t total = 0;
   uint64_t bytes = 0;
   for (const fs::path& file : weight_files(directory)) {
@@ -63,20 +71,28 @@ std::string parameter_table(const fs::path& directory) {
       }
       total += count;
       bytes += entry.end - entry.begin;
-      table += fmt::format("{:<58}{:<18}{:<7}{:>14}\n", entry.name, shape_text(entry.shape), entry.dtype, format_count(count));
+      table += fmt::format("{:<58}{:<18}{:<7}{:>14}\n", entry.name, shape_text(entry.shape),
+                           entry.dtype, format_count(count));
     }
   }
-  return table + fmt::format("{:<58}{:<18}{:<7}{:>14}   {}\n", "total", "", "", format_count(total), human_bytes(bytes));
+  return table + fmt::format("{:<58}{:<18}{:<7}{:>14}   {}\n", "total", "", "", format_count(total),
+                             human_bytes(bytes));
 }
 
 std::string model_text(const fs::path& directory) {
   const ModelConfig config = load_model_config(directory);
   std::string text = fmt::format("{}\n", directory.string());
-  text += fmt::format("{} layers, hidden {}, {} heads ({} key/value) of {}, feed-forward {} ({}), vocabulary {}, context {}\n", config.num_hidden_layers,
-                      config.hidden_size, config.num_attention_heads, config.key_value_heads(), config.head_size(), config.ffn_size(), config.ffn_type,
-                      format_count(config.vocab_size), format_count(config.max_position_embeddings));
-  text += fmt::format("{} parameters, {:.3g} FLOPs per token forward, {} of key/value cache per token (float32)\n\n", human_count(parameter_count(config)),
-                      forward_flops_per_token(config, 1), human_bytes(static_cast<uint64_t>(kv_cache_bytes_per_token(config, 4))));
+  text += fmt::format(
+      "{} layers, hidden {}, {} heads ({} key/value) of {}, feed-forward {} ({}), vocabulary {}, "
+      "context {}\n",
+      config.num_hidden_layers, config.hidden_size, config.num_attention_heads,
+      config.key_value_heads(), config.head_size(), config.ffn_size(), config.ffn_type,
+      format_count(config.vocab_size), format_count(config.max_position_embeddings));
+  text += fmt::format(
+      "{} parameters, {:.3g} FLOPs per token forward, {} of key/value cache per token "
+      "(float32)\n\n",
+      human_count(parameter_count(config)), forward_flops_per_token(config, 1),
+      human_bytes(static_cast<uint64_t>(kv_cache_bytes_per_token(config, 4))));
   return text + parameter_table(directory);
 }
 
@@ -91,7 +107,8 @@ std::string token_text(const fs::path& directory, const std::string& text) {
 }
 
 void write_plot(const fs::path& run, const fs::path& file) {
-  check_input(fs::exists(run / "metrics.jsonl"), "'{}' is not a run directory: it has no metrics.jsonl", run.string());
+  check_input(fs::exists(run / "metrics.jsonl"),
+              "'{}' is not a run directory: it has no metrics.jsonl", run.string());
   LossCurves curves = read_loss_curves(run);
   if (fs::exists(run / "run.json")) {
     const nlohmann::json record = parse_json_file(run / "run.json");
@@ -121,12 +138,14 @@ int inspect(InspectConfig& config, const Fields&) {
 }  // namespace
 
 Command inspect_command() {
-  return make_command<InspectConfig>({.name = "inspect",
-                                      .summary = "Show a model's config and parameters, a text's tokens, a run's loss curve",
-                                      .details = "Examples: llm inspect runs/first\n          llm inspect runs/first --tokens \"Once upon a time\"\n"
-                                                 "          llm inspect runs/first --plot loss.svg",
-                                      .positional = "model_path"},
-                                     inspect);
+  return make_command<InspectConfig>(
+      {.name = "inspect",
+       .summary = "Show a model's config and parameters, a text's tokens, a run's loss curve",
+       .details = "Examples: llm inspect runs/first\n          llm inspect runs/first --tokens "
+                  "\"Once upon a time\"\n"
+                  "          llm inspect runs/first --plot loss.svg",
+       .positional = "model_path"},
+      inspect);
 }
 
 }  // namespace llm

@@ -1,4 +1,5 @@
-// llm prepare-data: text into the token files that training reads; also shows and checks such files.
+// llm prepare-data: text into the token files that training reads; also shows and checks such
+// files.
 #include <fmt/format.h>
 
 #include <memory>
@@ -18,12 +19,14 @@
 namespace llm {
 namespace {
 
-/// The keys of a run config's data section that say what a document is; the others are for training.
+/// The keys of a run config's data section that say what a document is; the others are for
+/// training.
 struct DocumentRules {
   TextConfig text;
   void fields(Fields& f) {
     text.fields(f);
-    f.ignore({"path", "validation_path", "use_lmsys_dataset", "shuffle", "shift_windows", "workers", "synthetic_stories", "synthetic_seed"});
+    f.ignore({"path", "validation_path", "use_lmsys_dataset", "shuffle", "shift_windows", "workers",
+              "synthetic_stories", "synthetic_seed"});
   }
 };
 
@@ -39,15 +42,38 @@ struct PrepareDataConfig {
 
   void fields(Fields& f) {
     f.section("", runtime);
-    f("input", input, "Files to read: text, JSON Lines, JSON arrays, any of them as .zst, - for standard input").flag("input").flag_only().verbatim().value_name("FILE");
-    f("tokenizer_path", tokenizer_path, "Tokenizer file, or the model directory that holds one").flag("tokenizer-path").flag_only().value_name("PATH");
-    f("output", output, "Where to write: PREFIX.bin and PREFIX.index, validation beside it", non_empty()).flag("output").flag_only().value_name("PREFIX");
-    f("workers", workers, "Threads that encode; the files are the same for any number", in_range(1, 256)).flag("workers").flag_only();
-    f("verify", verify, "Check a dataset in full instead: every length, every id (below the vocabulary if --tokenizer-path is given)").flag("verify").flag_only()
+    f("input", input,
+      "Files to read: text, JSON Lines, JSON arrays, any of them as .zst, - for standard input")
+        .flag("input")
+        .flag_only()
+        .verbatim()
+        .value_name("FILE");
+    f("tokenizer_path", tokenizer_path, "Tokenizer file, or the model directory that holds one")
+        .flag("tokenizer-path")
+        .flag_only()
+        .value_name("PATH");
+    f("output", output, "Where to write: PREFIX.bin and PREFIX.index, validation beside it",
+      non_empty())
+        .flag("output")
+        .flag_only()
         .value_name("PREFIX");
-    f("info", info, "Print what a dataset says of itself instead").flag("info").flag_only().value_name("PREFIX");
+    f("workers", workers, "Threads that encode; the files are the same for any number",
+      in_range(1, 256))
+        .flag("workers")
+        .flag_only();
+    f("verify", verify,
+      "Check a dataset in full instead: every length, every id (below the vocabulary if "
+      "--tokenizer-path is given)")
+        .flag("verify")
+        .flag_only()
+        .value_name("PREFIX");
+    f("info", info, "Print what a dataset says of itself instead")
+        .flag("info")
+        .flag_only()
+        .value_name("PREFIX");
     f.section("data", data, "What a document is");
-    f.ignore({"model", "tokenizer", "training", "optimizer", "scheduler", "checkpoint", "generation", "distributed"});  // so that a run config can be given
+    f.ignore({"model", "tokenizer", "training", "optimizer", "scheduler", "checkpoint",
+              "generation", "distributed"});  // so that a run config can be given
     f.show_only({"", "data"});
   }
 };
@@ -55,8 +81,10 @@ struct PrepareDataConfig {
 std::string describe(const TokenFile& file) {
   std::error_code ignored;
   auto bytes = std::filesystem::file_size(token_bin_path(file.prefix()), ignored);
-  return fmt::format("dataset:    {}\ndocuments:  {}\ntokens:     {}\nsize:       {}\ntokenizer:  sha256 {}\n", file.prefix().string(), file.sequences(), file.tokens(),
-                     human_bytes(bytes), file.tokenizer_sha256());
+  return fmt::format(
+      "dataset:    {}\ndocuments:  {}\ntokens:     {}\nsize:       {}\ntokenizer:  sha256 {}\n",
+      file.prefix().string(), file.sequences(), file.tokens(), human_bytes(bytes),
+      file.tokenizer_sha256());
 }
 
 int show(const std::string& prefix) {
@@ -72,14 +100,17 @@ int check_in_full(const PrepareDataConfig& config) {
   }
   TokenFileReport report = verify_token_file(config.verify, checks);
   write_stdout(describe(TokenFile::open(config.verify)));
-  write_stdout(fmt::format("longest:    {} tokens\nlargest id: {}{}\nverified:   every length and every id\n", report.longest_sequence, report.largest_id,
-                           checks.vocab_size ? fmt::format(" of {}", *checks.vocab_size) : " (vocabulary not given)"));
+  write_stdout(fmt::format(
+      "longest:    {} tokens\nlargest id: {}{}\nverified:   every length and every id\n",
+      report.longest_sequence, report.largest_id,
+      checks.vocab_size ? fmt::format(" of {}", *checks.vocab_size) : " (vocabulary not given)"));
   return 0;
 }
 
 std::string line_of(const char* name, const PreparedSet& set) {
   return set.prefix.empty() ? std::string()
-                            : fmt::format("{:<11} {}  {} documents, {} tokens, {} bytes of text\n", name, set.prefix.string(), format_count(set.documents),
+                            : fmt::format("{:<11} {}  {} documents, {} tokens, {} bytes of text\n",
+                                          name, set.prefix.string(), format_count(set.documents),
                                           format_count(set.tokens), format_count(set.text_bytes));
 }
 
@@ -88,12 +119,14 @@ void report(const PrepareResult& result, double val_fraction) {
     log_warn("{} bad rows were left out; the first: {}", result.skipped_rows, result.first_bad_row);
   }
   if (val_fraction > 0 && result.val.prefix.empty()) {
-    log_warn("no document fell into the validation part; for one long document use --val-split tail");
+    log_warn(
+        "no document fell into the validation part; for one long document use --val-split tail");
   }
   write_stdout(line_of("train:", result.train) + line_of("validation:", result.val));
   double tokens = static_cast<double>(result.train.tokens + result.val.tokens);
   double bytes = static_cast<double>(result.train.text_bytes + result.val.text_bytes);
-  log_info("{:.1f} s, {:.1f} MB/s, {} tokens/s", result.seconds, bytes / 1e6 / result.seconds, human_count(static_cast<int64_t>(tokens / result.seconds)));
+  log_info("{:.1f} s, {:.1f} MB/s, {} tokens/s", result.seconds, bytes / 1e6 / result.seconds,
+           human_count(static_cast<int64_t>(tokens / result.seconds)));
 }
 
 int prepare(PrepareDataConfig& config) {
@@ -104,7 +137,8 @@ int prepare(PrepareDataConfig& config) {
   PrepareOptions options = config.data.text.prepare_options();
   options.inputs = config.input;
   options.output = config.output;
-  options.seed = config.runtime.seed < 0 ? fresh_seed() : static_cast<uint64_t>(config.runtime.seed);
+  options.seed =
+      config.runtime.seed < 0 ? fresh_seed() : static_cast<uint64_t>(config.runtime.seed);
   options.workers = config.workers.value_or(0);
   options.show_progress = !log_is_quiet();
   options.stop_requested = [&] { return stop.requested(); };
@@ -121,8 +155,10 @@ int prepare(PrepareDataConfig& config) {
 }
 
 int run(PrepareDataConfig& config, const Fields&) {
-  check(config.verify.empty() || config.info.empty(), "--verify and --info cannot be used together");
-  check(config.input.empty() || (config.verify.empty() && config.info.empty()), "--input cannot be used with --verify or --info");
+  check(config.verify.empty() || config.info.empty(),
+        "--verify and --info cannot be used together");
+  check(config.input.empty() || (config.verify.empty() && config.info.empty()),
+        "--input cannot be used with --verify or --info");
   if (!config.info.empty()) {
     return show(config.info);
   }
@@ -134,10 +170,14 @@ int run(PrepareDataConfig& config, const Fields&) {
 Command prepare_data_command() {
   return make_command<PrepareDataConfig>(
       {.name = "prepare-data",
-       .summary = "Turn text into the token files that training reads; check and describe such files",
-       .details = "Rows of JSON are recognised by their keys: text, content, prompt + response, instruction + output, conversations, messages, conversation.\n"
-                  "Example: llm prepare-data --input corpus.jsonl.zst --tokenizer-path weights/tokenizer.model --output data/train --val-fraction 0.01\n"
-                  "         llm prepare-data --verify data/train --tokenizer-path weights/tokenizer.model",
+       .summary =
+           "Turn text into the token files that training reads; check and describe such files",
+       .details =
+           "Rows of JSON are recognised by their keys: text, content, prompt + response, "
+           "instruction + output, conversations, messages, conversation.\n"
+           "Example: llm prepare-data --input corpus.jsonl.zst --tokenizer-path "
+           "weights/tokenizer.model --output data/train --val-fraction 0.01\n"
+           "         llm prepare-data --verify data/train --tokenizer-path weights/tokenizer.model",
        .positional = "input"},
       run);
 }

@@ -26,8 +26,12 @@ struct PretrainConfig {
 
   void fields(Fields& f) {
     run.fields(f);
-    f("kill_at_step", kill_at_step, "End the process with SIGKILL after this step; resume-check uses it", at_least(0)).flag_only().hidden();
-    f.show_only({"", "tokenizer", "data", "training", "optimizer", "scheduler", "checkpoint", "logging"});
+    f("kill_at_step", kill_at_step,
+      "End the process with SIGKILL after this step; resume-check uses it", at_least(0))
+        .flag_only()
+        .hidden();
+    f.show_only(
+        {"", "tokenizer", "data", "training", "optimizer", "scheduler", "checkpoint", "logging"});
     f.add_flag("model.use_gradient_checkpointing", "gradient-checkpointing");
     f.show_also({"model.use_gradient_checkpointing"});
   }
@@ -35,8 +39,10 @@ struct PretrainConfig {
 
 void warn_about_learning_rate(const RunConfig& config, const Fields& fields) {
   if (config.checkpoint.model_path.empty() && !fields.is_set("optimizer.learning_rate")) {
-    log_warn("learning rate {} suits going on from a trained model; a model from scratch learns little with it (--learning-rate 3e-4, for example)",
-             format_number(config.optimizer.learning_rate));
+    log_warn(
+        "learning rate {} suits going on from a trained model; a model from scratch learns little "
+        "with it (--learning-rate 3e-4, for example)",
+        format_number(config.optimizer.learning_rate));
   }
 }
 
@@ -58,17 +64,26 @@ void resume(Trainer& trainer, const ResumeChoice& start) {
 }
 
 std::string report(const fs::path& run, const TrainingResult& result, const RunData& data) {
-  std::string text = fmt::format("Trained {} steps on {} tokens; last loss {:.4f}\n", format_count(result.steps), format_count(result.tokens), result.loss);
+  std::string text =
+      fmt::format("Trained {} steps on {} tokens; last loss {:.4f}\n", format_count(result.steps),
+                  format_count(result.tokens), result.loss);
   if (result.validation) {
     const LossTotals& v = *result.validation;
-    text += fmt::format("Validation loss {:.4f} nats per token (perplexity {:.2f}, {:.4f} bits per byte, next-token accuracy {:.1f} %)\n", v.loss(), v.perplexity(),
-                        v.bits_per_byte(), 100 * v.accuracy());
+    text += fmt::format(
+        "Validation loss {:.4f} nats per token (perplexity {:.2f}, {:.4f} bits per byte, "
+        "next-token accuracy {:.1f} %)\n",
+        v.loss(), v.perplexity(), v.bits_per_byte(), 100 * v.accuracy());
     if (data.synthetic) {
-      text += fmt::format("Exact entropy of the built-in stories: {:.4f} nats per token; no model can do better\n", data.entropy_nats_per_token);
+      text += fmt::format(
+          "Exact entropy of the built-in stories: {:.4f} nats per token; no model can do better\n",
+          data.entropy_nats_per_token);
     }
   }
-  text += fmt::format("Model: {}\nNext:\n  llm generate --model-path {} --prompt \"Once\"\n  llm inspect {} --plot loss.svg\n  llm pretrain --config {} --output-dir {} --max-steps {}\n",
-                      (run / "final").string(), run.string(), run.string(), (run / "config.yaml").string(), run.string(), 2 * result.steps);
+  text += fmt::format(
+      "Model: {}\nNext:\n  llm generate --model-path {} --prompt \"Once\"\n  llm inspect {} --plot "
+      "loss.svg\n  llm pretrain --config {} --output-dir {} --max-steps {}\n",
+      (run / "final").string(), run.string(), run.string(), (run / "config.yaml").string(),
+      run.string(), 2 * result.steps);
   return text;
 }
 
@@ -91,12 +106,14 @@ int pretrain(PretrainConfig& config, const Fields& fields) {
   const RunTokenizer tokenizer = choose_tokenizer(run, fields, start);
   settle_model(run, fields, tokenizer);
   warn_about_learning_rate(run, fields);
-  const RunData data = prepare_run_data(run.data, *tokenizer.tokenizer, directory, static_cast<uint64_t>(run.runtime.seed));
+  const RunData data = prepare_run_data(run.data, *tokenizer.tokenizer, directory,
+                                        static_cast<uint64_t>(run.runtime.seed));
   log_info("data: {}", data.text());
   RunLoaders loaders = open_loaders(run, data, *tokenizer.tokenizer);
   const std::unique_ptr<Transformer> model = make_model(run);
   record.parameters = parameter_count(run.model);
-  log_info("model: {} parameters, {} on {}", human_count(record.parameters), run.training.precision, model->device().str());
+  log_info("model: {} parameters, {} on {}", human_count(record.parameters), run.training.precision,
+           model->device().str());
 
   TrainerSetup setup = trainer_setup(run, tokenizer, loaders);
   setup.identity.config_sha256 = sha256_hex(fields.to_yaml());
@@ -127,7 +144,9 @@ int pretrain(PretrainConfig& config, const Fields& fields) {
 
   record.training = trainer.train();
   record.finished = utc_now();
-  record.result = record.training.reason == StopReason::finished ? "finished" : record.training.reason == StopReason::signal ? "signal" : "early_stopping";
+  record.result = record.training.reason == StopReason::finished ? "finished"
+                  : record.training.reason == StopReason::signal ? "signal"
+                                                                 : "early_stopping";
   write_run_record(directory, record);
   if (record.training.reason == StopReason::signal) {
     return exit_code_of(stop, record.training.last_checkpoint);
@@ -144,9 +163,11 @@ Command pretrain_command() {
       {.name = "pretrain",
        .aliases = {"train"},
        .summary = "Train a model from scratch, or go on from one",
-       .details = "With no data given it learns the built-in stories. Text and JSON Lines are prepared into the run directory, with a tokenizer of its own\n"
+       .details = "With no data given it learns the built-in stories. Text and JSON Lines are "
+                  "prepared into the run directory, with a tokenizer of its own\n"
                   "unless one is named. The same command again goes on where the run stopped.\n\n"
-                  "Example: llm pretrain --config mini.yaml --data-path texts.txt --output-dir runs/first"},
+                  "Example: llm pretrain --config mini.yaml --data-path texts.txt --output-dir "
+                  "runs/first"},
       pretrain);
 }
 

@@ -1,4 +1,5 @@
-// llm resume-check: proof that a run killed in the middle and continued is bit for bit the run that was never interrupted.
+// llm resume-check: proof that a run killed in the middle and continued is bit for bit the run that
+// was never interrupted.
 #include <stdlib.h>
 
 #include <algorithm>
@@ -26,7 +27,8 @@ struct ResumeCheckConfig {
   ResumeCheckConfig() : run(pretrain_defaults()) { run.training.max_steps = 20; }
   void fields(Fields& f) {
     run.fields(f);
-    f.show_only({"", "tokenizer", "data", "training", "optimizer", "scheduler", "checkpoint", "logging"});
+    f.show_only(
+        {"", "tokenizer", "data", "training", "optimizer", "scheduler", "checkpoint", "logging"});
   }
 };
 
@@ -54,23 +56,28 @@ struct WorkFolder {
 std::vector<std::string> lines_of(const fs::path& file) {
   std::vector<std::string> lines;
   const std::string text = read_file(file);
-  for (size_t begin = 0, end; (end = text.find('\n', begin)) != std::string::npos; begin = end + 1) {
+  for (size_t begin = 0, end; (end = text.find('\n', begin)) != std::string::npos;
+       begin = end + 1) {
     lines.push_back(text.substr(begin, end - begin));
   }
   return lines;
 }
 
 /// "38 tensors equal", or an Error that names the first that differs.
-std::string compare_tensors(const fs::path& whole, const fs::path& resumed, const std::string& file) {
+std::string compare_tensors(const fs::path& whole, const fs::path& resumed,
+                            const std::string& file) {
   const TensorFile a = map_tensors(whole / file);
   const TensorFile b = map_tensors(resumed / file);
   if (a.tensors.size() != b.tensors.size()) {
-    fail(Exit::internal, fmt::format("{}: {} tensors without a break, {} after the resume", file, a.tensors.size(), b.tensors.size()));
+    fail(Exit::internal, fmt::format("{}: {} tensors without a break, {} after the resume", file,
+                                     a.tensors.size(), b.tensors.size()));
   }
   for (const auto& [name, tensor] : a.tensors) {
     const auto other = b.tensors.find(name);
-    const bool equal = other != b.tensors.end() && other->second.sizes() == tensor.sizes() && other->second.nbytes() == tensor.nbytes() &&
-                       std::memcmp(other->second.data_ptr(), tensor.data_ptr(), tensor.nbytes()) == 0;
+    const bool equal =
+        other != b.tensors.end() && other->second.sizes() == tensor.sizes() &&
+        other->second.nbytes() == tensor.nbytes() &&
+        std::memcmp(other->second.data_ptr(), tensor.data_ptr(), tensor.nbytes()) == 0;
     if (!equal) {
       fail(Exit::internal, fmt::format("{}: tensor '{}' differs after the resume", file, name));
     }
@@ -86,24 +93,29 @@ std::string compare_states(const fs::path& whole, const fs::path& resumed) {
   }
   for (const auto& [key, value] : a.items()) {
     if (!b.contains(key) || b[key] != value) {
-      fail(Exit::internal, fmt::format("training_state/state.json: '{}' differs after the resume", key));
+      fail(Exit::internal,
+           fmt::format("training_state/state.json: '{}' differs after the resume", key));
     }
   }
-  return fmt::format("{:<40}{} entries equal (counters, seed, data cursor, schedule, scaler, best)", "training_state/state.json", a.size());
+  return fmt::format("{:<40}{} entries equal (counters, seed, data cursor, schedule, scaler, best)",
+                     "training_state/state.json", a.size());
 }
 
 std::string compare_losses(const fs::path& whole, const fs::path& resumed) {
   const std::vector<std::string> a = lines_of(whole / "metrics.jsonl");
   const std::vector<std::string> b = lines_of(resumed / "metrics.jsonl");
   if (a.size() != b.size()) {
-    fail(Exit::internal, fmt::format("metrics.jsonl: {} rows without a break, {} after the resume", a.size(), b.size()));
+    fail(Exit::internal, fmt::format("metrics.jsonl: {} rows without a break, {} after the resume",
+                                     a.size(), b.size()));
   }
   for (size_t i = 0; i < a.size(); ++i) {
     const nlohmann::json x = parse_json(a[i], "metrics.jsonl");
     const nlohmann::json y = parse_json(b[i], "metrics.jsonl");
-    for (const char* key : {"step", "epoch", "tokens", "loss", "lr", "grad_norm", "skipped_steps", "val_loss", "val_accuracy"}) {
+    for (const char* key : {"step", "epoch", "tokens", "loss", "lr", "grad_norm", "skipped_steps",
+                            "val_loss", "val_accuracy"}) {
       if (x.value(key, nlohmann::json()) != y.value(key, nlohmann::json())) {
-        fail(Exit::internal, fmt::format("metrics.jsonl: {} of row {} differs after the resume", key, i + 1));
+        fail(Exit::internal,
+             fmt::format("metrics.jsonl: {} of row {} differs after the resume", key, i + 1));
       }
     }
   }
@@ -112,8 +124,10 @@ std::string compare_losses(const fs::path& whole, const fs::path& resumed) {
 
 void expect_success(const ChildEnd& end, const char* what) {
   if (end.exit_code != 0) {
-    const std::string how = end.signal_number != 0 ? fmt::format("signal {}", end.signal_number) : fmt::format("exit {}", end.exit_code);
-    fail(Exit::internal, fmt::format("{} ended with {}", what, how), "its own message stands above");
+    const std::string how = end.signal_number != 0 ? fmt::format("signal {}", end.signal_number)
+                                                   : fmt::format("exit {}", end.exit_code);
+    fail(Exit::internal, fmt::format("{} ended with {}", what, how),
+         "its own message stands above");
   }
 }
 
@@ -138,7 +152,8 @@ int resume_check(ResumeCheckConfig& config, const Fields& fields) {
   run.logging.log.level = "warn";
   write_file_atomically(work.path / "config.yaml", fields.to_yaml());
   const auto train = [&](const std::string& name, const std::vector<std::string>& more) {
-    std::vector<std::string> arguments = {"pretrain", "--config", work.path / "config.yaml", "--output-dir", work.path / name};
+    std::vector<std::string> arguments = {"pretrain", "--config", work.path / "config.yaml",
+                                          "--output-dir", work.path / name};
     arguments.insert(arguments.end(), more.begin(), more.end());
     return run_self(arguments);
   };
@@ -156,10 +171,13 @@ int resume_check(ResumeCheckConfig& config, const Fields& fields) {
   const fs::path whole = work.path / "whole";
   const fs::path resumed = work.path / "resumed";
   const std::string name = checkpoint_name(steps);
-  std::string report = fmt::format("{} steps without a break, and again with SIGKILL after step {} and a resume from step {}:\n", steps, kill_at, kill_at - kill_at % save_every);
-  for (const std::string& line : {compare_tensors(whole / name, resumed / name, "model.safetensors"),
-                                  compare_tensors(whole / name, resumed / name, "training_state/optimizer.safetensors"),
-                                  compare_states(whole / name, resumed / name), compare_losses(whole, resumed)}) {
+  std::string report = fmt::format(
+      "{} steps without a break, and again with SIGKILL after step {} and a resume from step {}:\n",
+      steps, kill_at, kill_at - kill_at % save_every);
+  for (const std::string& line :
+       {compare_tensors(whole / name, resumed / name, "model.safetensors"),
+        compare_tensors(whole / name, resumed / name, "training_state/optimizer.safetensors"),
+        compare_states(whole / name, resumed / name), compare_losses(whole, resumed)}) {
     report += "  " + line + "\n";
   }
   write_stdout(report + "The resumed run is the uninterrupted run, bit for bit.\n");
@@ -169,11 +187,13 @@ int resume_check(ResumeCheckConfig& config, const Fields& fields) {
 }  // namespace
 
 Command resume_check_command() {
-  return make_command<ResumeCheckConfig>({.name = "resume-check",
-                                          .summary = "Train, kill, resume, and compare every tensor bit for bit",
-                                          .details = "Takes what pretrain takes. --steps N (20) sets the length. Exit 1 names the first tensor that differs.\n\n"
-                                                     "Example: llm resume-check --config config/mini.yaml --steps 20"},
-                                         resume_check);
+  return make_command<ResumeCheckConfig>(
+      {.name = "resume-check",
+       .summary = "Train, kill, resume, and compare every tensor bit for bit",
+       .details = "Takes what pretrain takes. --steps N (20) sets the length. Exit 1 names the "
+                  "first tensor that differs.\n\n"
+                  "Example: llm resume-check --config config/mini.yaml --steps 20"},
+      resume_check);
 }
 
 }  // namespace llm

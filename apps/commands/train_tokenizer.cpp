@@ -25,21 +25,40 @@ struct TrainTokenizerConfig {
   std::string action = "train";
 
   void fields(Fields& f) {
-    f("input", input, "Text to learn from: text, JSON Lines, either as .zst, - for standard input").flag("input").flag_only().required().verbatim()
+    f("input", input, "Text to learn from: text, JSON Lines, either as .zst, - for standard input")
+        .flag("input")
+        .flag_only()
+        .required()
+        .verbatim()
         .value_name("FILE");
-    f("output", output, "The file to write", non_empty()).flag("output").flag_only().value_name("FILE");
-    f("field", field, "JSON Lines: the field that holds the text (otherwise text, content, conversations or prompt and response)").flag("field").flag_only();
-    f("action", action, "The word in `llm tokenizer train`", one_of({"train"})).flag_only().hidden();
+    f("output", output, "The file to write", non_empty())
+        .flag("output")
+        .flag_only()
+        .value_name("FILE");
+    f("field", field,
+      "JSON Lines: the field that holds the text (otherwise text, content, conversations or prompt "
+      "and response)")
+        .flag("field")
+        .flag_only();
+    f("action", action, "The word in `llm tokenizer train`", one_of({"train"}))
+        .flag_only()
+        .hidden();
     f.section("tokenizer", tokenizer, "How to cut text into tokens");
-    f.ignore({"model", "data", "training", "optimizer", "scheduler", "checkpoint", "generation", "distributed"});  // so that a run config can be given
-    f.show_only({""});  // not --tokenizer-path, which names a tokenizer to use
-    f.show_also({"tokenizer.vocab_size", "tokenizer.model_type", "tokenizer.byte_fallback", "tokenizer.character_coverage", "tokenizer.max_sentences"});
+    f.ignore({"model", "data", "training", "optimizer", "scheduler", "checkpoint", "generation",
+              "distributed"});  // so that a run config can be given
+    f.show_only({""});          // not --tokenizer-path, which names a tokenizer to use
+    f.show_also({"tokenizer.vocab_size", "tokenizer.model_type", "tokenizer.byte_fallback",
+                 "tokenizer.character_coverage", "tokenizer.max_sentences"});
   }
 };
 
 /// A file name as a shell wants it.
 std::string quoted(const std::string& name) {
-  const bool plain = !name.empty() && name.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-/+=:@%") == std::string::npos;
+  const bool plain =
+      !name.empty() &&
+      name.find_first_not_of(
+          "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-/+=:@%") ==
+          std::string::npos;
   if (plain) return name;
   std::string out = "'";
   for (const char c : name) {
@@ -50,15 +69,20 @@ std::string quoted(const std::string& name) {
   return out;
 }
 
-void print_result(const TrainTokenizerConfig& config, const TokenizerTraining& training, const std::string& sample) {
+void print_result(const TrainTokenizerConfig& config, const TokenizerTraining& training,
+                  const std::string& sample) {
   const auto tokenizer = load_tokenizer(config.output);
   const size_t tokens = tokenizer->encode(sample).size();
-  write_stdout(fmt::format("tokenizer:       {}\nmodel type:      {}\nvocabulary:      {}\nsha256:          {}\n", config.output, config.tokenizer.model_type,
-                           training.vocab_size, training.sha256));
-  write_stdout(fmt::format("text:            {} bytes, {} lines, {} of them used\n", format_count(training.text_bytes), format_count(training.lines),
+  write_stdout(fmt::format(
+      "tokenizer:       {}\nmodel type:      {}\nvocabulary:      {}\nsha256:          {}\n",
+      config.output, config.tokenizer.model_type, training.vocab_size, training.sha256));
+  write_stdout(fmt::format("text:            {} bytes, {} lines, {} of them used\n",
+                           format_count(training.text_bytes), format_count(training.lines),
                            format_count(training.lines_used)));
-  write_stdout(fmt::format("bytes per token: {:.2f} on the first {} bytes\n", static_cast<double>(sample.size()) / static_cast<double>(std::max<size_t>(tokens, 1)),
-                           format_count(static_cast<int64_t>(sample.size()))));
+  write_stdout(fmt::format(
+      "bytes per token: {:.2f} on the first {} bytes\n",
+      static_cast<double>(sample.size()) / static_cast<double>(std::max<size_t>(tokens, 1)),
+      format_count(static_cast<int64_t>(sample.size()))));
 }
 
 void print_next_command(const TrainTokenizerConfig& config) {
@@ -81,7 +105,8 @@ int run(TrainTokenizerConfig& config, const Fields&) {
     Document document;
     if (!reader.next(document)) {
       check_input(bytes > 0, "no text in '{}'", fmt::join(config.input, "', '"));
-      log_info("training a {} tokenizer of {} pieces on {} of text", config.tokenizer.model_type, config.tokenizer.vocab_size, human_bytes(static_cast<uint64_t>(bytes)));
+      log_info("training a {} tokenizer of {} pieces on {} of text", config.tokenizer.model_type,
+               config.tokenizer.vocab_size, human_bytes(static_cast<uint64_t>(bytes)));
       return false;
     }
     text = std::move(document.text);
@@ -102,7 +127,8 @@ Command train_tokenizer_command() {
       {.name = "train-tokenizer",
        .aliases = {"tokenizer"},
        .summary = "Learn a vocabulary from text: SentencePiece BPE, unigram, char or word",
-       .details = "Any bytes survive encoding and decoding as long as byte fallback is on. The same text and settings give the same file.\n"
+       .details = "Any bytes survive encoding and decoding as long as byte fallback is on. The "
+                  "same text and settings give the same file.\n"
                   "Example: llm train-tokenizer --input corpus.txt --vocab-size 8000",
        .positional = "action"},
       run);

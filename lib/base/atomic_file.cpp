@@ -14,7 +14,8 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kMark = ".tmp-";
 
-/// ".name.tmp-4121": hidden, beside the target (rename does not cross file systems), and telling whose it is.
+/// ".name.tmp-4121": hidden, beside the target (rename does not cross file systems), and telling
+/// whose it is.
 fs::path temporary_beside(const fs::path& path) {
   return path.parent_path() / fmt::format(".{}{}{}", path.filename().string(), kMark, ::getpid());
 }
@@ -40,7 +41,10 @@ void write_file_atomically(const fs::path& path, std::string_view content) {
   file.commit();
 }
 
-AtomicFile::AtomicFile(fs::path path) : path_(std::move(path)), temporary_(temporary_beside(path_)), file_(OutputFile::create(temporary_)) {}
+AtomicFile::AtomicFile(fs::path path)
+    : path_(std::move(path)),
+      temporary_(temporary_beside(path_)),
+      file_(OutputFile::create(temporary_)) {}
 
 AtomicFile::~AtomicFile() {
   if (!committed_) {
@@ -125,9 +129,11 @@ void AtomicDirectory::commit() {
   remove_tree(temporary_);  // what was there before
 }
 
-/// For file systems without an atomic exchange: a crash between the two renames leaves the old directory under its ".old" name.
+/// For file systems without an atomic exchange: a crash between the two renames leaves the old
+/// directory under its ".old" name.
 void AtomicDirectory::replace_in_two_steps() {
-  const fs::path old = path_.parent_path() / fmt::format(".{}.old{}{}", path_.filename().string(), kMark, ::getpid());
+  const fs::path old = path_.parent_path() /
+                       fmt::format(".{}.old{}{}", path_.filename().string(), kMark, ::getpid());
   discard(old);
   rename_path(path_, old);
   rename_path(temporary_, path_);
@@ -142,7 +148,9 @@ std::vector<std::string> remove_leftovers(const fs::path& folder, bool locked) {
   for (const fs::directory_entry& entry : fs::directory_iterator(folder, ignored)) {
     const std::string name = entry.path().filename().string();
     const pid_t owner = owner_of(name);
-    const auto is_gone = [&] { return owner == ::getpid() || (::kill(owner, 0) != 0 && errno == ESRCH); };
+    const auto is_gone = [&] {
+      return owner == ::getpid() || (::kill(owner, 0) != 0 && errno == ESRCH);
+    };
     if (owner > 0 && (locked || is_gone())) {
       remove_tree(entry.path());
       removed.push_back(name);

@@ -40,7 +40,9 @@ FieldRule more_than(long double low) {
   return rule;
 }
 
-FieldRule one_of(std::initializer_list<const char*> choices) { return one_of(std::vector<std::string>(choices.begin(), choices.end())); }
+FieldRule one_of(std::initializer_list<const char*> choices) {
+  return one_of(std::vector<std::string>(choices.begin(), choices.end()));
+}
 
 FieldRule one_of(std::vector<std::string> choices) {
   FieldRule rule;
@@ -131,15 +133,21 @@ Field& Field::hidden() {
 }
 
 bool Field::is_list() const {
-  return std::holds_alternative<std::vector<std::string>*>(value_) || std::holds_alternative<std::vector<int64_t>*>(value_) ||
+  return std::holds_alternative<std::vector<std::string>*>(value_) ||
+         std::holds_alternative<std::vector<int64_t>*>(value_) ||
          std::holds_alternative<std::vector<double>*>(value_);
 }
 
-bool Field::is_bool() const { return std::holds_alternative<bool*>(value_) || std::holds_alternative<std::optional<bool>*>(value_); }
+bool Field::is_bool() const {
+  return std::holds_alternative<bool*>(value_) ||
+         std::holds_alternative<std::optional<bool>*>(value_);
+}
 
 std::string Field::text() const { return secret_ ? "***" : value_text(value_, when_empty_); }
 
-std::string Field::flag_name() const { return "--" + (flags_.empty() || short_flags_off_ ? path_ : flags_.front()); }
+std::string Field::flag_name() const {
+  return "--" + (flags_.empty() || short_flags_off_ ? path_ : flags_.front());
+}
 
 Fields::Fields() = default;
 Fields::~Fields() = default;
@@ -198,7 +206,8 @@ void Fields::add_flag(std::string_view path, std::string flag) {
 }
 
 bool Fields::is_shown(const Field& row) const {
-  return !shown_sections_ || shown_sections_->contains(first_part(row.path_)) || shown_paths_.contains(row.path_);
+  return !shown_sections_ || shown_sections_->contains(first_part(row.path_)) ||
+         shown_paths_.contains(row.path_);
 }
 
 const Field* Fields::find(std::string_view path) const {
@@ -209,7 +218,8 @@ const Field* Fields::find(std::string_view path) const {
     if (row.path_ == wanted) {
       return &row;
     }
-    if (section_of(row.path_) == section && std::find(row.aliases_.begin(), row.aliases_.end(), key) != row.aliases_.end()) {
+    if (section_of(row.path_) == section &&
+        std::find(row.aliases_.begin(), row.aliases_.end(), key) != row.aliases_.end()) {
       return &row;
     }
   }
@@ -218,7 +228,8 @@ const Field* Fields::find(std::string_view path) const {
 
 Field* Fields::find_mutable(std::string_view path) { return const_cast<Field*>(find(path)); }
 
-/// Dotted names of every row, short names of the shown ones. Two rows with one short name are our own mistake.
+/// Dotted names of every row, short names of the shown ones. Two rows with one short name are our
+/// own mistake.
 void Fields::index_flags() const {
   if (flags_indexed_) {
     return;
@@ -227,7 +238,8 @@ void Fields::index_flags() const {
   const auto enter = [&](const std::string& name, const Field& row) {
     const auto [place, is_new] = flag_index_.emplace(with_dashes(name), &row);
     if (!is_new && place->second != &row) {
-      fail(Exit::internal, fmt::format("config: --{} means both {} and {}", name, place->second->path_, row.path_));
+      fail(Exit::internal,
+           fmt::format("config: --{} means both {} and {}", name, place->second->path_, row.path_));
     }
   };
   for (const Field& row : rows_) {

@@ -8,7 +8,8 @@ namespace {
 /// JSON as in RFC 8259, by recursive descent, because the positions of keys and values are wanted.
 class JsonConfigParser {
  public:
-  JsonConfigParser(std::string_view text, const std::string& source_name) : text_(text), source_name_(source_name) {}
+  JsonConfigParser(std::string_view text, const std::string& source_name)
+      : text_(text), source_name_(source_name) {}
 
   ConfigNode parse() {
     ConfigNode root = value(0);
@@ -20,7 +21,9 @@ class JsonConfigParser {
   }
 
  private:
-  [[noreturn]] void refuse(const std::string& message) const { fail_in_config(source_name_, line_, column(), "invalid JSON: " + message); }
+  [[noreturn]] void refuse(const std::string& message) const {
+    fail_in_config(source_name_, line_, column(), "invalid JSON: " + message);
+  }
 
   int column() const { return static_cast<int>(at_ - line_start_) + 1; }
   bool ended() const { return at_ >= text_.size(); }
@@ -44,7 +47,8 @@ class JsonConfigParser {
       refuse("unexpected end");
     }
     if (depth >= kConfigDepth && (peek() == '{' || peek() == '[')) {
-      fail_in_config(source_name_, line_, column(), fmt::format("nesting deeper than {}", kConfigDepth));
+      fail_in_config(source_name_, line_, column(),
+                     fmt::format("nesting deeper than {}", kConfigDepth));
     }
     ConfigNode node;
     node.line = line_;
@@ -74,7 +78,8 @@ class JsonConfigParser {
     while (true) {
       skip_spaces();
       if (peek() != '"') {
-        refuse(peek() == '}' ? "a comma must be followed by another key" : "expected a key in double quotes");
+        refuse(peek() == '}' ? "a comma must be followed by another key"
+                             : "expected a key in double quotes");
       }
       ConfigNode::Member member;
       member.line = line_;
@@ -125,17 +130,21 @@ class JsonConfigParser {
     }
     node.content = std::string(text_.substr(begin, at_ - begin));
     node.kind = node.content == "null" ? ConfigNode::null : ConfigNode::literal;
-    if (node.kind == ConfigNode::literal && node.content != "true" && node.content != "false" && !is_number_like(node.content)) {
+    if (node.kind == ConfigNode::literal && node.content != "true" && node.content != "false" &&
+        !is_number_like(node.content)) {
       at_ = begin;
-      refuse(node.content.empty() ? "expected a value" : fmt::format("'{}' needs double quotes", node.content));
+      refuse(node.content.empty() ? "expected a value"
+                                  : fmt::format("'{}' needs double quotes", node.content));
     }
   }
 
-  /// Loose on purpose: what exactly is wrong with 010 or NaN is better said by the key that wants a number.
+  /// Loose on purpose: what exactly is wrong with 010 or NaN is better said by the key that wants a
+  /// number.
   static bool is_number_like(std::string_view word) {
     const bool signless = !word.empty() && (word[0] == '-' || word[0] == '+' || word[0] == '.');
     const std::string_view rest = word.substr(signless ? 1 : 0);
-    return (!rest.empty() && rest[0] >= '0' && rest[0] <= '9') || rest == "NaN" || rest == "nan" || rest == "Infinity" || rest == "inf";
+    return (!rest.empty() && rest[0] >= '0' && rest[0] <= '9') || rest == "NaN" || rest == "nan" ||
+           rest == "Infinity" || rest == "inf";
   }
 
   std::string string() {

@@ -28,11 +28,13 @@ void check_text(std::string_view text, const std::string& source_name) {
   const size_t nul = text.find('\0');
   if (nul != std::string_view::npos) {
     const Position at = position_of(text, nul);
-    fail_in_config(source_name, at.line, at.column, fmt::format("not text (NUL byte at offset {})", nul));
+    fail_in_config(source_name, at.line, at.column,
+                   fmt::format("not text (NUL byte at offset {})", nul));
   }
   if (const auto bad = utf8::first_invalid(text)) {
     const Position at = position_of(text, *bad);
-    fail_in_config(source_name, at.line, at.column, fmt::format("not text (invalid UTF-8 at byte {})", *bad));
+    fail_in_config(source_name, at.line, at.column,
+                   fmt::format("not text (invalid UTF-8 at byte {})", *bad));
   }
 }
 
@@ -42,7 +44,8 @@ void check_unique(const ConfigNode& node, const std::string& path, const std::st
     const std::string here = path.empty() ? member.key : path + "." + member.key;
     const auto [earlier, is_new] = first_line.emplace(member.key, member.line);
     if (!is_new) {
-      fail_in_config(source_name, member.line, member.column, fmt::format("{} is set twice (first at line {})", here, earlier->second));
+      fail_in_config(source_name, member.line, member.column,
+                     fmt::format("{} is set twice (first at line {})", here, earlier->second));
     }
     check_unique(member.value, here, source_name);
   }
@@ -64,7 +67,8 @@ bool is_json(std::string_view text, std::string_view name) {
 
 }  // namespace
 
-void fail_in_config(const std::string& source_name, int line, int column, const std::string& message, const std::string& hint) {
+void fail_in_config(const std::string& source_name, int line, int column,
+                    const std::string& message, const std::string& hint) {
   fail(Exit::usage, fmt::format("{}:{}:{}: {}", source_name, line, column, message), hint);
 }
 
@@ -91,12 +95,14 @@ ConfigNode parse_config(std::string_view text, const std::string& source_name) {
   if (text.find_first_not_of(" \t\r\n") == std::string_view::npos) {
     fail_in_config(source_name, 1, 1, "config is empty");
   }
-  ConfigNode root = is_json(text, source_name) ? parse_json_config(text, source_name) : parse_yaml_config(text, source_name);
+  ConfigNode root = is_json(text, source_name) ? parse_json_config(text, source_name)
+                                               : parse_yaml_config(text, source_name);
   if (root.kind == ConfigNode::null) {
     fail_in_config(source_name, root.line, root.column, "config is empty");
   }
   if (root.kind != ConfigNode::map) {
-    fail_in_config(source_name, root.line, root.column, "top level must be a map of sections, found " + describe(root));
+    fail_in_config(source_name, root.line, root.column,
+                   "top level must be a map of sections, found " + describe(root));
   }
   check_unique(root, "", source_name);
   return root;

@@ -1,7 +1,8 @@
 // A config file as a tree with positions, the same for YAML and JSON.
 //
-// Both readers are strict: UTF-8 text of at most 1 MiB, one document, nesting to 64, every key once and a plain text, no anchors, merge keys or tags.
-// What they refuse is Error(Exit::usage) "FILE:LINE:COL: message".
+// Both readers are strict: UTF-8 text of at most 1 MiB, one document, nesting to 64, every key once
+// and a plain text, no anchors, merge keys or tags. What they refuse is Error(Exit::usage)
+// "FILE:LINE:COL: message".
 #pragma once
 
 #include <string>
@@ -46,6 +47,7 @@ ConfigNode parse_json_config(std::string_view text, const std::string& source_na
 /// "5", "'five'", "a list", "nothing": how a message names what stands there.
 std::string describe(const ConfigNode& node);
 
-[[noreturn]] void fail_in_config(const std::string& source_name, int line, int column, const std::string& message, const std::string& hint = {});
+[[noreturn]] void fail_in_config(const std::string& source_name, int line, int column,
+                                 const std::string& message, const std::string& hint = {});
 
 }  // namespace llm

@@ -28,7 +28,8 @@ struct FileReader {
   const std::string& source;
 
   bool is_section(const std::string& path) const {
-    return std::any_of(fields.sections_.begin(), fields.sections_.end(), [&](const Fields::SectionRow& row) { return row.path == path; });
+    return std::any_of(fields.sections_.begin(), fields.sections_.end(),
+                       [&](const Fields::SectionRow& row) { return row.path == path; });
   }
 
   /// A Hugging Face config.json holds the keys of one section at its top level.
@@ -42,7 +43,8 @@ struct FileReader {
         return false;
       }
       const std::string path = join_key(fields.top_level_section_, member.key);
-      has_key = has_key || ((fields.find(path) != nullptr || fields.ignored_.contains(path)) && fields.find(member.key) == nullptr);
+      has_key = has_key || ((fields.find(path) != nullptr || fields.ignored_.contains(path)) &&
+                            fields.find(member.key) == nullptr);
     }
     return has_key;
   }
@@ -63,8 +65,10 @@ struct FileReader {
 
   void set(Field& row, const ConfigNode::Member& member, const std::string& path) const {
     if (row.origin_.kind == FieldOrigin::by_file && row.origin_.name == source) {
-      fail_in_config(source, member.line, member.column, fmt::format("{} is set twice (first at line {})", row.path_, row.origin_.line),
-                     path == row.path_ ? "" : fmt::format("{} is another name of {}", path, row.path_));
+      fail_in_config(
+          source, member.line, member.column,
+          fmt::format("{} is set twice (first at line {})", row.path_, row.origin_.line),
+          path == row.path_ ? "" : fmt::format("{} is another name of {}", path, row.path_));
     }
     const ConfigNode& value = member.value;
     FieldSetter{row, {row.path_, source, value.line, value.column}}.set_node(value);
@@ -75,11 +79,13 @@ struct FileReader {
     if (member.value.kind == ConfigNode::map) {
       read_section(member.value, path);
     } else if (member.value.kind != ConfigNode::null) {
-      fail_in_config(source, member.value.line, member.value.column, fmt::format("{}: expected a section, got {}", path, describe(member.value)));
+      fail_in_config(source, member.value.line, member.value.column,
+                     fmt::format("{}: expected a section, got {}", path, describe(member.value)));
     }
   }
 
-  [[noreturn]] void refuse_unknown(const ConfigNode::Member& member, const std::string& prefix, const std::string& path) const {
+  [[noreturn]] void refuse_unknown(const ConfigNode::Member& member, const std::string& prefix,
+                                   const std::string& path) const {
     std::vector<std::string> neighbours;
     std::string elsewhere;
     for (const Field& row : fields.rows_) {
@@ -91,7 +97,8 @@ struct FileReader {
       if (section == prefix) {
         neighbours.push_back(key);
         neighbours.insert(neighbours.end(), row.aliases_.begin(), row.aliases_.end());
-      } else if (key == member.key || std::find(row.aliases_.begin(), row.aliases_.end(), member.key) != row.aliases_.end()) {
+      } else if (key == member.key || std::find(row.aliases_.begin(), row.aliases_.end(),
+                                                member.key) != row.aliases_.end()) {
         elsewhere = row.path_;
       }
     }
@@ -102,14 +109,17 @@ struct FileReader {
     }
     const std::optional<std::string> near = nearest_name(member.key, neighbours);
     const std::string meant = !elsewhere.empty() ? elsewhere : near.value_or("");
-    fail_in_config(source, member.line, member.column, "unknown key " + path, meant.empty() ? "" : fmt::format("did you mean {}?", meant));
+    fail_in_config(source, member.line, member.column, "unknown key " + path,
+                   meant.empty() ? "" : fmt::format("did you mean {}?", meant));
   }
 };
 
 void Fields::apply_file(const std::filesystem::path& path) {
-  // A byte more than the limit, so that what is too large is said with the position form of every other config error.
+  // A byte more than the limit, so that what is too large is said with the position form of every
+  // other config error.
   std::error_code ignored;
-  if (std::filesystem::is_regular_file(path, ignored) && std::filesystem::file_size(path, ignored) > kConfigBytes) {
+  if (std::filesystem::is_regular_file(path, ignored) &&
+      std::filesystem::file_size(path, ignored) > kConfigBytes) {
     fail_in_config(path.string(), 1, 1, "config larger than 1 MiB");
   }
   apply_text(read_file(path, {"config", kConfigBytes, Exit::usage}), path.string());
@@ -162,9 +172,11 @@ void Fields::apply_flag(const std::string& name, const std::vector<std::string>&
   if (row == nullptr) {
     std::vector<std::string> known = flag_names();
     const std::optional<std::string> near = nearest_name(name, known);
-    fail(Exit::usage, "unknown option --" + name, near ? fmt::format("did you mean --{}?", *near) : "");
+    fail(Exit::usage, "unknown option --" + name,
+         near ? fmt::format("did you mean --{}?", *near) : "");
   }
-  const std::vector<std::string> words = values.empty() && row->is_bool() ? std::vector<std::string>{"true"} : values;
+  const std::vector<std::string> words =
+      values.empty() && row->is_bool() ? std::vector<std::string>{"true"} : values;
   check(!words.empty(), "--{} needs a value", name);
   check(row->is_list() || words.size() == 1, "--{} takes one value, got {}", name, words.size());
   const std::string written = row->secret_ ? "***" : fmt::format("{}", fmt::join(words, " "));
@@ -218,29 +230,39 @@ void Fields::check_existence(const Field& row) const {
     std::error_code failed;
     const bool exists = std::filesystem::exists(name, failed) ||
                         std::any_of(row.existing_suffixes_.begin(), row.existing_suffixes_.end(),
-                                    [&](const std::string& suffix) { return std::filesystem::exists(name + suffix, failed); });
+                                    [&](const std::string& suffix) {
+                                      return std::filesystem::exists(name + suffix, failed);
+                                    });
     if (!name.empty() && name != "-" && !exists) {
-      const std::string subject = row.origin_.kind == FieldOrigin::by_flag ? row.origin_.name : row.path_;
-      fail_at(row.path_, fmt::format("{}: '{}' not found (looked in {})", subject, name, std::filesystem::absolute(name).lexically_normal().string()));
+      const std::string subject =
+          row.origin_.kind == FieldOrigin::by_flag ? row.origin_.name : row.path_;
+      fail_at(row.path_, fmt::format("{}: '{}' not found (looked in {})", subject, name,
+                                     std::filesystem::absolute(name).lexically_normal().string()));
     }
   }
 }
 
-/// A rule about several keys is reported where the key it names was set; if that one is not from a file, where another key of the message was.
-void Fields::fail_at(std::string_view path, const std::string& message, const std::string& hint) const {
+/// A rule about several keys is reported where the key it names was set; if that one is not from a
+/// file, where another key of the message was.
+void Fields::fail_at(std::string_view path, const std::string& message,
+                     const std::string& hint) const {
   const Field* place = find(path);
   const Field* from_file = nullptr;
   for (const Field& row : rows_) {
-    if (row.origin_.kind == FieldOrigin::by_file && (&row == place || (from_file == nullptr && message.find(row.path_) != std::string::npos))) {
+    if (row.origin_.kind == FieldOrigin::by_file &&
+        (&row == place || (from_file == nullptr && message.find(row.path_) != std::string::npos))) {
       from_file = &row;
       if (&row == place) {
         break;
       }
     }
   }
-  const bool by_user_elsewhere = place != nullptr && (place->origin_.kind == FieldOrigin::by_flag || place->origin_.kind == FieldOrigin::by_environment);
+  const bool by_user_elsewhere =
+      place != nullptr && (place->origin_.kind == FieldOrigin::by_flag ||
+                           place->origin_.kind == FieldOrigin::by_environment);
   if (from_file != nullptr && !by_user_elsewhere) {
-    fail_in_config(from_file->origin_.name, from_file->origin_.line, from_file->origin_.column, message, hint);
+    fail_in_config(from_file->origin_.name, from_file->origin_.line, from_file->origin_.column,
+                   message, hint);
   }
   fail(Exit::usage, message, hint);
 }

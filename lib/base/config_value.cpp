@@ -19,32 +19,42 @@ struct IsOptional : std::false_type {};
 template <typename T>
 struct IsOptional<std::optional<T>> : std::true_type {};
 
-[[noreturn]] void refuse(const ValuePlace& place, const std::string& problem, const std::string& hint = {}) {
+[[noreturn]] void refuse(const ValuePlace& place, const std::string& problem,
+                         const std::string& hint = {}) {
   fail(Exit::usage, fmt::format("{}: {}", place.start(), problem), hint);
 }
 
-std::string list_words(const std::vector<std::string>& words) { return fmt::format("{}", fmt::join(words, ", ")); }
+std::string list_words(const std::vector<std::string>& words) {
+  return fmt::format("{}", fmt::join(words, ", "));
+}
 
 /// Says what a malformed number is; the wording differs between files and the command line.
-[[noreturn]] void refuse_number(const ValuePlace& place, const std::string& text, NumberFault fault, const std::string& remedy, bool whole) {
+[[noreturn]] void refuse_number(const ValuePlace& place, const std::string& text, NumberFault fault,
+                                const std::string& remedy, bool whole) {
   switch (fault) {
     case NumberFault::too_large:
-      refuse(place, whole ? "value is too large (max 9223372036854775807)" : "value is too large or too small for a number");
+      refuse(place, whole ? "value is too large (max 9223372036854775807)"
+                          : "value is too large or too small for a number");
     case NumberFault::not_finite:
       if (place.in_file()) {
         fail(Exit::usage, place.start() + " must be finite");
       }
       refuse(place, "must be a finite number");
     case NumberFault::leading_zero:
-      refuse(place, remedy.empty() ? "leading zero is ambiguous" : "leading zero is ambiguous; " + remedy);
+      refuse(place,
+             remedy.empty() ? "leading zero is ambiguous" : "leading zero is ambiguous; " + remedy);
     default:
       break;
   }
   const std::string_view wanted = whole ? "a whole number" : "a number";
-  refuse(place, place.in_file() ? fmt::format("expected {}, got '{}'", wanted, text) : fmt::format("'{}' is not {}", text, wanted), remedy);
+  refuse(place,
+         place.in_file() ? fmt::format("expected {}, got '{}'", wanted, text)
+                         : fmt::format("'{}' is not {}", text, wanted),
+         remedy);
 }
 
-void check_bounds(const ValuePlace& place, const std::string& text, long double value, const FieldRule& rule, bool whole) {
+void check_bounds(const ValuePlace& place, const std::string& text, long double value,
+                  const FieldRule& rule, bool whole) {
   const bool too_low = rule.low && (rule.low_excluded ? value <= *rule.low : value < *rule.low);
   const bool too_high = rule.high && value > *rule.high;
   if (!too_low && !too_high) {
@@ -53,11 +63,13 @@ void check_bounds(const ValuePlace& place, const std::string& text, long double 
   const std::string shown = whole ? "'" + text + "'" : text;
   if (rule.low && rule.high) {
     const std::string low = bound_text(*rule.low), high = bound_text(*rule.high);
-    refuse(place, whole ? fmt::format("{} must be between {} and {}", shown, low, high) : fmt::format("{} is outside {} to {}", shown, low, high));
+    refuse(place, whole ? fmt::format("{} must be between {} and {}", shown, low, high)
+                        : fmt::format("{} is outside {} to {}", shown, low, high));
   }
-  refuse(place, too_high              ? fmt::format("{} must be at most {}", shown, bound_text(*rule.high))
-                : rule.low_excluded ? fmt::format("{} must be more than {}", shown, bound_text(*rule.low))
-                                    : fmt::format("{} must be at least {}", shown, bound_text(*rule.low)));
+  refuse(place, too_high ? fmt::format("{} must be at most {}", shown, bound_text(*rule.high))
+                : rule.low_excluded
+                    ? fmt::format("{} must be more than {}", shown, bound_text(*rule.low))
+                    : fmt::format("{} must be at least {}", shown, bound_text(*rule.low)));
 }
 
 void read(const std::string& text, const Field& row, const ValuePlace& place, int64_t& out) {
@@ -80,7 +92,8 @@ void read(const std::string& text, const Field& row, const ValuePlace& place, do
 
 void read(const std::string& text, const Field&, const ValuePlace& place, bool& out) {
   if (text != "true" && text != "false") {
-    refuse(place, place.in_file() ? fmt::format("expected true or false, got '{}'", text) : fmt::format("'{}' is not true or false", text));
+    refuse(place, place.in_file() ? fmt::format("expected true or false, got '{}'", text)
+                                  : fmt::format("'{}' is not true or false", text));
   }
   out = text == "true";
 }
@@ -88,7 +101,8 @@ void read(const std::string& text, const Field&, const ValuePlace& place, bool& 
 void read(const std::string& text, const Field& row, const ValuePlace& place, std::string& out) {
   const std::vector<std::string>& choices = row.rule().choices;
   if (!choices.empty() && std::find(choices.begin(), choices.end(), text) == choices.end()) {
-    refuse(place, fmt::format("'{}' is not supported; choose {}", text, list_words(choices)), nearest_name_hint(text, choices));
+    refuse(place, fmt::format("'{}' is not supported; choose {}", text, list_words(choices)),
+           nearest_name_hint(text, choices));
   }
   if (row.rule().accepts && !row.rule().accepts(text)) {
     refuse(place, fmt::format("'{}' is not supported; choose {}", text, row.rule().accepted));
@@ -118,10 +132,12 @@ T read_node(const ConfigNode& node, const Field& row, ValuePlace place) {
   place.line = node.line;
   place.column = node.column;
   constexpr bool wants_text = std::is_same_v<T, std::string>;
-  const bool fits = node.kind == ConfigNode::word || node.kind == (wants_text ? ConfigNode::text : ConfigNode::literal);
+  const bool fits = node.kind == ConfigNode::word ||
+                    node.kind == (wants_text ? ConfigNode::text : ConfigNode::literal);
   if (!fits) {
     const bool is_quoted_number = node.kind == ConfigNode::text && parse_number(node.content);
-    refuse(place, fmt::format("expected {}, got {}{}", wanted_kind<T>(), describe(node), is_quoted_number ? " in quotes" : ""));
+    refuse(place, fmt::format("expected {}, got {}{}", wanted_kind<T>(), describe(node),
+                              is_quoted_number ? " in quotes" : ""));
   }
   T value{};
   read(node.content, row, place, value);
@@ -139,7 +155,9 @@ const std::string& scalar_text(const std::string& value) { return value; }
 
 }  // namespace
 
-std::string ValuePlace::start() const { return in_file() ? fmt::format("{}:{}:{}: {}", file, line, column, name) : name; }
+std::string ValuePlace::start() const {
+  return in_file() ? fmt::format("{}:{}:{}: {}", file, line, column, name) : name;
+}
 
 void FieldSetter::set_words(const std::vector<std::string>& words) const {
   std::visit(
@@ -188,7 +206,9 @@ void FieldSetter::set_node(const ConfigNode& node) const {
           *target = std::move(values);
         } else if constexpr (IsOptional<T>::value) {
           constexpr bool is_text = std::is_same_v<typename T::value_type, std::string>;
-          const bool says_empty = !is_text && (node.kind == ConfigNode::word || node.kind == ConfigNode::text) && means_empty(node.content, row.when_empty_);
+          const bool says_empty =
+              !is_text && (node.kind == ConfigNode::word || node.kind == ConfigNode::text) &&
+              means_empty(node.content, row.when_empty_);
           if (node.kind == ConfigNode::null || says_empty) {
             target->reset();
           } else {
@@ -221,13 +241,16 @@ std::string value_text(const FieldValue& value, const std::string& when_empty) {
 }
 
 std::string bound_text(long double bound) {
-  if (bound == std::floor(bound) && bound >= -9223372036854775808.0L && bound <= 9223372036854775807.0L) {
+  if (bound == std::floor(bound) && bound >= -9223372036854775808.0L &&
+      bound <= 9223372036854775807.0L) {
     return fmt::format("{}", static_cast<int64_t>(bound));
   }
   return format_number(static_cast<double>(bound));
 }
 
-std::string join_key(const std::string& section, std::string_view key) { return section.empty() ? std::string(key) : fmt::format("{}.{}", section, key); }
+std::string join_key(const std::string& section, std::string_view key) {
+  return section.empty() ? std::string(key) : fmt::format("{}.{}", section, key);
+}
 
 std::string section_of(const std::string& path) {
   const size_t dot = path.rfind('.');

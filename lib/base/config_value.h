@@ -1,4 +1,5 @@
-// Reading text into a Field, with messages that name where the text stood. Internal to the config system.
+// Reading text into a Field, with messages that name where the text stood. Internal to the config
+// system.
 #pragma once
 
 #include <string>

@@ -26,7 +26,9 @@ std::string quoted(const std::string& text) {
         out += "\\t";
         break;
       default:
-        out += static_cast<unsigned char>(c) < 0x20 || c == 0x7F ? fmt::format("\\u{:04x}", static_cast<int>(c)) : std::string(1, c);
+        out += static_cast<unsigned char>(c) < 0x20 || c == 0x7F
+                   ? fmt::format("\\u{:04x}", static_cast<int>(c))
+                   : std::string(1, c);
     }
   }
   return out + '"';
@@ -34,12 +36,17 @@ std::string quoted(const std::string& text) {
 
 /// Words that every YAML reader takes as text go bare; the rest is quoted.
 std::string yaml_text(const std::string& text) {
-  static constexpr std::string_view kStart = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_/";
-  static constexpr std::string_view kInside = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_/.+-";
-  static const std::vector<std::string> kReserved{"true", "false", "null", "yes", "no", "on", "off", "y", "n"};
+  static constexpr std::string_view kStart =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_/";
+  static constexpr std::string_view kInside =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_/.+-";
+  static const std::vector<std::string> kReserved{"true", "false", "null", "yes", "no",
+                                                  "on",   "off",   "y",    "n"};
   std::string lower = text;
-  std::transform(lower.begin(), lower.end(), lower.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-  const bool bare = !text.empty() && kStart.find(text[0]) != std::string_view::npos && text.find_first_not_of(kInside) == std::string::npos &&
+  std::transform(lower.begin(), lower.end(), lower.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  const bool bare = !text.empty() && kStart.find(text[0]) != std::string_view::npos &&
+                    text.find_first_not_of(kInside) == std::string::npos &&
                     std::find(kReserved.begin(), kReserved.end(), lower) == kReserved.end();
   return bare ? text : quoted(text);
 }
@@ -47,7 +54,9 @@ std::string yaml_text(const std::string& text) {
 std::string file_scalar(bool value, bool) { return value ? "true" : "false"; }
 std::string file_scalar(int64_t value, bool) { return fmt::format("{}", value); }
 std::string file_scalar(double value, bool) { return format_number(value); }
-std::string file_scalar(const std::string& value, bool yaml) { return yaml ? yaml_text(value) : quoted(value); }
+std::string file_scalar(const std::string& value, bool yaml) {
+  return yaml ? yaml_text(value) : quoted(value);
+}
 
 template <typename T>
 std::string file_text(const std::vector<T>& values, bool yaml) {
@@ -88,7 +97,9 @@ struct ConfigWriter {
   const Fields& fields;
 
   /// A hidden key (an older spelling of another) is written only if it says something.
-  static bool is_written(const Field& row) { return !row.flag_only_ && !row.secret_ && !(row.hidden_ && value(row, false) == "null"); }
+  static bool is_written(const Field& row) {
+    return !row.flag_only_ && !row.secret_ && !(row.hidden_ && value(row, false) == "null");
+  }
 
   static std::string value(const Field& row, bool yaml) {
     return std::visit([&](const auto* target) { return file_text(*target, yaml); }, row.value_);
@@ -100,7 +111,9 @@ struct ConfigWriter {
   }
 
   bool has_rows(const std::string& section) const {
-    return std::any_of(fields.rows_.begin(), fields.rows_.end(), [&](const Field& row) { return is_written(row) && row.path_.starts_with(section + "."); });
+    return std::any_of(fields.rows_.begin(), fields.rows_.end(), [&](const Field& row) {
+      return is_written(row) && row.path_.starts_with(section + ".");
+    });
   }
 
   std::string yaml(const std::string& section, int depth, bool comments) const {
@@ -115,27 +128,32 @@ struct ConfigWriter {
     for (const Fields::SectionRow& row : fields.sections_) {
       if (section_of(row.path) == section && has_rows(row.path)) {
         out += comments ? fmt::format("{}{}# {}\n", depth == 0 ? "\n" : "", indent, row.doc) : "";
-        out += fmt::format("{}{}:\n{}", indent, key_of(row.path), yaml(row.path, depth + 1, comments));
+        out +=
+            fmt::format("{}{}:\n{}", indent, key_of(row.path), yaml(row.path, depth + 1, comments));
       }
     }
     return out;
   }
 
   std::string json(const std::string& section, int depth, int indent) const {
-    const std::string pad = indent < 0 ? "" : "\n" + std::string(static_cast<size_t>(indent * (depth + 1)), ' ');
+    const std::string pad =
+        indent < 0 ? "" : "\n" + std::string(static_cast<size_t>(indent * (depth + 1)), ' ');
     const std::string_view colon = indent < 0 ? ":" : ": ";
     std::string out;
     for (const Field& row : fields.rows_) {
       if (section_of(row.path_) == section && is_written(row)) {
-        out += fmt::format("{}{}{}{}{}", out.empty() ? "" : ",", pad, quoted(key_of(row.path_)), colon, value(row, false));
+        out += fmt::format("{}{}{}{}{}", out.empty() ? "" : ",", pad, quoted(key_of(row.path_)),
+                           colon, value(row, false));
       }
     }
     for (const Fields::SectionRow& row : fields.sections_) {
       if (section_of(row.path) == section && has_rows(row.path)) {
-        out += fmt::format("{}{}{}{}{}", out.empty() ? "" : ",", pad, quoted(key_of(row.path)), colon, json(row.path, depth + 1, indent));
+        out += fmt::format("{}{}{}{}{}", out.empty() ? "" : ",", pad, quoted(key_of(row.path)),
+                           colon, json(row.path, depth + 1, indent));
       }
     }
-    const std::string closing = indent < 0 ? "" : "\n" + std::string(static_cast<size_t>(indent * depth), ' ');
+    const std::string closing =
+        indent < 0 ? "" : "\n" + std::string(static_cast<size_t>(indent * depth), ' ');
     return "{" + out + closing + "}";
   }
 
@@ -169,11 +187,13 @@ struct ConfigWriter {
     const std::string current = row.text();
     const bool has_default = !current.empty() && !row.required_;
     if (row.required_ || has_default) {
-      facts += (facts.empty() ? "" : "; ") + (row.required_ ? std::string("required") : "default " + current);
+      facts += (facts.empty() ? "" : "; ") +
+               (row.required_ ? std::string("required") : "default " + current);
     }
     const std::string text = facts.empty() ? row.doc_ : fmt::format("{} ({})", row.doc_, facts);
-    return names.size() + 4 > kHelpColumn ? fmt::format("  {}\n{:{}}{}\n", names, "", kHelpColumn, wrapped(text))
-                                          : fmt::format("  {:<{}}{}\n", names, kHelpColumn - 2, wrapped(text));
+    return names.size() + 4 > kHelpColumn
+               ? fmt::format("  {}\n{:{}}{}\n", names, "", kHelpColumn, wrapped(text))
+               : fmt::format("  {:<{}}{}\n", names, kHelpColumn - 2, wrapped(text));
   }
 
   static constexpr size_t kHelpColumn = 38;
@@ -215,8 +235,12 @@ std::string Fields::print_config() const {
 
 std::string Fields::to_yaml_with_comments() const { return ConfigWriter{*this}.yaml("", 0, true); }
 std::string Fields::to_yaml() const { return ConfigWriter{*this}.yaml("", 0, false); }
-std::string Fields::to_json(int indent) const { return ConfigWriter{*this}.json("", 0, indent) + "\n"; }
-std::string Fields::to_json_section(std::string_view section) const { return ConfigWriter{*this}.json(std::string(section), 0, 2) + "\n"; }
+std::string Fields::to_json(int indent) const {
+  return ConfigWriter{*this}.json("", 0, indent) + "\n";
+}
+std::string Fields::to_json_section(std::string_view section) const {
+  return ConfigWriter{*this}.json(std::string(section), 0, 2) + "\n";
+}
 
 /// The rows of the top level first, then one block per shown section in the order of declaration.
 std::string Fields::help() const {
@@ -233,26 +257,34 @@ std::string Fields::help() const {
   };
   block_of("");
   for (const Field& row : rows_) {
-    const std::string section = row.path_.substr(0, std::min(row.path_.find('.'), row.path_.size()));
+    const std::string section =
+        row.path_.substr(0, std::min(row.path_.find('.'), row.path_.size()));
     if (row.hidden_) {
       continue;
     }
     if (is_shown(row)) {
-      block_of(row.path_.find('.') == std::string::npos ? "" : section) += ConfigWriter::help_line(row);
+      block_of(row.path_.find('.') == std::string::npos ? "" : section) +=
+          ConfigWriter::help_line(row);
     } else if (std::find(unlisted.begin(), unlisted.end(), section) == unlisted.end()) {
       unlisted.push_back(section);
     }
   }
   std::string out;
   for (const auto& [name, text] : blocks) {
-    const auto section = std::find_if(sections_.begin(), sections_.end(), [&](const SectionRow& row) { return row.path == name; });
-    const std::string title = name.empty() ? "Options" : section != sections_.end() && !section->doc.empty() ? fmt::format("{} ({})", section->doc, name) : name;
+    const auto section = std::find_if(sections_.begin(), sections_.end(),
+                                      [&](const SectionRow& row) { return row.path == name; });
+    const std::string title = name.empty() ? "Options"
+                              : section != sections_.end() && !section->doc.empty()
+                                  ? fmt::format("{} ({})", section->doc, name)
+                                  : name;
     if (!text.empty()) {
       out += fmt::format("{}{}:\n{}", out.empty() ? "" : "\n", title, text);
     }
   }
   if (!unlisted.empty()) {
-    out += fmt::format("\nKeys of the sections {} can be given too, by their dotted names: --section.key VALUE.\n", fmt::join(unlisted, ", "));
+    out += fmt::format(
+        "\nKeys of the sections {} can be given too, by their dotted names: --section.key VALUE.\n",
+        fmt::join(unlisted, ", "));
   }
   return out;
 }

@@ -11,12 +11,14 @@
 namespace llm {
 namespace {
 
-/// Builds the tree from the parser's events: they carry positions and show what yaml-cpp's own nodes hide (duplicates, tags, anchors).
+/// Builds the tree from the parser's events: they carry positions and show what yaml-cpp's own
+/// nodes hide (duplicates, tags, anchors).
 class TreeBuilder : public YAML::EventHandler {
  public:
   explicit TreeBuilder(const std::string& source_name) : source_name_(source_name) {}
 
-  /// An anchor is refused only here, so that a merge key, which is what anchors are mostly for, is named first.
+  /// An anchor is refused only here, so that a merge key, which is what anchors are mostly for, is
+  /// named first.
   ConfigNode take_root() {
     if (first_anchor_) {
       refuse(*first_anchor_, "YAML anchors are not supported; write the value again");
@@ -33,9 +35,12 @@ class TreeBuilder : public YAML::EventHandler {
     add(make(ConfigNode::null, mark));
   }
 
-  void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override { refuse(mark, "YAML aliases are not supported; write the value again"); }
+  void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override {
+    refuse(mark, "YAML aliases are not supported; write the value again");
+  }
 
-  void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, const std::string& value) override {
+  void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                const std::string& value) override {
     note_anchor(mark, anchor);
     if (tag != "?" && tag != "!") {
       refuse(mark, "YAML tags are not supported");
@@ -45,11 +50,13 @@ class TreeBuilder : public YAML::EventHandler {
     add(std::move(node));
   }
 
-  void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, YAML::EmitterStyle::value) override {
+  void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                       YAML::EmitterStyle::value) override {
     open(ConfigNode::list, mark, tag, anchor);
   }
   void OnSequenceEnd() override { close(); }
-  void OnMapStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, YAML::EmitterStyle::value) override {
+  void OnMapStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                  YAML::EmitterStyle::value) override {
     open(ConfigNode::map, mark, tag, anchor);
   }
   void OnMapEnd() override { close(); }
@@ -79,7 +86,8 @@ class TreeBuilder : public YAML::EventHandler {
     return node;
   }
 
-  void open(ConfigNode::Kind kind, const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor) {
+  void open(ConfigNode::Kind kind, const YAML::Mark& mark, const std::string& tag,
+            YAML::anchor_t anchor) {
     note_anchor(mark, anchor);
     if (!tag.empty() && tag != "?") {
       refuse(mark, "YAML tags are not supported");
@@ -134,7 +142,8 @@ class TreeBuilder : public YAML::EventHandler {
   std::optional<YAML::Mark> first_anchor_;
 };
 
-/// yaml-cpp's own words for this are about tokens that "cannot start"; the cause is nearly always an editor.
+/// yaml-cpp's own words for this are about tokens that "cannot start"; the cause is nearly always
+/// an editor.
 void refuse_tab_indentation(std::string_view text, const std::string& source_name) {
   int line = 1;
   while (!text.empty()) {
@@ -143,7 +152,8 @@ void refuse_tab_indentation(std::string_view text, const std::string& source_nam
     const size_t content = row.find_first_not_of(" \t\r");
     const size_t tab = row.substr(0, content).find('\t');
     if (content != std::string_view::npos && row[content] != '#' && tab != std::string_view::npos) {
-      fail_in_config(source_name, line, static_cast<int>(tab) + 1, "tabs cannot indent YAML; use spaces");
+      fail_in_config(source_name, line, static_cast<int>(tab) + 1,
+                     "tabs cannot indent YAML; use spaces");
     }
     text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
     ++line;
@@ -164,10 +174,12 @@ ConfigNode parse_yaml_config(std::string_view text, const std::string& source_na
     TreeBuilder second(source_name);
     if (parser.HandleNextDocument(second)) {
       const YAML::Mark& mark = second.document_start();
-      fail_in_config(source_name, mark.line + 1, mark.column + 1, "only one YAML document is allowed; second starts here");
+      fail_in_config(source_name, mark.line + 1, mark.column + 1,
+                     "only one YAML document is allowed; second starts here");
     }
   } catch (const YAML::Exception& error) {
-    fail_in_config(source_name, error.mark.line + 1, error.mark.column + 1, "invalid YAML: " + error.msg);
+    fail_in_config(source_name, error.mark.line + 1, error.mark.column + 1,
+                   "invalid YAML: " + error.msg);
   }
   return first.take_root();
 }

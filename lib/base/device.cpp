@@ -32,7 +32,8 @@ std::optional<DeviceChoice> read_device(std::string_view text) {
 
 DeviceChoice parse_device(std::string_view text) {
   const std::optional<DeviceChoice> choice = read_device(text);
-  check(choice.has_value(), "--device: '{}' is not supported; choose auto, cpu, cuda, cuda:N", text);
+  check(choice.has_value(), "--device: '{}' is not supported; choose auto, cpu, cuda, cuda:N",
+        text);
   return *choice;
 }
 
@@ -52,10 +53,13 @@ DeviceChoice resolve_device(const DeviceChoice& choice, int cuda_device_count) {
     return {cuda_device_count > 0 ? DeviceKind::cuda : DeviceKind::cpu, 0};
   }
   if (choice.kind == DeviceKind::cuda && choice.index >= cuda_device_count) {
-    const std::string found = cuda_device_count == 0 ? "no CUDA device found (this build/host has 0)"
-                                                     : fmt::format("no such CUDA device (this host has {})", cuda_device_count);
+    const std::string found =
+        cuda_device_count == 0
+            ? "no CUDA device found (this build/host has 0)"
+            : fmt::format("no such CUDA device (this host has {})", cuda_device_count);
     fail(Exit::usage, fmt::format("--device {}: {}", device_text(choice), found),
-         cuda_device_count == 0 ? "--device cpu" : fmt::format("--device cuda:{}", cuda_device_count - 1));
+         cuda_device_count == 0 ? "--device cpu"
+                                : fmt::format("--device cuda:{}", cuda_device_count - 1));
   }
   return choice;
 }
@@ -66,12 +70,20 @@ const std::vector<std::string>& dtype_names() {
 }
 
 void RuntimeConfig::fields(Fields& f) {
-  f("device", device, "Where tensors live", matching([](const std::string& text) { return read_device(text).has_value(); }, "auto, cpu, cuda, cuda:N"))
+  f("device", device, "Where tensors live",
+    matching([](const std::string& text) { return read_device(text).has_value(); },
+             "auto, cpu, cuda, cuda:N"))
       .flag("device")
       .value_name("DEVICE");
-  f("dtype", dtype, "Number format of weights and activations; auto = as stored, or what suits the device", one_of(dtype_names())).flag("dtype");
-  f("threads", threads, "CPU threads; 0 = all cores of this process", in_range(0, 4096)).flag("threads");
-  f("seed", seed, "Seed of every random choice; -1 = a fresh one, which is printed", in_range(-1, 9007199254740991.0L)).flag("seed");
+  f("dtype", dtype,
+    "Number format of weights and activations; auto = as stored, or what suits the device",
+    one_of(dtype_names()))
+      .flag("dtype");
+  f("threads", threads, "CPU threads; 0 = all cores of this process", in_range(0, 4096))
+      .flag("threads");
+  f("seed", seed, "Seed of every random choice; -1 = a fresh one, which is printed",
+    in_range(-1, 9007199254740991.0L))
+      .flag("seed");
 }
 
 int usable_cores() {
@@ -85,7 +97,8 @@ int usable_cores() {
   int64_t quota = 0;
   int64_t period = 0;
   if (quota_file >> quota >> period && quota > 0 && period > 0) {
-    cores = std::min<int>(cores, static_cast<int>(std::max<int64_t>(1, (quota + period - 1) / period)));
+    cores =
+        std::min<int>(cores, static_cast<int>(std::max<int64_t>(1, (quota + period - 1) / period)));
   }
   return cores;
 }

@@ -19,11 +19,13 @@ struct DeviceChoice {
 
 /// As below, but absence instead of an error.
 std::optional<DeviceChoice> read_device(std::string_view text);
-/// auto | cpu | cuda | cuda:N. Anything else: Error(Exit::usage) "--device: 'gpu' is not supported; choose auto, cpu, cuda, cuda:N".
+/// auto | cpu | cuda | cuda:N. Anything else: Error(Exit::usage) "--device: 'gpu' is not supported;
+/// choose auto, cpu, cuda, cuda:N".
 DeviceChoice parse_device(std::string_view text);
 std::string device_text(const DeviceChoice& choice);
 
-/// `automatic` becomes cuda:0 if there is one, else cpu. A CUDA device that is absent: Error(Exit::usage)
+/// `automatic` becomes cuda:0 if there is one, else cpu. A CUDA device that is absent:
+/// Error(Exit::usage)
 /// "--device cuda:3: no CUDA device found (this build/host has 0)", hint "--device cpu".
 DeviceChoice resolve_device(const DeviceChoice& choice, int cuda_device_count);
 

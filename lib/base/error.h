@@ -1,8 +1,9 @@
 // Errors and exit codes.
 //
-// Every failure that a user can cause or meet is one `Error`: the exit code of the process (the contract of docs/reliability.md), one line that names
-// the subject, the rule and the value, and optionally a hint. Errors are thrown where they are found and caught in main, at thread ends and at the HTTP
-// edge only. Thread-safe: no state.
+// Every failure that a user can cause or meet is one `Error`: the exit code of the process (the
+// contract of docs/reliability.md), one line that names the subject, the rule and the value, and
+// optionally a hint. Errors are thrown where they are found and caught in main, at thread ends and
+// at the HTTP edge only. Thread-safe: no state.
 #pragma once
 
 #include <fmt/format.h>
@@ -16,12 +17,12 @@ namespace llm {
 
 enum class Exit : int {
   ok = 0,
-  internal = 1,    // our own bug
-  usage = 2,       // flags or config
-  bad_input = 3,   // a damaged or unsuitable input file
-  io = 4,          // disk, permission
-  numerical = 5,   // NaN, Inf, divergence
-  peer_lost = 6,   // restartable
+  internal = 1,   // our own bug
+  usage = 2,      // flags or config
+  bad_input = 3,  // a damaged or unsuitable input file
+  io = 4,         // disk, permission
+  numerical = 5,  // NaN, Inf, divergence
+  peer_lost = 6,  // restartable
 };
 
 class Error : public std::exception {
@@ -43,7 +44,8 @@ class Error : public std::exception {
 /// Throws "<subject>: <text of errno>"; call it before anything can change errno.
 [[noreturn]] void fail_errno(std::string_view subject, Exit code = Exit::io);
 
-/// A rule about an argument or setting (exit 2): check(n > 0, "rope: head_dim must be even, got {}", n).
+/// A rule about an argument or setting (exit 2): check(n > 0, "rope: head_dim must be even, got
+/// {}", n).
 template <typename... Args>
 void check(bool condition, fmt::format_string<Args...> format, Args&&... args) {
   if (!condition) [[unlikely]] {

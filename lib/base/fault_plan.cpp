@@ -15,7 +15,9 @@ namespace fs = std::filesystem;
 
 FaultPlan::State* current = nullptr;
 
-fs::path parent_of(const fs::path& path) { return fs::absolute(path).lexically_normal().parent_path(); }
+fs::path parent_of(const fs::path& path) {
+  return fs::absolute(path).lexically_normal().parent_path();
+}
 
 uint64_t inode_of(int descriptor) {
   struct stat facts {};
@@ -67,7 +69,8 @@ void FaultPlan::lose_unsynced(Loss loss) {
   if (loss != Loss::names_only) {
     for (const State::File& file : state_->files) {
       if (size_of(file.descriptor) > file.synced_size) {
-        check(::ftruncate(file.descriptor, static_cast<off_t>(file.synced_size)) == 0, "fault plan: cannot truncate");
+        check(::ftruncate(file.descriptor, static_cast<off_t>(file.synced_size)) == 0,
+              "fault plan: cannot truncate");
       }
     }
   }
@@ -110,7 +113,8 @@ bool allows() {
 
 void note_open(int descriptor) {
   if (current != nullptr) {
-    current->files.push_back({::fcntl(descriptor, F_DUPFD_CLOEXEC, 3), inode_of(descriptor), size_of(descriptor)});
+    current->files.push_back(
+        {::fcntl(descriptor, F_DUPFD_CLOEXEC, 3), inode_of(descriptor), size_of(descriptor)});
   }
 }
 

@@ -1,4 +1,5 @@
-// The inside of FaultPlan, seen by file_io.cpp only: every operation asks the gate first and notes afterwards what it did.
+// The inside of FaultPlan, seen by file_io.cpp only: every operation asks the gate first and notes
+// afterwards what it did.
 #pragma once
 
 #include <filesystem>
@@ -43,7 +44,8 @@ void note_open(int descriptor);
 void note_created_name(const std::filesystem::path& path);
 void note_synced(int descriptor);
 void note_synced_directory(const std::filesystem::path& path);
-/// Before a rename, link or removal takes the name away from what holds it now; returns how to bring that back.
+/// Before a rename, link or removal takes the name away from what holds it now; returns how to
+/// bring that back.
 std::function<void()> keep_replaced(const std::filesystem::path& path);
 void note_name(const std::filesystem::path& path, std::function<void()> undo);
 

@@ -20,7 +20,8 @@ namespace fs = std::filesystem;
 
 std::string megabytes(uint64_t bytes) {
   const double value = static_cast<double>(bytes) / 1e6;
-  return value >= 10 ? fmt::format("{:.0f} MB", std::ceil(value)) : fmt::format("{:.1f} MB", std::ceil(value * 10) / 10);
+  return value >= 10 ? fmt::format("{:.0f} MB", std::ceil(value))
+                     : fmt::format("{:.1f} MB", std::ceil(value * 10) / 10);
 }
 
 fs::path existing_parent(const fs::path& path) {
@@ -35,9 +36,11 @@ fs::path existing_parent(const fs::path& path) {
 /// errno says what failed; a full disk also says how full.
 [[noreturn]] void fail_file(std::string_view verb, const fs::path& path) {
   const int error = errno;
-  std::string message = fmt::format("cannot {} '{}': {}", verb, path.string(), std::generic_category().message(error));
+  std::string message = fmt::format("cannot {} '{}': {}", verb, path.string(),
+                                    std::generic_category().message(error));
   if (error == ENOSPC || error == EDQUOT) {
-    message += fmt::format(" ({} free in {})", megabytes(free_bytes(path.parent_path())), existing_parent(path.parent_path()).string());
+    message += fmt::format(" ({} free in {})", megabytes(free_bytes(path.parent_path())),
+                           existing_parent(path.parent_path()).string());
   }
   fail(Exit::io, message);
 }
@@ -102,7 +105,9 @@ OutputFile::~OutputFile() {
 }
 
 OutputFile::OutputFile(OutputFile&& other) noexcept
-    : descriptor_(std::exchange(other.descriptor_, -1)), written_(other.written_), path_(std::move(other.path_)) {}
+    : descriptor_(std::exchange(other.descriptor_, -1)),
+      written_(other.written_),
+      path_(std::move(other.path_)) {}
 
 OutputFile& OutputFile::operator=(OutputFile&& other) noexcept {
   if (this != &other) {
@@ -133,14 +138,17 @@ void OutputFile::write(std::span<const std::byte> bytes) {
   }
 }
 
-void OutputFile::write(std::string_view text) { write(std::as_bytes(std::span(text.data(), text.size()))); }
+void OutputFile::write(std::string_view text) {
+  write(std::as_bytes(std::span(text.data(), text.size())));
+}
 
 void OutputFile::write_at(uint64_t offset, std::span<const std::byte> bytes) {
   if (!fault::allows()) {
     fail_file("write", path_);
   }
   while (!bytes.empty()) {
-    const ssize_t done = ::pwrite(descriptor_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    const ssize_t done =
+        ::pwrite(descriptor_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
     if (done < 0 && errno == EINTR) {
       continue;
     }
@@ -187,7 +195,8 @@ void make_directories(const fs::path& path) {
     return;
   }
   make_directories(path.parent_path());
-  if (!fault::allows() || (::mkdir(path.c_str(), 0755) != 0 && !(errno == EEXIST && fs::is_directory(path, ignored)))) {
+  if (!fault::allows() ||
+      (::mkdir(path.c_str(), 0755) != 0 && !(errno == EEXIST && fs::is_directory(path, ignored)))) {
     fail_file("create folder", path);
   }
   fault::note_created_name(path);
@@ -260,7 +269,8 @@ void sync_directory(const fs::path& path) {
 void sync_file(const fs::path& path) { sync_descriptor_of(path, 0); }
 
 void replace_symlink(const fs::path& link, const fs::path& target) {
-  const fs::path temporary = link.parent_path() / fmt::format(".{}.tmp-{}", link.filename().string(), ::getpid());
+  const fs::path temporary =
+      link.parent_path() / fmt::format(".{}.tmp-{}", link.filename().string(), ::getpid());
   discard(temporary);
   if (!fault::allows() || ::symlink(target.c_str(), temporary.c_str()) != 0) {
     fail_file("create link", temporary);
@@ -276,7 +286,9 @@ void replace_symlink(const fs::path& link, const fs::path& target) {
 }
 
 std::string read_file(const fs::path& path, const ReadOptions& options) {
-  const std::string what = options.noun.empty() ? fmt::format("'{}'", path.string()) : fmt::format("{} '{}'", options.noun, path.string());
+  const std::string what = options.noun.empty()
+                               ? fmt::format("'{}'", path.string())
+                               : fmt::format("{} '{}'", options.noun, path.string());
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (descriptor < 0) {
     fail_errno("cannot open " + what, options.exit);
@@ -328,8 +340,9 @@ uint64_t free_bytes(const fs::path& path) {
 void check_free_space(const fs::path& folder, uint64_t needed_bytes, std::string_view note) {
   const uint64_t available = free_bytes(folder);
   if (available < needed_bytes) {
-    fail(Exit::io, fmt::format("need {}, {} free in {}{}{}", megabytes(needed_bytes), megabytes(available), existing_parent(folder).string(),
-                               note.empty() ? "" : "; ", note));
+    fail(Exit::io,
+         fmt::format("need {}, {} free in {}{}{}", megabytes(needed_bytes), megabytes(available),
+                     existing_parent(folder).string(), note.empty() ? "" : "; ", note));
   }
 }
 

@@ -38,15 +38,19 @@ std::string clock_time() {
   std::istringstream words(std::string(text.data(), got > 0 ? static_cast<size_t>(got) : 0));
   std::string pid, host, since;
   if (words >> pid >> host >> since) {
-    fail(Exit::usage, fmt::format("'{}' is locked by pid {} on host {} since {}", directory.string(), pid, host, since),
+    fail(Exit::usage,
+         fmt::format("'{}' is locked by pid {} on host {} since {}", directory.string(), pid, host,
+                     since),
          "wait for it to end, or choose another folder");
   }
   fail(Exit::usage, fmt::format("'{}' is locked by another process", directory.string()));
 }
 
 bool still_named(int descriptor, const std::filesystem::path& file) {
-  struct stat held {}, named {};
-  return ::fstat(descriptor, &held) == 0 && ::stat(file.c_str(), &named) == 0 && held.st_ino == named.st_ino && held.st_dev == named.st_dev;
+  struct stat held {
+  }, named{};
+  return ::fstat(descriptor, &held) == 0 && ::stat(file.c_str(), &named) == 0 &&
+         held.st_ino == named.st_ino && held.st_dev == named.st_dev;
 }
 
 }  // namespace
@@ -66,7 +70,8 @@ RunLock::RunLock(const std::filesystem::path& directory) : file_(directory / "ru
       errno = error;
       fail_errno(fmt::format("cannot lock '{}'", file_.string()));
     }
-    // The former holder may have removed the file between our open and our flock: then this lock guards nothing.
+    // The former holder may have removed the file between our open and our flock: then this lock
+    // guards nothing.
     if (still_named(descriptor, file_)) {
       descriptor_ = descriptor;
     } else {

@@ -1,7 +1,8 @@
 // One process per run directory.
 //
-// An flock on DIR/run.lock, which holds "pid host time": the kernel releases it when the process ends in whatever way, so a stale file never blocks.
-// A second process gets Error(Exit::usage) "'run1' is locked by pid 4121 on host a since 10:02".
+// An flock on DIR/run.lock, which holds "pid host time": the kernel releases it when the process
+// ends in whatever way, so a stale file never blocks. A second process gets Error(Exit::usage)
+// "'run1' is locked by pid 4121 on host a since 10:02".
 #pragma once
 
 #include <filesystem>

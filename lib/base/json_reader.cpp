@@ -14,7 +14,8 @@ namespace {
 
 using nlohmann::json;
 
-/// Builds the document while it watches depth and keys; what it refuses is kept for the caller, who knows the source.
+/// Builds the document while it watches depth and keys; what it refuses is kept for the caller, who
+/// knows the source.
 class GuardedBuilder : public json::json_sax_t {
  public:
   GuardedBuilder(json& root, int max_depth) : root_(root), max_depth_(max_depth) {}
@@ -85,13 +86,16 @@ class GuardedBuilder : public json::json_sax_t {
 
   json& root_;
   const int max_depth_;
-  std::vector<json*> levels_;  // a container grows only while it is the last one, so the pointers above it stay good
+  std::vector<json*> levels_;  // a container grows only while it is the last one, so the pointers
+                               // above it stay good
   std::string key_;
   std::string problem_;
   size_t problem_offset_ = 0;
 };
 
-std::string child_path(const std::string& path, std::string_view key) { return path.empty() ? std::string(key) : fmt::format("{}.{}", path, key); }
+std::string child_path(const std::string& path, std::string_view key) {
+  return path.empty() ? std::string(key) : fmt::format("{}.{}", path, key);
+}
 
 }  // namespace
 
@@ -110,21 +114,24 @@ json parse_json(std::string_view text, std::string_view source, const JsonLimits
   if (!builder.problem().empty()) {
     fail(limits.exit, fmt::format("{}: {}", source, builder.problem()));
   }
-  const size_t offset = std::min(builder.problem_offset() > 0 ? builder.problem_offset() - 1 : 0, text.size());
+  const size_t offset =
+      std::min(builder.problem_offset() > 0 ? builder.problem_offset() - 1 : 0, text.size());
   size_t line = 1, column = 1;
   for (const char c : text.substr(0, offset)) {
     column = c == '\n' ? 1 : column + 1;
     line += c == '\n';
   }
   const bool at_end = text.find_first_not_of(" \t\r\n", offset) == std::string_view::npos;
-  fail(limits.exit, fmt::format("{}: invalid JSON at line {} column {}{}", source, line, column, at_end ? ": unexpected end" : ""));
+  fail(limits.exit, fmt::format("{}: invalid JSON at line {} column {}{}", source, line, column,
+                                at_end ? ": unexpected end" : ""));
 }
 
 json parse_json_file(const std::filesystem::path& path, const JsonLimits& limits) {
   return parse_json(read_file(path, {"", limits.max_bytes, limits.exit}), path.string(), limits);
 }
 
-JsonView::JsonView(const json& value, std::string source, Exit exit) : JsonView(value, std::move(source), "", exit) {}
+JsonView::JsonView(const json& value, std::string source, Exit exit)
+    : JsonView(value, std::move(source), "", exit) {}
 
 JsonView::JsonView(const json& value, std::string source, std::string path, Exit exit)
     : value_(&value), source_(std::move(source)), path_(std::move(path)), exit_(exit) {}
@@ -147,7 +154,9 @@ JsonView JsonView::at(std::string_view key) const {
   return JsonView(*member, source_, child_path(path_, key), exit_);
 }
 
-std::optional<JsonView> JsonView::find(std::string_view key) const { return has(key) ? std::optional<JsonView>(at(key)) : std::nullopt; }
+std::optional<JsonView> JsonView::find(std::string_view key) const {
+  return has(key) ? std::optional<JsonView>(at(key)) : std::nullopt;
+}
 
 size_t JsonView::size() const {
   expect_array();
@@ -186,13 +195,16 @@ void JsonView::expect_array() const {
 void JsonView::expect_keys(const std::vector<std::string>& known) const {
   for (const std::string& name : keys()) {
     if (std::find(known.begin(), known.end(), name) == known.end()) {
-      llm::fail(exit_, fmt::format("{}: unknown key '{}'", source_, child_path(path_, name)), nearest_name_hint(name, known));
+      llm::fail(exit_, fmt::format("{}: unknown key '{}'", source_, child_path(path_, name)),
+                nearest_name_hint(name, known));
     }
   }
 }
 
 int64_t JsonView::as_int(int64_t lo, int64_t hi) const {
-  const bool fits = value_->is_number_integer() && !(value_->is_number_unsigned() && value_->get<uint64_t>() > static_cast<uint64_t>(INT64_MAX));
+  const bool fits =
+      value_->is_number_integer() &&
+      !(value_->is_number_unsigned() && value_->get<uint64_t>() > static_cast<uint64_t>(INT64_MAX));
   const int64_t number = fits ? value_->get<int64_t>() : 0;
   if (!fits || number < lo || number > hi) {
     fail(fmt::format("must be a whole number from {} to {}", lo, hi));
@@ -222,7 +234,9 @@ bool JsonView::as_bool() const {
   return value_->get<bool>();
 }
 
-int64_t JsonView::get_int(std::string_view key, int64_t lo, int64_t hi, int64_t absent) const { return has(key) ? at(key).as_int(lo, hi) : absent; }
+int64_t JsonView::get_int(std::string_view key, int64_t lo, int64_t hi, int64_t absent) const {
+  return has(key) ? at(key).as_int(lo, hi) : absent;
+}
 
 double JsonView::get_double(std::string_view key, double lo, double hi, double absent) const {
   return has(key) ? at(key).as_double(lo, hi) : absent;
@@ -232,8 +246,12 @@ std::string JsonView::get_string(std::string_view key, std::string_view absent) 
   return has(key) ? at(key).as_string() : std::string(absent);
 }
 
-bool JsonView::get_bool(std::string_view key, bool absent) const { return has(key) ? at(key).as_bool() : absent; }
+bool JsonView::get_bool(std::string_view key, bool absent) const {
+  return has(key) ? at(key).as_bool() : absent;
+}
 
-std::string dump_json(const json& value, int indent) { return value.dump(indent, ' ', false, json::error_handler_t::replace); }
+std::string dump_json(const json& value, int indent) {
+  return value.dump(indent, ' ', false, json::error_handler_t::replace);
+}
 
 }  // namespace llm

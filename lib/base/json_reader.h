@@ -1,7 +1,9 @@
-// JSON from strangers: bounded, without duplicate keys, and read through getters that never convert silently.
+// JSON from strangers: bounded, without duplicate keys, and read through getters that never convert
+// silently.
 //
-// nlohmann's own getters turn 4294967297 into 1, 1.9 into 1 and -1 into 2^64-1; these throw instead. Messages name the source and the path of the value:
-// "state.json: rng.seed must be a whole number from 0 to 100". Errors carry the exit code given at parse time.
+// nlohmann's own getters turn 4294967297 into 1, 1.9 into 1 and -1 into 2^64-1; these throw
+// instead. Messages name the source and the path of the value: "state.json: rng.seed must be a
+// whole number from 0 to 100". Errors carry the exit code given at parse time.
 #pragma once
 
 #include <cstdint>
@@ -22,13 +24,16 @@ struct JsonLimits {
   Exit exit = Exit::bad_input;
 };
 
-/// Throws "<source>: invalid JSON at line L column C", "<source>: invalid UTF-8 at byte N", "<source>: nesting deeper than 64", "<source>: key 'a' appears twice".
-nlohmann::json parse_json(std::string_view text, std::string_view source, const JsonLimits& limits = {});
+/// Throws "<source>: invalid JSON at line L column C", "<source>: invalid UTF-8 at byte N",
+/// "<source>: nesting deeper than 64", "<source>: key 'a' appears twice".
+nlohmann::json parse_json(std::string_view text, std::string_view source,
+                          const JsonLimits& limits = {});
 
 /// Reads and parses a file; "cannot open 'x': <errno>".
 nlohmann::json parse_json_file(const std::filesystem::path& path, const JsonLimits& limits = {});
 
-/// A value with its path, for messages. Holds a reference: the document must outlive it. Cheap to copy.
+/// A value with its path, for messages. Holds a reference: the document must outlive it. Cheap to
+/// copy.
 class JsonView {
  public:
   JsonView(const nlohmann::json& value, std::string source, Exit exit = Exit::bad_input);
@@ -36,12 +41,12 @@ class JsonView {
   const nlohmann::json& value() const { return *value_; }
   const std::string& path() const { return path_; }  // "layers[3].name", "" at the top
 
-  bool has(std::string_view key) const;              // present and not null
-  JsonView at(std::string_view key) const;           // required member of an object
+  bool has(std::string_view key) const;     // present and not null
+  JsonView at(std::string_view key) const;  // required member of an object
   std::optional<JsonView> find(std::string_view key) const;
-  size_t size() const;                               // of an array
+  size_t size() const;  // of an array
   JsonView element(size_t index) const;
-  std::vector<std::string> keys() const;             // of an object
+  std::vector<std::string> keys() const;  // of an object
   void expect_object() const;
   void expect_array() const;
   /// Every key must be one of these: "unknown key 'x'", with the nearest as hint.
@@ -54,9 +59,13 @@ class JsonView {
   bool as_bool() const;
 
   // A member: required, or with a default for an absent or null one.
-  int64_t get_int(std::string_view key, int64_t lo, int64_t hi) const { return at(key).as_int(lo, hi); }
+  int64_t get_int(std::string_view key, int64_t lo, int64_t hi) const {
+    return at(key).as_int(lo, hi);
+  }
   int64_t get_int(std::string_view key, int64_t lo, int64_t hi, int64_t absent) const;
-  double get_double(std::string_view key, double lo, double hi) const { return at(key).as_double(lo, hi); }
+  double get_double(std::string_view key, double lo, double hi) const {
+    return at(key).as_double(lo, hi);
+  }
   double get_double(std::string_view key, double lo, double hi, double absent) const;
   std::string get_string(std::string_view key) const { return at(key).as_string(); }
   std::string get_string(std::string_view key, std::string_view absent) const;

@@ -37,7 +37,9 @@ struct RotatingFile {
     size = ignored ? 0 : existing;
   }
 
-  std::filesystem::path numbered(int number) const { return fmt::format("{}.{}", path.string(), number); }
+  std::filesystem::path numbered(int number) const {
+    return fmt::format("{}.{}", path.string(), number);
+  }
 
   void rotate() {
     file.close();
@@ -80,7 +82,8 @@ Logger& logger() {
 std::string time_text() {
   const auto now = std::chrono::system_clock::now();
   const std::time_t seconds = std::chrono::system_clock::to_time_t(now);
-  const auto milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count() % 1000;
+  const auto milliseconds =
+      std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count() % 1000;
   std::tm parts{};
   ::gmtime_r(&seconds, &parts);
   std::array<char, 32> text{};
@@ -106,7 +109,8 @@ std::string json_line(LogLevel level, std::string_view message, std::span<const 
   for (const LogField& field : fields) {
     nlohmann::ordered_json& slot = line[std::string(field.key)];
     if (const auto* number = std::get_if<double>(&field.value)) {
-      slot = std::isfinite(*number) ? nlohmann::ordered_json(*number) : nlohmann::ordered_json(nullptr);
+      slot = std::isfinite(*number) ? nlohmann::ordered_json(*number)
+                                    : nlohmann::ordered_json(nullptr);
     } else if (const auto* whole = std::get_if<int64_t>(&field.value)) {
       slot = *whole;
     } else {
@@ -118,8 +122,14 @@ std::string json_line(LogLevel level, std::string_view message, std::span<const 
 
 std::string text_for_stderr(LogLevel level, std::string_view message) {
   static const bool colored = stderr_has_color();
-  const std::string_view start = !colored ? "" : level == LogLevel::error ? "\033[31m" : level == LogLevel::warn ? "\033[33m" : "";
-  const std::string_view word = level == LogLevel::error ? "error: " : level == LogLevel::warn ? "warning: " : level == LogLevel::debug ? "debug: " : "";
+  const std::string_view start = !colored                   ? ""
+                                 : level == LogLevel::error ? "\033[31m"
+                                 : level == LogLevel::warn  ? "\033[33m"
+                                                            : "";
+  const std::string_view word = level == LogLevel::error   ? "error: "
+                                : level == LogLevel::warn  ? "warning: "
+                                : level == LogLevel::debug ? "debug: "
+                                                           : "";
   return fmt::format("{}{}{}{}\n", start, word, start.empty() ? "" : "\033[0m", message);
 }
 
@@ -139,7 +149,8 @@ void append_to_file(Logger& log, const std::string& line) {
     // A full disk must not end a run through its log; the run meets the disk itself when it saves.
     const std::string path = log.file->path.string();
     log.file.reset();
-    put_stderr(text_for_stderr(LogLevel::warn, fmt::format("the log file '{}' is closed: {}", path, error.message())));
+    put_stderr(text_for_stderr(
+        LogLevel::warn, fmt::format("the log file '{}' is closed: {}", path, error.message())));
   }
 }
 
@@ -148,7 +159,8 @@ void emit(LogLevel level, std::string_view message, std::span<const LogField> fi
   const std::lock_guard lock(log.mutex);
   const bool to_stderr = level >= log.level && (!log.quiet || level >= LogLevel::warn);
   const bool to_file = log.file && level >= std::min(log.level, LogLevel::info);
-  const std::string json = log.json && (to_stderr || to_file) ? json_line(level, message, fields) : "";
+  const std::string json =
+      log.json && (to_stderr || to_file) ? json_line(level, message, fields) : "";
   if (to_stderr) {
     const std::string line = log.json ? json : text_for_stderr(level, message);
     put_stderr(log.status.empty() ? line : fmt::format("\r\033[K{}{}", line, log.status));
@@ -161,8 +173,12 @@ void emit(LogLevel level, std::string_view message, std::span<const LogField> fi
 }  // namespace
 
 void LoggingConfig::fields(Fields& f) {
-  f("level", level, "The least important lines that are shown", one_of({"debug", "info", "warn", "error"})).flag("log-level").value_name("LEVEL");
-  f("format", format, "Log lines as text or as JSON objects", one_of({"text", "json"})).flag("log-format");
+  f("level", level, "The least important lines that are shown",
+    one_of({"debug", "info", "warn", "error"}))
+      .flag("log-level")
+      .value_name("LEVEL");
+  f("format", format, "Log lines as text or as JSON objects", one_of({"text", "json"}))
+      .flag("log-format");
   f("quiet", quiet, "Only warnings and errors on stderr, no progress").flag("quiet");
 }
 
@@ -198,7 +214,9 @@ void detach_log_file() {
 
 void log_line(LogLevel level, std::string_view message) { emit(level, message, {}); }
 
-void log_record(LogLevel level, std::string_view message, std::span<const LogField> fields) { emit(level, message, fields); }
+void log_record(LogLevel level, std::string_view message, std::span<const LogField> fields) {
+  emit(level, message, fields);
+}
 
 void set_status_line(std::string_view text) {
   static const bool terminal = stderr_is_terminal();

@@ -1,9 +1,11 @@
 // The program's log: stderr as text or JSON lines, and optionally a file that rotates by size.
 //
-// One logger per process, which is the one exception to "no globals": every layer may report, and passing a logger through all of them would buy nothing.
-// Thread-safe; a line is written with one write(2), so lines of several threads never mix. On stderr as text: "message",
-// "warning: message", "error: message", "debug: message"; in the file: "2025-01-31T12:34:56.789Z WARNING message".
-// JSON: {"time":"2025-01-31T12:34:56.789Z","level":"warn","message":"..."} plus the fields of log_record.
+// One logger per process, which is the one exception to "no globals": every layer may report, and
+// passing a logger through all of them would buy nothing. Thread-safe; a line is written with one
+// write(2), so lines of several threads never mix. On stderr as text: "message", "warning:
+// message", "error: message", "debug: message"; in the file: "2025-01-31T12:34:56.789Z WARNING
+// message". JSON: {"time":"2025-01-31T12:34:56.789Z","level":"warn","message":"..."} plus the
+// fields of log_record.
 #pragma once
 
 #include <fmt/format.h>
@@ -32,9 +34,12 @@ void configure_log(const LoggingConfig& config);
 bool log_is_quiet();
 bool log_enabled(LogLevel level);
 
-/// Also append every line (info and above, or the configured level if lower) to this file. When it would exceed max_bytes it becomes FILE.1, FILE.1 becomes
-/// FILE.2, and so on up to `keep` old files. Throws Error(Exit::io) if it cannot be opened. A later failure to write is reported once on stderr.
-void attach_log_file(const std::filesystem::path& path, uint64_t max_bytes = 10u << 20, int keep = 3);
+/// Also append every line (info and above, or the configured level if lower) to this file. When it
+/// would exceed max_bytes it becomes FILE.1, FILE.1 becomes FILE.2, and so on up to `keep` old
+/// files. Throws Error(Exit::io) if it cannot be opened. A later failure to write is reported once
+/// on stderr.
+void attach_log_file(const std::filesystem::path& path, uint64_t max_bytes = 10u << 20,
+                     int keep = 3);
 void detach_log_file();
 
 void log_line(LogLevel level, std::string_view message);
@@ -46,7 +51,8 @@ struct LogField {
 /// A line with values: as text the message alone, as JSON the fields beside it.
 void log_record(LogLevel level, std::string_view message, std::span<const LogField> fields);
 
-/// A last line on the terminal that stays below the log while it moves on (a progress bar); "" removes it. Only where stderr is a terminal.
+/// A last line on the terminal that stays below the log while it moves on (a progress bar); ""
+/// removes it. Only where stderr is a terminal.
 void set_status_line(std::string_view text);
 
 template <typename... Args>

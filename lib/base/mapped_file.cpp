@@ -59,7 +59,8 @@ void on_bus_error(int, siginfo_t* facts, void*) {
   const auto address = reinterpret_cast<uintptr_t>(facts->si_addr);
   for (const Slot& slot : slots) {
     const uintptr_t begin = slot.begin.load(std::memory_order_acquire);
-    if (begin != 0 && address >= begin && address - begin < slot.size.load(std::memory_order_relaxed)) {
+    if (begin != 0 && address >= begin &&
+        address - begin < slot.size.load(std::memory_order_relaxed)) {
       SignalText text;
       text.add("llm: error: '");
       text.add(slot.name.data());
@@ -72,7 +73,8 @@ void on_bus_error(int, siginfo_t* facts, void*) {
       ::_exit(static_cast<int>(Exit::io));
     }
   }
-  ::sigaction(SIGBUS, &previous_action, nullptr);  // not ours: the access repeats under the former handler
+  ::sigaction(SIGBUS, &previous_action,
+              nullptr);  // not ours: the access repeats under the former handler
   if (facts->si_code <= 0) {
     ::raise(SIGBUS);  // sent by a process: there is no access to repeat
   }
@@ -91,7 +93,8 @@ int register_mapping(const void* begin, size_t size, const std::string& path) {
   for (size_t i = 0; i < slots.size(); ++i) {
     Slot& slot = slots[i];
     if (slot.begin.load() == 0) {
-      const size_t kept = std::min(path.size(), slot.name.size() - 1);  // the end of a long path tells more than its start
+      const size_t kept = std::min(
+          path.size(), slot.name.size() - 1);  // the end of a long path tells more than its start
       std::memcpy(slot.name.data(), path.data() + path.size() - kept, kept);
       slot.name[kept] = '\0';
       slot.size.store((size + 4095) / 4096 * 4096, std::memory_order_relaxed);
@@ -136,7 +139,8 @@ MappedFile MappedFile::open(const std::filesystem::path& path, AccessPattern pat
     fail_errno(fmt::format("cannot map '{}'", path.string()), Exit::io);
   }
   if (pattern != AccessPattern::normal) {
-    ::madvise(begin, file.size_, pattern == AccessPattern::sequential ? MADV_SEQUENTIAL : MADV_RANDOM);
+    ::madvise(begin, file.size_,
+              pattern == AccessPattern::sequential ? MADV_SEQUENTIAL : MADV_RANDOM);
   }
   file.data_ = static_cast<const std::byte*>(begin);
   file.slot_ = register_mapping(begin, file.size_, path.string());

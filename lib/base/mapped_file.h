@@ -1,9 +1,10 @@
 // A read-only file in memory (mmap).
 //
-// If the file is truncated or replaced while mapped, touching a lost page raises SIGBUS. A handler, installed with the first mapping, finds the file and
-// prints "llm: error: 'x.bin' changed size during training (SIGBUS at offset N)" with signal-safe calls only, then ends the process with exit 4. A SIGBUS
-// anywhere else keeps its usual meaning. At most 4096 mappings at a time are recognised by name.
-// Move-only; const and thread-safe after open.
+// If the file is truncated or replaced while mapped, touching a lost page raises SIGBUS. A handler,
+// installed with the first mapping, finds the file and prints "llm: error: 'x.bin' changed size
+// during training (SIGBUS at offset N)" with signal-safe calls only, then ends the process with
+// exit 4. A SIGBUS anywhere else keeps its usual meaning. At most 4096 mappings at a time are
+// recognised by name. Move-only; const and thread-safe after open.
 #pragma once
 
 #include <cstddef>
@@ -20,8 +21,11 @@ enum class AccessPattern { normal, sequential, random };
 
 class MappedFile {
  public:
-  /// Throws with `exit`: "cannot open 'x': No such file or directory", "'x' is a directory", "'x' is not a regular file". An empty file is an empty span.
-  static MappedFile open(const std::filesystem::path& path, AccessPattern pattern = AccessPattern::normal, Exit exit = Exit::bad_input);
+  /// Throws with `exit`: "cannot open 'x': No such file or directory", "'x' is a directory", "'x'
+  /// is not a regular file". An empty file is an empty span.
+  static MappedFile open(const std::filesystem::path& path,
+                         AccessPattern pattern = AccessPattern::normal,
+                         Exit exit = Exit::bad_input);
 
   MappedFile() = default;
   ~MappedFile();
@@ -41,7 +45,8 @@ class MappedFile {
   std::filesystem::path path_;
 };
 
-/// The word after "during" in the SIGBUS message; a string literal, "use" at first. A trainer sets "training".
+/// The word after "during" in the SIGBUS message; a string literal, "use" at first. A trainer sets
+/// "training".
 void set_mapping_activity(const char* word);
 
 }  // namespace llm

@@ -9,14 +9,17 @@ namespace llm {
 
 int edit_distance(std::string_view a, std::string_view b) {
   std::vector<int> two_back(b.size() + 1), last(b.size() + 1), row(b.size() + 1);
-  const auto same = [](char x, char y) { return x == y || ((x == '-' || x == '_') && (y == '-' || y == '_')); };
+  const auto same = [](char x, char y) {
+    return x == y || ((x == '-' || x == '_') && (y == '-' || y == '_'));
+  };
   for (size_t j = 0; j <= b.size(); ++j) {
     last[j] = static_cast<int>(j);
   }
   for (size_t i = 1; i <= a.size(); ++i) {
     row[0] = static_cast<int>(i);
     for (size_t j = 1; j <= b.size(); ++j) {
-      row[j] = std::min({last[j] + 1, row[j - 1] + 1, last[j - 1] + (same(a[i - 1], b[j - 1]) ? 0 : 1)});
+      row[j] =
+          std::min({last[j] + 1, row[j - 1] + 1, last[j - 1] + (same(a[i - 1], b[j - 1]) ? 0 : 1)});
       if (i > 1 && j > 1 && same(a[i - 1], b[j - 2]) && same(a[i - 2], b[j - 1])) {
         row[j] = std::min(row[j], two_back[j - 2] + 1);
       }
@@ -27,7 +30,8 @@ int edit_distance(std::string_view a, std::string_view b) {
   return last[b.size()];
 }
 
-std::optional<std::string> nearest_name(std::string_view word, std::span<const std::string> candidates) {
+std::optional<std::string> nearest_name(std::string_view word,
+                                        std::span<const std::string> candidates) {
   constexpr size_t kLongestWord = 100;  // a pasted text is not a misspelt name
   if (word.empty() || word.size() > kLongestWord) {
     return std::nullopt;

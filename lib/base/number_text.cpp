@@ -24,7 +24,8 @@ bool says_not_finite(std::string_view text) {
     text.remove_prefix(1);
   }
   std::string lower(text);
-  std::transform(lower.begin(), lower.end(), lower.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? char(c + 32) : c; });
+  std::transform(lower.begin(), lower.end(), lower.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? char(c + 32) : c; });
   return lower == "nan" || lower == "inf" || lower == "infinity";
 }
 
@@ -99,7 +100,8 @@ ParsedNumber<int64_t> refuse_whole(std::string_view text, std::string_view body)
     return refused<int64_t>(NumberFault::not_a_number);
   }
   const bool has_exponent = body.find_first_of("eE") != std::string_view::npos;
-  return refused<int64_t>(has_exponent ? NumberFault::exponent : NumberFault::fraction, whole_remedy(text));
+  return refused<int64_t>(has_exponent ? NumberFault::exponent : NumberFault::fraction,
+                          whole_remedy(text));
 }
 
 }  // namespace
@@ -129,11 +131,15 @@ ParsedNumber<int64_t> parse_whole_number(std::string_view text) {
     return refuse_whole(text, body);
   }
   if (digits.size() > 1 && digits[0] == '0') {
-    const std::string_view plain = digits.substr(std::min(digits.find_first_not_of('0'), digits.size() - 1));
+    const std::string_view plain =
+        digits.substr(std::min(digits.find_first_not_of('0'), digits.size() - 1));
     const bool octal = std::all_of(digits.begin(), digits.end(), [](char c) { return c < '8'; });
     uint64_t as_octal = 0;
-    if (octal && std::from_chars(plain.data(), plain.data() + plain.size(), as_octal, 8).ec == std::errc() && plain != "0") {
-      return refused<int64_t>(NumberFault::leading_zero, fmt::format("write {} or {}", plain, as_octal));
+    if (octal &&
+        std::from_chars(plain.data(), plain.data() + plain.size(), as_octal, 8).ec == std::errc() &&
+        plain != "0") {
+      return refused<int64_t>(NumberFault::leading_zero,
+                              fmt::format("write {} or {}", plain, as_octal));
     }
     return refused<int64_t>(NumberFault::leading_zero, fmt::format("write {}", plain));
   }
@@ -152,7 +158,9 @@ ParsedNumber<double> parse_number(std::string_view text) {
   if (!body.empty() && body[0] == '-') {
     body.remove_prefix(1);
   }
-  const bool starts_well = !body.empty() && (is_digit(body[0]) || (body.size() > 1 && body[0] == '.' && is_digit(body[1])));
+  const bool starts_well =
+      !body.empty() &&
+      (is_digit(body[0]) || (body.size() > 1 && body[0] == '.' && is_digit(body[1])));
   if (!starts_well) {
     return refused<double>(NumberFault::not_a_number);
   }
@@ -162,7 +170,8 @@ ParsedNumber<double> parse_number(std::string_view text) {
   double value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error == std::errc::result_out_of_range) {
-    // Out of range is said of numbers too small as well; those are zero for every purpose here, but silence would hide a typing error.
+    // Out of range is said of numbers too small as well; those are zero for every purpose here, but
+    // silence would hide a typing error.
     return refused<double>(NumberFault::too_large);
   }
   if (error != std::errc() || end != text.data() + text.size()) {
@@ -173,7 +182,9 @@ ParsedNumber<double> parse_number(std::string_view text) {
       const bool helps = pointed.find(',') == std::string::npos && parse_number(pointed);
       return refused<double>(NumberFault::comma, helps ? "use a point: " + pointed : "");
     }
-    const ParsedNumber<int64_t> whole = suffix_zeros(text.back()) > 0 ? parse_whole_number(text) : refused<int64_t>(NumberFault::not_a_number);
+    const ParsedNumber<int64_t> whole = suffix_zeros(text.back()) > 0
+                                            ? parse_whole_number(text)
+                                            : refused<int64_t>(NumberFault::not_a_number);
     if (whole) {
       return {static_cast<double>(whole.value), NumberFault::none, {}};
     }
@@ -230,10 +241,12 @@ std::string human_duration(double seconds) {
   }
   const int64_t minutes = (whole + 30) / 60;
   if (minutes < 48 * 60) {
-    return minutes % 60 == 0 ? fmt::format("{}h", minutes / 60) : fmt::format("{}h{:02}m", minutes / 60, minutes % 60);
+    return minutes % 60 == 0 ? fmt::format("{}h", minutes / 60)
+                             : fmt::format("{}h{:02}m", minutes / 60, minutes % 60);
   }
   const int64_t hours = (whole + 1800) / 3600;
-  return hours % 24 == 0 ? fmt::format("{}d", hours / 24) : fmt::format("{}d{}h", hours / 24, hours % 24);
+  return hours % 24 == 0 ? fmt::format("{}d", hours / 24)
+                         : fmt::format("{}d{}h", hours / 24, hours % 24);
 }
 
 std::string format_number(double value) {
@@ -245,7 +258,8 @@ std::string format_number(double value) {
     std::string text = fmt::format("{}", value);
     return text.find_first_of(".e") == std::string::npos ? text + ".0" : text;
   }
-  std::string text = fmt::format("{:e}", value);  // for the exponent; the digits come from the shortest form
+  std::string text =
+      fmt::format("{:e}", value);  // for the exponent; the digits come from the shortest form
   const std::string shortest = fmt::format("{}", value);
   if (shortest.find('e') != std::string::npos) {
     text = shortest;

@@ -1,8 +1,8 @@
 // Numbers as people write them: strict reading, and writing for logs and config files.
 //
-// Reading uses std::from_chars on the whole text and never guesses: "1e3" is not a whole number, "010" is ambiguous, "1,5" is not a number, "nan" and
-// "inf" are refused. A whole number may end in k/K, M, G/B or T (powers of 1000): 32k = 32,000, 1.5M = 1,500,000.
-// Pure functions, thread-safe.
+// Reading uses std::from_chars on the whole text and never guesses: "1e3" is not a whole number,
+// "010" is ambiguous, "1,5" is not a number, "nan" and "inf" are refused. A whole number may end in
+// k/K, M, G/B or T (powers of 1000): 32k = 32,000, 1.5M = 1,500,000. Pure functions, thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -13,13 +13,13 @@ namespace llm {
 
 enum class NumberFault {
   none,
-  not_a_number,   // neither digits nor a known suffix
-  too_large,      // does not fit int64, or overflows double
-  not_finite,     // nan or inf
-  leading_zero,   // 010: octal somewhere, decimal elsewhere
-  exponent,       // 1e3 where a whole number is wanted
-  comma,          // 1,5
-  fraction,       // 1.5 where a whole number is wanted
+  not_a_number,  // neither digits nor a known suffix
+  too_large,     // does not fit int64, or overflows double
+  not_finite,    // nan or inf
+  leading_zero,  // 010: octal somewhere, decimal elsewhere
+  exponent,      // 1e3 where a whole number is wanted
+  comma,         // 1,5
+  fraction,      // 1.5 where a whole number is wanted
 };
 
 template <typename T>
@@ -41,7 +41,8 @@ std::string human_count(int64_t count);
 std::string human_bytes(uint64_t bytes);
 /// 5.2 -> "5s", 983 -> "16m", 5400 -> "1h30m", 200000 -> "2d7h".
 std::string human_duration(double seconds);
-/// The shortest text that reads back as the same double and is a float in YAML 1.1, YAML 1.2 and JSON: 0.1, 1.0, 3.0e-04.
+/// The shortest text that reads back as the same double and is a float in YAML 1.1, YAML 1.2 and
+/// JSON: 0.1, 1.0, 3.0e-04.
 std::string format_number(double value);
 
 }  // namespace llm

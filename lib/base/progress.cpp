@@ -30,7 +30,8 @@ std::string bar(double share, size_t width) {
 
 bool stderr_is_terminal() {
   const char* terminal = std::getenv("TERM");
-  return ::isatty(STDERR_FILENO) == 1 && terminal != nullptr && std::string_view(terminal) != "dumb";
+  return ::isatty(STDERR_FILENO) == 1 && terminal != nullptr &&
+         std::string_view(terminal) != "dumb";
 }
 
 bool stderr_has_color() {
@@ -42,7 +43,12 @@ bool stderr_has_color() {
 }
 
 Progress::Progress(int64_t total, std::string label, std::string unit)
-    : total_(total), label_(std::move(label)), unit_(std::move(unit)), start_(Clock::now()), shown_(start_), terminal_(stderr_is_terminal()) {}
+    : total_(total),
+      label_(std::move(label)),
+      unit_(std::move(unit)),
+      start_(Clock::now()),
+      shown_(start_),
+      terminal_(stderr_is_terminal()) {}
 
 Progress::~Progress() {
   if (visible_ && terminal_) {
@@ -53,7 +59,8 @@ Progress::~Progress() {
 void Progress::update(int64_t done, std::string_view note) {
   done_ = done;
   const Clock::time_point now = Clock::now();
-  if (log_is_quiet() || now - start_ < kPatience || now - shown_ < (terminal_ ? Clock::duration(kRedraw) : Clock::duration(kLineEvery))) {
+  if (log_is_quiet() || now - start_ < kPatience ||
+      now - shown_ < (terminal_ ? Clock::duration(kRedraw) : Clock::duration(kLineEvery))) {
     return;
   }
   shown_ = now;
@@ -78,17 +85,24 @@ void Progress::finish() {
 }
 
 std::string Progress::line(std::string_view note) const {
-  const double elapsed = std::max(1e-3, std::chrono::duration<double>(Clock::now() - start_).count());
+  const double elapsed =
+      std::max(1e-3, std::chrono::duration<double>(Clock::now() - start_).count());
   const double rate = static_cast<double>(done_) / elapsed;
-  const std::string speed = fmt::format("{} {}/s", human_count(static_cast<int64_t>(rate)), unit_.empty() ? "items" : unit_);
+  const std::string speed = fmt::format("{} {}/s", human_count(static_cast<int64_t>(rate)),
+                                        unit_.empty() ? "items" : unit_);
   std::string text;
   if (total_ > 0) {
-    const double share = std::clamp(static_cast<double>(done_) / static_cast<double>(total_), 0.0, 1.0);
-    const std::string left = rate > 0 ? human_duration(static_cast<double>(total_ - std::min(done_, total_)) / rate) : "?";
-    text = fmt::format("{} {:.0f}%{} {}/{} | {} | eta {}", label_, share * 100, terminal_ ? " " + bar(share, 20) : "", human_count(done_),
+    const double share =
+        std::clamp(static_cast<double>(done_) / static_cast<double>(total_), 0.0, 1.0);
+    const std::string left =
+        rate > 0 ? human_duration(static_cast<double>(total_ - std::min(done_, total_)) / rate)
+                 : "?";
+    text = fmt::format("{} {:.0f}%{} {}/{} | {} | eta {}", label_, share * 100,
+                       terminal_ ? " " + bar(share, 20) : "", human_count(done_),
                        human_count(total_), speed, left);
   } else {
-    text = fmt::format("{} {} | {} | {}", label_, human_count(done_), speed, human_duration(elapsed));
+    text =
+        fmt::format("{} {} | {} | {}", label_, human_count(done_), speed, human_duration(elapsed));
   }
   if (!note.empty()) {
     text += fmt::format(" | {}", note);

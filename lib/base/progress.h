@@ -1,5 +1,6 @@
-// Progress on stderr: a bar that redraws itself on a terminal, else one line every ten seconds. Nothing when --quiet, and nothing at all for work that ends
-// within a second. Not thread-safe: one thread reports. NO_COLOR and TERM=dumb are honoured.
+// Progress on stderr: a bar that redraws itself on a terminal, else one line every ten seconds.
+// Nothing when --quiet, and nothing at all for work that ends within a second. Not thread-safe: one
+// thread reports. NO_COLOR and TERM=dumb are honoured.
 #pragma once
 
 #include <chrono>

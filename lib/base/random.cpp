@@ -63,7 +63,8 @@ uint64_t Random::below(uint64_t bound) {
 }
 
 Permutation::Permutation(uint64_t size, uint64_t key) : size_(size) {
-  check(size > 0 && size <= uint64_t{1} << 62, "permutation: size must be from 1 to 2^62, got {}", size);
+  check(size > 0 && size <= uint64_t{1} << 62, "permutation: size must be from 1 to 2^62, got {}",
+        size);
   const int bits = std::max(2, static_cast<int>(std::bit_width(size - 1)));
   half_bits_ = (bits + 1) / 2;
   for (uint64_t& round_key : round_keys_) {
@@ -91,7 +92,8 @@ uint64_t Permutation::operator()(uint64_t index) const {
 uint64_t fresh_seed() {
   uint64_t seed = 0;
   if (getrandom(&seed, sizeof seed, 0) != static_cast<ssize_t>(sizeof seed)) {
-    seed = mix64(static_cast<uint64_t>(std::chrono::system_clock::now().time_since_epoch().count()));
+    seed =
+        mix64(static_cast<uint64_t>(std::chrono::system_clock::now().time_since_epoch().count()));
   }
   return seed >> 11;
 }

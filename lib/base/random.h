@@ -1,8 +1,9 @@
 // Random numbers that are the same on every machine.
 //
-// Two kinds. `CounterRandom` is a pure function of (key, counter): the n-th number needs no state, so dropout masks, shuffles and workers agree whatever
-// the order of the calls. `Random` is a small generator with a state of four words that can be saved and restored: one per request or run.
-// No global generator exists.
+// Two kinds. `CounterRandom` is a pure function of (key, counter): the n-th number needs no state,
+// so dropout masks, shuffles and workers agree whatever the order of the calls. `Random` is a small
+// generator with a state of four words that can be saved and restored: one per request or run. No
+// global generator exists.
 #pragma once
 
 #include <array>
@@ -10,7 +11,8 @@
 
 namespace llm {
 
-/// A bijection of 64-bit words in which every input bit reaches every output bit (the finaliser of SplitMix64).
+/// A bijection of 64-bit words in which every input bit reaches every output bit (the finaliser of
+/// SplitMix64).
 constexpr uint64_t mix64(uint64_t x) {
   x += 0x9E3779B97F4A7C15ull;
   x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9ull;
@@ -22,7 +24,8 @@ constexpr uint64_t mix64(uint64_t x) {
 constexpr uint64_t combine_keys(uint64_t key) { return mix64(key); }
 template <typename... Rest>
 constexpr uint64_t combine_keys(uint64_t key, uint64_t next, Rest... rest) {
-  return combine_keys(mix64(key) ^ (next * 0xD6E8FEB86659FD93ull + 0x2545F4914F6CDD1Dull), static_cast<uint64_t>(rest)...);
+  return combine_keys(mix64(key) ^ (next * 0xD6E8FEB86659FD93ull + 0x2545F4914F6CDD1Dull),
+                      static_cast<uint64_t>(rest)...);
 }
 
 /// 53 random bits as a double in [0, 1).
@@ -59,8 +62,9 @@ class Random {
   State state_;
 };
 
-/// A pseudo-random bijection of 0..size-1 onto itself, computed index by index without a table: a Feistel network over the next even number of bits, walked
-/// until the value falls inside. O(1) expected per call, const, thread-safe.
+/// A pseudo-random bijection of 0..size-1 onto itself, computed index by index without a table: a
+/// Feistel network over the next even number of bits, walked until the value falls inside. O(1)
+/// expected per call, const, thread-safe.
 class Permutation {
  public:
   Permutation(uint64_t size, uint64_t key);
@@ -73,7 +77,8 @@ class Permutation {
   std::array<uint64_t, 6> round_keys_;
 };
 
-/// A seed from the operating system, in 0..2^53-1 so that it survives JSON; for `--seed -1`, always printed by the caller.
+/// A seed from the operating system, in 0..2^53-1 so that it survives JSON; for `--seed -1`, always
+/// printed by the caller.
 uint64_t fresh_seed();
 
 }  // namespace llm

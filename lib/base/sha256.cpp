@@ -24,9 +24,13 @@ Sha256::~Sha256() = default;
 Sha256::Sha256(Sha256&&) noexcept = default;
 Sha256& Sha256::operator=(Sha256&&) noexcept = default;
 
-void Sha256::update(std::string_view bytes) { EVP_DigestUpdate(context_->evp.get(), bytes.data(), bytes.size()); }
+void Sha256::update(std::string_view bytes) {
+  EVP_DigestUpdate(context_->evp.get(), bytes.data(), bytes.size());
+}
 
-void Sha256::update(std::span<const std::byte> bytes) { EVP_DigestUpdate(context_->evp.get(), bytes.data(), bytes.size()); }
+void Sha256::update(std::span<const std::byte> bytes) {
+  EVP_DigestUpdate(context_->evp.get(), bytes.data(), bytes.size());
+}
 
 std::string Sha256::finish() {
   unsigned char digest[32];

@@ -1,4 +1,5 @@
-// SHA-256 (FIPS 180-4) through OpenSSL: the identity of tokenizers, datasets, configs and checkpoint files.
+// SHA-256 (FIPS 180-4) through OpenSSL: the identity of tokenizers, datasets, configs and
+// checkpoint files.
 #pragma once
 
 #include <cstddef>

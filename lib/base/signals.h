@@ -1,8 +1,9 @@
 // Stop requests and the signals that must not kill a run.
 //
-// `StopSignal` turns the first SIGINT, SIGTERM or SIGUSR1 into a flag that a loop looks at between steps (save, then leave); a second signal of any of the
-// three ends the process at once with 128 + number. One StopSignal at a time; the former handlers come back when it is destroyed.
-// Exit codes: SIGINT 130, SIGTERM 143, SIGUSR1 0 (Slurm's "time is nearly over": a clean stop).
+// `StopSignal` turns the first SIGINT, SIGTERM or SIGUSR1 into a flag that a loop looks at between
+// steps (save, then leave); a second signal of any of the three ends the process at once with 128 +
+// number. One StopSignal at a time; the former handlers come back when it is destroyed. Exit codes:
+// SIGINT 130, SIGTERM 143, SIGUSR1 0 (Slurm's "time is nearly over": a clean stop).
 #pragma once
 
 namespace llm {
@@ -15,14 +16,15 @@ class StopSignal {
   StopSignal& operator=(const StopSignal&) = delete;
 
   bool requested() const;
-  int number() const;           // of the signal, 0 if none
-  int exit_code() const;        // 0 if none or SIGUSR1, 130, 143
-  const char* name() const;     // "SIGINT", "" if none
-  void clear();                 // an interactive reader takes the request as "stop this reply" and goes on
+  int number() const;        // of the signal, 0 if none
+  int exit_code() const;     // 0 if none or SIGUSR1, 130, 143
+  const char* name() const;  // "SIGINT", "" if none
+  void clear();  // an interactive reader takes the request as "stop this reply" and goes on
   static void request(int signal_number);  // the same as receiving it once
 };
 
-/// Called first in main: SIGPIPE and SIGXFSZ are ignored, so that a closed pipe and a file-size limit become errors of write().
+/// Called first in main: SIGPIPE and SIGXFSZ are ignored, so that a closed pipe and a file-size
+/// limit become errors of write().
 void ignore_write_signals();
 
 }  // namespace llm

@@ -59,7 +59,8 @@ void flush_stdout() {
 void reserve_standard_descriptors() {
   for (int descriptor = 0; descriptor <= 2; ++descriptor) {
     if (::fcntl(descriptor, F_GETFD) < 0 && errno == EBADF) {
-      // The lowest free number is this one. Read-only, so that writing to it fails as a closed descriptor would.
+      // The lowest free number is this one. Read-only, so that writing to it fails as a closed
+      // descriptor would.
       [[maybe_unused]] const int same = ::open("/dev/null", O_RDONLY);
     }
   }

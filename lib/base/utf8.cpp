@@ -12,7 +12,8 @@ size_t sequence_length(unsigned char first) {
   return 0;
 }
 
-/// The second byte is narrower after some first bytes: no overlong forms, no surrogates, nothing past U+10FFFF (Unicode, table 3-7).
+/// The second byte is narrower after some first bytes: no overlong forms, no surrogates, nothing
+/// past U+10FFFF (Unicode, table 3-7).
 bool second_byte_fits(unsigned char first, unsigned char second) {
   switch (first) {
     case 0xE0:
@@ -36,8 +37,9 @@ size_t good_bytes(std::string_view text) {
     return length;
   }
   size_t good = 1;
-  while (good < length && good < text.size() &&
-         (good == 1 ? second_byte_fits(byte(0), byte(1)) : byte(good) >= 0x80 && byte(good) <= 0xBF)) {
+  while (
+      good < length && good < text.size() &&
+      (good == 1 ? second_byte_fits(byte(0), byte(1)) : byte(good) >= 0x80 && byte(good) <= 0xBF)) {
     ++good;
   }
   return good;
@@ -83,7 +85,8 @@ std::optional<size_t> first_invalid(std::string_view text) {
 size_t incomplete_suffix_length(std::string_view text) {
   for (size_t length = 1; length <= 3 && length <= text.size(); ++length) {
     const std::string_view tail = text.substr(text.size() - length);
-    if (sequence_length(static_cast<unsigned char>(tail[0])) > length && good_bytes(tail) == length) {
+    if (sequence_length(static_cast<unsigned char>(tail[0])) > length &&
+        good_bytes(tail) == length) {
       return length;
     }
   }
@@ -94,7 +97,9 @@ void append(std::string& out, uint32_t code_point) {
   if (code_point > 0x10FFFF || (code_point >= 0xD800 && code_point <= 0xDFFF)) {
     code_point = 0xFFFD;
   }
-  const auto tail = [&](int shift) { out += static_cast<char>(0x80 | ((code_point >> shift) & 0x3F)); };
+  const auto tail = [&](int shift) {
+    out += static_cast<char>(0x80 | ((code_point >> shift) & 0x3F));
+  };
   if (code_point < 0x80) {
     out += static_cast<char>(code_point);
   } else if (code_point < 0x800) {

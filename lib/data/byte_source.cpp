@@ -30,7 +30,8 @@ constexpr Container kContainers[] = {
     {"ARROW1", "arrow", "convert it first: scripts/parquet_to_jsonl.py FILE > data.jsonl"},
     {"\x1f\x8b", "gzip", "decompress it on the way: gunzip -c FILE | llm ... -"},
     {"BZh", "bzip2", "decompress it on the way: bunzip2 -c FILE | llm ... -"},
-    {std::string_view("\xfd\x37zXZ\0", 6), "xz", "decompress it on the way: xz -dc FILE | llm ... -"},
+    {std::string_view("\xfd\x37zXZ\0", 6), "xz",
+     "decompress it on the way: xz -dc FILE | llm ... -"},
 };
 
 bool is_zstd(std::string_view head) { return head.starts_with("\x28\xb5\x2f\xfd"); }
@@ -46,7 +47,8 @@ struct ByteSource::Decoder {
   ~Decoder() { ZSTD_freeDStream(stream); }
 };
 
-ByteSource::ByteSource(std::string path) : name_(path == "-" ? "standard input" : path), buffer_(kBufferBytes) {
+ByteSource::ByteSource(std::string path)
+    : name_(path == "-" ? "standard input" : path), buffer_(kBufferBytes) {
   if (path == "-") {
     descriptor_ = STDIN_FILENO;
   } else {
@@ -90,14 +92,16 @@ void ByteSource::open_file(const std::string& path) {
   ::close(descriptor_);
   owns_descriptor_ = false;
   check_input(!is_directory, "'{}' is a directory, expected a file", path);
-  fail(Exit::bad_input, fmt::format("'{}' is not a regular file", path), "read a pipe through standard input: give - as the file");
+  fail(Exit::bad_input, fmt::format("'{}' is not a regular file", path),
+       "read a pipe through standard input: give - as the file");
 }
 
 void ByteSource::refuse_containers() const {
   std::string_view head(buffer_.data(), end_);
   for (const Container& container : kContainers) {
     if (head.starts_with(container.magic)) {
-      fail(Exit::bad_input, fmt::format("'{}': {} is not read directly", name_, container.name), container.hint);
+      fail(Exit::bad_input, fmt::format("'{}': {} is not read directly", name_, container.name),
+           container.hint);
     }
   }
 }
@@ -109,7 +113,8 @@ size_t ByteSource::read_raw(char* out, size_t capacity) {
       return static_cast<size_t>(got);
     }
     if (errno != EINTR) {
-      fail_errno(fmt::format("cannot read '{}'", name_), errno == EISDIR ? Exit::bad_input : Exit::io);
+      fail_errno(fmt::format("cannot read '{}'", name_),
+                 errno == EISDIR ? Exit::bad_input : Exit::io);
     }
   }
 }
@@ -138,13 +143,15 @@ size_t ByteSource::decode(char* out, size_t capacity) {
     if (begin_ == end_ && !decoder_->output_pending) {
       refill();
       if (begin_ == end_) {
-        check_input(!decoder_->frame_open, "'{}': truncated zstd data: the file ends inside a frame", name_);
+        check_input(!decoder_->frame_open,
+                    "'{}': truncated zstd data: the file ends inside a frame", name_);
         return 0;
       }
     }
     ZSTD_inBuffer input{buffer_.data(), end_, begin_};
     size_t rc = ZSTD_decompressStream(decoder_->stream, &output, &input);
-    check_input(!ZSTD_isError(rc), "'{}': damaged zstd data near byte {}: {}", name_, decoder_->consumed, ZSTD_getErrorName(rc));
+    check_input(!ZSTD_isError(rc), "'{}': damaged zstd data near byte {}: {}", name_,
+                decoder_->consumed, ZSTD_getErrorName(rc));
     decoder_->consumed += static_cast<int64_t>(input.pos - begin_);
     begin_ = input.pos;
     decoder_->frame_open = rc != 0;
@@ -152,7 +159,8 @@ size_t ByteSource::decode(char* out, size_t capacity) {
   }
   decoder_->produced += static_cast<int64_t>(output.pos);
   check_input(decoder_->produced <= kFreeGrowthBytes + kMaxGrowth * decoder_->consumed,
-              "'{}': {} bytes of zstd data grew to more than {} bytes (over {}-fold)", name_, decoder_->consumed, decoder_->produced, kMaxGrowth);
+              "'{}': {} bytes of zstd data grew to more than {} bytes (over {}-fold)", name_,
+              decoder_->consumed, decoder_->produced, kMaxGrowth);
   return output.pos;
 }
 

@@ -1,8 +1,10 @@
-// Bytes of one input: a regular file or standard input ("-"), decoded if they are zstd. The first bytes decide, not the name.
+// Bytes of one input: a regular file or standard input ("-"), decoded if they are zstd. The first
+// bytes decide, not the name.
 //
-// Refused with exit 3: missing and unreadable files, directories, pipes and devices, and containers that are not text (parquet, arrow, gzip, bzip2, xz),
-// with a hint. zstd is decoded as a stream with a window of at most 128 MiB; a file that grows more than 4096-fold (beyond 64 MiB) is taken for a bomb.
-// One thread.
+// Refused with exit 3: missing and unreadable files, directories, pipes and devices, and containers
+// that are not text (parquet, arrow, gzip, bzip2, xz), with a hint. zstd is decoded as a stream
+// with a window of at most 128 MiB; a file that grows more than 4096-fold (beyond 64 MiB) is taken
+// for a bomb. One thread.
 #pragma once
 
 #include <cstddef>

@@ -1,5 +1,6 @@
-// The `data` section of a run config, and the step that turns whatever it names into token files: a dataset is used where it lies, raw text is prepared
-// into RUN/data, nothing at all means the built-in story corpus.
+// The `data` section of a run config, and the step that turns whatever it names into token files: a
+// dataset is used where it lies, raw text is prepared into RUN/data, nothing at all means the
+// built-in story corpus.
 #pragma once
 
 #include <cstdint>
@@ -33,13 +34,14 @@ struct TextConfig {
 };
 
 struct DataConfig {
-  std::vector<std::string> path;   // text, JSONL, .zst files or one dataset prefix; empty = the story corpus
-  std::string validation_path;     // text or dataset prefix; empty = split off the training data
+  std::vector<std::string>
+      path;  // text, JSONL, .zst files or one dataset prefix; empty = the story corpus
+  std::string validation_path;  // text or dataset prefix; empty = split off the training data
   TextConfig text;
   bool use_lmsys_dataset = false;
   bool shuffle = true;
   bool shift_windows = true;
-  int64_t workers = 1;             // prefetch threads while training, 0 = none
+  int64_t workers = 1;  // prefetch threads while training, 0 = none
   int64_t synthetic_stories = 20000;
   int64_t synthetic_seed = 1;
 
@@ -52,17 +54,22 @@ struct RunData {
   std::filesystem::path train;
   std::filesystem::path validation;
   bool synthetic = false;
-  double entropy_nats_per_token = 0;  // story corpus: exact mean over the validation part, ends of stories included (they are certain); else 0
+  double entropy_nats_per_token = 0;  // story corpus: exact mean over the validation part, ends of
+                                      // stories included (they are certain); else 0
   std::string text() const;           // one line for the log
 };
 
-/// A pull source over the training text of a config (files or stories), for training a tokenizer on it. Exit 2 if the path is a dataset.
+/// A pull source over the training text of a config (files or stories), for training a tokenizer on
+/// it. Exit 2 if the path is a dataset.
 std::function<bool(std::string&)> training_text(const DataConfig& config);
 
-/// Prepares RUN/data/{train,val} where needed; what lies there already is used again if text files, settings, seed and tokenizer are unchanged.
-RunData prepare_run_data(const DataConfig& config, const Tokenizer& tokenizer, const std::filesystem::path& run_directory, uint64_t seed);
+/// Prepares RUN/data/{train,val} where needed; what lies there already is used again if text files,
+/// settings, seed and tokenizer are unchanged.
+RunData prepare_run_data(const DataConfig& config, const Tokenizer& tokenizer,
+                         const std::filesystem::path& run_directory, uint64_t seed);
 
-/// Bytes of text that the ids of a dataset stand for: what bits per byte divides by. Reads all of it.
+/// Bytes of text that the ids of a dataset stand for: what bits per byte divides by. Reads all of
+/// it.
 int64_t text_bytes(const TokenFile& file, const Tokenizer& tokenizer);
 
 }  // namespace llm

@@ -9,17 +9,26 @@
 namespace llm {
 namespace {
 
-constexpr uint64_t kOrderStream = 0x6F72646572;  // separates the keys of the order from those of the shifts
+constexpr uint64_t kOrderStream =
+    0x6F72646572;  // separates the keys of the order from those of the shifts
 constexpr uint64_t kShiftStream = 0x7368696674;
 
 }  // namespace
 
-DataLoader::DataLoader(PackedDataset dataset, DataLoaderOptions options) : dataset_(std::move(dataset)), options_(options), windows_(options.shift_windows ? dataset_.shiftable_size() : dataset_.size()) {
-  check(options.rows_per_step >= 1, "data loader: rows_per_step must be at least 1, got {}", options.rows_per_step);
-  check(options.workers >= 0 && options.workers <= 64, "data loader: workers must be between 0 and 64, got {}", options.workers);
+DataLoader::DataLoader(PackedDataset dataset, DataLoaderOptions options)
+    : dataset_(std::move(dataset)),
+      options_(options),
+      windows_(options.shift_windows ? dataset_.shiftable_size() : dataset_.size()) {
+  check(options.rows_per_step >= 1, "data loader: rows_per_step must be at least 1, got {}",
+        options.rows_per_step);
+  check(options.workers >= 0 && options.workers <= 64,
+        "data loader: workers must be between 0 and 64, got {}", options.workers);
   if (options.workers > 0) {
-    auto fill = [this](const BatchRequest& request) { return computed(request.step, request.first_row, request.count); };
-    prefetcher_ = std::make_unique<Prefetcher>(fill, options.rows_per_step, options.workers, options.depth);
+    auto fill = [this](const BatchRequest& request) {
+      return computed(request.step, request.first_row, request.count);
+    };
+    prefetcher_ =
+        std::make_unique<Prefetcher>(fill, options.rows_per_step, options.workers, options.depth);
   }
 }
 
@@ -27,13 +36,16 @@ DataLoader::~DataLoader() = default;
 
 DataLoader::Place DataLoader::place_of(int64_t step, int64_t row) const {
   // 128 bits: step * rows_per_step must not overflow, whatever a state file says.
-  auto global = static_cast<unsigned __int128>(step) * static_cast<uint64_t>(options_.rows_per_step) + static_cast<uint64_t>(row);
+  auto global =
+      static_cast<unsigned __int128>(step) * static_cast<uint64_t>(options_.rows_per_step) +
+      static_cast<uint64_t>(row);
   auto windows = static_cast<uint64_t>(windows_);
   return {static_cast<uint64_t>(global / windows), static_cast<uint64_t>(global % windows)};
 }
 
 int64_t DataLoader::window_of(int64_t step, int64_t row) const {
-  check(step >= 0 && row >= 0 && row < options_.rows_per_step, "data loader: row {} of step {}; a step has {} rows", row, step, options_.rows_per_step);
+  check(step >= 0 && row >= 0 && row < options_.rows_per_step,
+        "data loader: row {} of step {}; a step has {} rows", row, step, options_.rows_per_step);
   Place place = place_of(step, row);
   if (!options_.shuffle) {
     return static_cast<int64_t>(place.index);
@@ -42,7 +54,8 @@ int64_t DataLoader::window_of(int64_t step, int64_t row) const {
 }
 
 Permutation DataLoader::order_of(uint64_t epoch) const {
-  return Permutation(static_cast<uint64_t>(windows_), combine_keys(options_.seed, kOrderStream, epoch));
+  return Permutation(static_cast<uint64_t>(windows_),
+                     combine_keys(options_.seed, kOrderStream, epoch));
 }
 
 int64_t DataLoader::shift_of(uint64_t epoch) const {
@@ -50,14 +63,18 @@ int64_t DataLoader::shift_of(uint64_t epoch) const {
     return 0;
   }
   auto positions = static_cast<uint64_t>(dataset_.max_shift(windows_)) + 1;
-  return static_cast<int64_t>(CounterRandom(combine_keys(options_.seed, kShiftStream)).bits(epoch) % positions);
+  return static_cast<int64_t>(CounterRandom(combine_keys(options_.seed, kShiftStream)).bits(epoch) %
+                              positions);
 }
 
-void DataLoader::rows_into(int64_t step, int64_t first_row, int64_t count, std::span<int64_t> out) const {
+void DataLoader::rows_into(int64_t step, int64_t first_row, int64_t count,
+                           std::span<int64_t> out) const {
   check(step >= 0 && first_row >= 0 && count >= 0 && count <= options_.rows_per_step - first_row,
-        "data loader: rows {} to {} of step {}; a step has {} rows", first_row, first_row + count, step, options_.rows_per_step);
+        "data loader: rows {} to {} of step {}; a step has {} rows", first_row, first_row + count,
+        step, options_.rows_per_step);
   auto cols = static_cast<size_t>(dataset_.seq_len()) + 1;
-  check(out.size() == cols * static_cast<size_t>(count), "data loader: room for {} tokens, {} rows have {}", out.size(), count,
+  check(out.size() == cols * static_cast<size_t>(count),
+        "data loader: room for {} tokens, {} rows have {}", out.size(), count,
         cols * static_cast<size_t>(count));
   Place place = place_of(step, first_row);
   for (int64_t done = 0; done < count; ++place.epoch, place.index = 0) {
@@ -66,29 +83,35 @@ void DataLoader::rows_into(int64_t step, int64_t first_row, int64_t count, std::
     int64_t last = std::min(count, done + windows_ - static_cast<int64_t>(place.index));
     for (; done < last; ++done, ++place.index) {
       uint64_t window = options_.shuffle ? order(place.index) : place.index;
-      dataset_.copy_window(static_cast<int64_t>(window), out.subspan(cols * static_cast<size_t>(done), cols), shift);
+      dataset_.copy_window(static_cast<int64_t>(window),
+                           out.subspan(cols * static_cast<size_t>(done), cols), shift);
     }
   }
 }
 
 Batch DataLoader::computed(int64_t step, int64_t first_row, int64_t count) const {
   Batch batch{count, dataset_.seq_len() + 1, {}};
-  check(count >= 0 && count <= options_.rows_per_step, "data loader: {} rows of a step that has {}", count, options_.rows_per_step);
+  check(count >= 0 && count <= options_.rows_per_step, "data loader: {} rows of a step that has {}",
+        count, options_.rows_per_step);
   batch.tokens.resize(static_cast<size_t>(batch.rows * batch.cols));
   rows_into(step, first_row, count, batch.tokens);
   return batch;
 }
 
 Batch DataLoader::rows(int64_t step, int64_t first_row, int64_t count) {
-  return prefetcher_ ? prefetcher_->get({step, first_row, count}) : computed(step, first_row, count);
+  return prefetcher_ ? prefetcher_->get({step, first_row, count})
+                     : computed(step, first_row, count);
 }
 
 double DataLoader::epoch_at(int64_t step) const {
   Place place = place_of(step, 0);
-  return static_cast<double>(place.epoch) + static_cast<double>(place.index) / static_cast<double>(windows_);
+  return static_cast<double>(place.epoch) +
+         static_cast<double>(place.index) / static_cast<double>(windows_);
 }
 
-int64_t DataLoader::epoch_of(int64_t step) const { return static_cast<int64_t>(place_of(step, 0).epoch); }
+int64_t DataLoader::epoch_of(int64_t step) const {
+  return static_cast<int64_t>(place_of(step, 0).epoch);
+}
 
 int64_t DataLoader::steps_for_epochs(double epochs) const {
   double rows = epochs * static_cast<double>(windows_);

@@ -22,7 +22,8 @@ double document_rank(uint64_t seed, std::string_view bytes) {
   return unit_double(hash);
 }
 
-EncodedChunk encode_chunk(std::vector<PendingRecord>&& records, const EncodeRules& rules, const Tokenizer& tokenizer) {
+EncodedChunk encode_chunk(std::vector<PendingRecord>&& records, const EncodeRules& rules,
+                          const Tokenizer& tokenizer) {
   EncodedChunk chunk;
   chunk.pieces.reserve(records.size());
   for (PendingRecord& record : records) {
@@ -52,8 +53,10 @@ EncodedChunk encode_chunk(std::vector<PendingRecord>&& records, const EncodeRule
     if (ends && !record.ends_at_cut && rules.add_eos) {
       chunk.ids.push_back(tokenizer.eos_id());
     }
-    bool validation = record.in_tail || (rules.hash_fraction > 0 && begins && document_rank(rules.seed, text) < rules.hash_fraction);
-    chunk.pieces.push_back({static_cast<int64_t>(chunk.ids.size() - before), static_cast<int64_t>(text.size()), begins, ends, validation});
+    bool validation = record.in_tail || (rules.hash_fraction > 0 && begins &&
+                                         document_rank(rules.seed, text) < rules.hash_fraction);
+    chunk.pieces.push_back({static_cast<int64_t>(chunk.ids.size() - before),
+                            static_cast<int64_t>(text.size()), begins, ends, validation});
   }
   return chunk;
 }

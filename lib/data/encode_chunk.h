@@ -1,4 +1,5 @@
-// One unit of work of prepare-data: raw records in, token ids out. Pure functions of their arguments; thread-safe.
+// One unit of work of prepare-data: raw records in, token ids out. Pure functions of their
+// arguments; thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -15,8 +16,8 @@ class Tokenizer;
 /// A record with what is known of it before it is parsed.
 struct PendingRecord {
   RawRecord raw;
-  bool in_tail = false;       // tail split: lies in the validation part
-  bool ends_at_cut = false;   // tail split: the document was cut here and goes on in the other part
+  bool in_tail = false;      // tail split: lies in the validation part
+  bool ends_at_cut = false;  // tail split: the document was cut here and goes on in the other part
 };
 
 /// What became of the records of one chunk: pieces in order, their ids one after another.
@@ -42,9 +43,11 @@ struct EncodeRules {
   bool add_eos = true;
 };
 
-EncodedChunk encode_chunk(std::vector<PendingRecord>&& records, const EncodeRules& rules, const Tokenizer& tokenizer);
+EncodedChunk encode_chunk(std::vector<PendingRecord>&& records, const EncodeRules& rules,
+                          const Tokenizer& tokenizer);
 
-/// In [0, 1): where a document stands under this seed. The same on every machine and in every version, because it decides what is validation data.
+/// In [0, 1): where a document stands under this seed. The same on every machine and in every
+/// version, because it decides what is validation data.
 double document_rank(uint64_t seed, std::string_view bytes);
 
 }  // namespace llm

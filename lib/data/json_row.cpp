@@ -17,7 +17,8 @@ struct Row {
 
   template <typename... Args>
   [[noreturn]] void reject(fmt::format_string<Args...> format, Args&&... args) const {
-    fail(Exit::bad_input, fmt::format("{}: {}", place, fmt::format(format, std::forward<Args>(args)...)));
+    fail(Exit::bad_input,
+         fmt::format("{}: {}", place, fmt::format(format, std::forward<Args>(args)...)));
   }
 
   bool has(std::string_view key) const { return json.find(key) != nullptr; }
@@ -60,8 +61,12 @@ constexpr ChatShape kMessages{"messages", "role", "content"};
 constexpr ChatShape kLmsys{"conversation", "role", "content"};
 
 std::string canonical_role(const std::string& role) {
-  static constexpr std::array<std::array<const char*, 2>, 6> kNames = {{
-      {"human", "user"}, {"gpt", "assistant"}, {"chatgpt", "assistant"}, {"bot", "assistant"}, {"model", "assistant"}, {"bing", "assistant"}}};
+  static constexpr std::array<std::array<const char*, 2>, 6> kNames = {{{"human", "user"},
+                                                                        {"gpt", "assistant"},
+                                                                        {"chatgpt", "assistant"},
+                                                                        {"bot", "assistant"},
+                                                                        {"model", "assistant"},
+                                                                        {"bing", "assistant"}}};
   for (const auto& [name, canonical] : kNames) {
     if (role == name) {
       return canonical;
@@ -70,7 +75,8 @@ std::string canonical_role(const std::string& role) {
   return role;
 }
 
-/// A message's text: a string, nothing (a tool call without words), or a list of {type: text, text} parts.
+/// A message's text: a string, nothing (a tool call without words), or a list of {type: text, text}
+/// parts.
 std::string message_text(const Row& row, const JsonValue* content, size_t index) {
   if (content == nullptr || content->kind == Kind::string) {
     return content == nullptr ? std::string() : content->text;
@@ -103,7 +109,8 @@ std::string chat_text(const Row& row, const ChatShape& shape) {
     }
     std::string role = canonical_role(speaker->text);
     assistant = assistant || role == "assistant";
-    text += (text.empty() ? "" : "\n") + role + ": " + message_text(row, message.find(shape.content), i);
+    text += (text.empty() ? "" : "\n") + role + ": " +
+            message_text(row, message.find(shape.content), i);
   }
   if (!assistant) {
     row.reject("no assistant message to learn from");
@@ -126,7 +133,8 @@ std::string text_by_keys(const Row& row) {
     }
   }
   if (row.has("prompt")) {
-    return row.string_field("prompt") + "\n" + row.string_field(row.has("completion") ? "completion" : "response");
+    return row.string_field("prompt") + "\n" +
+           row.string_field(row.has("completion") ? "completion" : "response");
   }
   if (row.has("instruction")) {
     return alpaca_text(row);
@@ -141,7 +149,8 @@ std::string text_by_keys(const Row& row) {
 
 }  // namespace
 
-std::string text_of_json_row(std::string_view text, std::string_view place, const TextReaderOptions& options) {
+std::string text_of_json_row(std::string_view text, std::string_view place,
+                             const TextReaderOptions& options) {
   JsonValue json = scan_json(text, place);
   Row row{json, place};
   if (json.kind != Kind::object) {
@@ -151,11 +160,16 @@ std::string text_of_json_row(std::string_view text, std::string_view place, cons
     return row.string_field(options.field);
   }
   switch (options.format) {
-    case TextFormat::alpaca: return alpaca_text(row);
-    case TextFormat::sharegpt: return chat_text(row, kShareGpt);
-    case TextFormat::messages: return chat_text(row, kMessages);
-    case TextFormat::lmsys: return chat_text(row, kLmsys);
-    default: return text_by_keys(row);
+    case TextFormat::alpaca:
+      return alpaca_text(row);
+    case TextFormat::sharegpt:
+      return chat_text(row, kShareGpt);
+    case TextFormat::messages:
+      return chat_text(row, kMessages);
+    case TextFormat::lmsys:
+      return chat_text(row, kLmsys);
+    default:
+      return text_by_keys(row);
   }
 }
 

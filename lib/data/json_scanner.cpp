@@ -27,10 +27,13 @@ class Scanner {
   }
 
  private:
-  [[noreturn]] void refuse(size_t at) const { fail(Exit::bad_input, fmt::format("{}: invalid JSON at column {}", place_, at + 1)); }
+  [[noreturn]] void refuse(size_t at) const {
+    fail(Exit::bad_input, fmt::format("{}: invalid JSON at column {}", place_, at + 1));
+  }
 
   void skip_space() {
-    while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\t' || text_[at_] == '\n' || text_[at_] == '\r')) {
+    while (at_ < text_.size() &&
+           (text_[at_] == ' ' || text_[at_] == '\t' || text_[at_] == '\n' || text_[at_] == '\r')) {
       ++at_;
     }
   }
@@ -51,16 +54,27 @@ class Scanner {
   void read_value(JsonValue& value, int depth) {
     check_input(depth <= kMaxDepth, "{}: nesting deeper than {}", place_, kMaxDepth);
     switch (peek()) {
-      case '{': read_object(value, depth); return;
-      case '[': read_array(value, depth); return;
+      case '{':
+        read_object(value, depth);
+        return;
+      case '[':
+        read_array(value, depth);
+        return;
       case '"':
         value.kind = JsonValue::Kind::string;
         read_string(value.text);
         return;
-      case 't': read_word(value, "true", JsonValue::Kind::boolean); return;
-      case 'f': read_word(value, "false", JsonValue::Kind::boolean); return;
-      case 'n': read_word(value, "null", JsonValue::Kind::null); return;
-      default: read_number(value);
+      case 't':
+        read_word(value, "true", JsonValue::Kind::boolean);
+        return;
+      case 'f':
+        read_word(value, "false", JsonValue::Kind::boolean);
+        return;
+      case 'n':
+        read_word(value, "null", JsonValue::Kind::null);
+        return;
+      default:
+        read_number(value);
     }
   }
 
@@ -150,11 +164,13 @@ class Scanner {
     expect('}');
   }
 
-  void refuse_second(const JsonValue& object, std::unordered_set<std::string>& keys, const std::string& key) const {
+  void refuse_second(const JsonValue& object, std::unordered_set<std::string>& keys,
+                     const std::string& key) const {
     const auto& members = object.members;
     bool known = false;
     if (members.size() < kFewMembers) {
-      known = std::any_of(members.begin(), members.end(), [&](const auto& member) { return member.first == key; });
+      known = std::any_of(members.begin(), members.end(),
+                          [&](const auto& member) { return member.first == key; });
     } else {
       if (keys.empty()) {
         for (const auto& member : members) {
@@ -166,12 +182,14 @@ class Scanner {
     check_input(!known, "{}: key '{}' appears twice", place_, key);
   }
 
-  /// Plain stretches are copied whole; UTF-8 is checked over the raw string, escapes are ASCII there.
+  /// Plain stretches are copied whole; UTF-8 is checked over the raw string, escapes are ASCII
+  /// there.
   void read_string(std::string& out) {
     size_t begin = ++at_;
     while (true) {
       size_t plain = at_;
-      while (at_ < text_.size() && text_[at_] != '"' && text_[at_] != '\\' && static_cast<unsigned char>(text_[at_]) >= 0x20) {
+      while (at_ < text_.size() && text_[at_] != '"' && text_[at_] != '\\' &&
+             static_cast<unsigned char>(text_[at_]) >= 0x20) {
         ++at_;
       }
       out.append(text_, plain, at_ - plain);
@@ -248,10 +266,13 @@ const JsonValue* JsonValue::find(std::string_view key) const {
 }
 
 const char* JsonValue::kind_name() const {
-  static constexpr const char* kNames[] = {"null", "a boolean", "a number", "a string", "a list", "an object"};
+  static constexpr const char* kNames[] = {"null",     "a boolean", "a number",
+                                           "a string", "a list",    "an object"};
   return kNames[static_cast<int>(kind)];
 }
 
-JsonValue scan_json(std::string_view text, std::string_view place) { return Scanner(text, place).scan(); }
+JsonValue scan_json(std::string_view text, std::string_view place) {
+  return Scanner(text, place).scan();
+}
 
 }  // namespace llm

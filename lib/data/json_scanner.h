@@ -1,8 +1,10 @@
-// A strict JSON parser (RFC 8259) for rows: one pass, members in the order of the text, errors by column.
+// A strict JSON parser (RFC 8259) for rows: one pass, members in the order of the text, errors by
+// column.
 //
-// It exists beside base/json_reader.h because a row's complaint names a column and the keys in their order, and because rows are the bulk of a corpus.
-// Refused, with the 1-based column of the offending token: anything outside the grammar, invalid UTF-8, lone surrogates, nesting over 64, a key given
-// twice in one object. Pure; thread-safe.
+// It exists beside base/json_reader.h because a row's complaint names a column and the keys in
+// their order, and because rows are the bulk of a corpus. Refused, with the 1-based column of the
+// offending token: anything outside the grammar, invalid UTF-8, lone surrogates, nesting over 64, a
+// key given twice in one object. Pure; thread-safe.
 #pragma once
 
 #include <cstddef>
@@ -25,7 +27,8 @@ struct JsonValue {
   const char* kind_name() const;
 };
 
-/// Error (exit 3) "<place>: invalid JSON at column N", "<place>: nesting deeper than 64", "<place>: key 'a' appears twice".
+/// Error (exit 3) "<place>: invalid JSON at column N", "<place>: nesting deeper than 64", "<place>:
+/// key 'a' appears twice".
 JsonValue scan_json(std::string_view text, std::string_view place);
 
 }  // namespace llm

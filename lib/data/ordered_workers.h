@@ -1,8 +1,11 @@
-// Runs `take -> work -> put` in several threads so that the results come out in the order in which the inputs were taken.
+// Runs `take -> work -> put` in several threads so that the results come out in the order in which
+// the inputs were taken.
 //
-// take() is called by one thread at a time and fills an input, false when there is no more; work() runs in parallel; put() is called by one thread at a
-// time, in order. A thread never waits for its turn to put: it leaves the result for whoever is putting and goes on, unless 4 results per thread are
-// outstanding already, which bounds the memory. The first exception in input order, from any of the three, ends everything and is thrown by run().
+// take() is called by one thread at a time and fills an input, false when there is no more; work()
+// runs in parallel; put() is called by one thread at a time, in order. A thread never waits for its
+// turn to put: it leaves the result for whoever is putting and goes on, unless 4 results per thread
+// are outstanding already, which bounds the memory. The first exception in input order, from any of
+// the three, ends everything and is thrown by run().
 #pragma once
 
 #include <condition_variable>
@@ -99,7 +102,8 @@ class OrderedWorkers {
       return;
     }
     putting_ = true;
-    for (auto ready = results_.find(put_); ready != results_.end() && !error_; ready = results_.find(put_)) {
+    for (auto ready = results_.find(put_); ready != results_.end() && !error_;
+         ready = results_.find(put_)) {
       Result next = std::move(ready->second);
       results_.erase(ready);
       lock.unlock();

@@ -7,20 +7,26 @@
 
 namespace llm {
 
-PackedDataset::PackedDataset(TokenFile file, int64_t seq_len) : file_(std::move(file)), seq_len_(seq_len) {
+PackedDataset::PackedDataset(TokenFile file, int64_t seq_len)
+    : file_(std::move(file)), seq_len_(seq_len) {
   check(seq_len >= 1, "packed dataset: seq_len must be at least 1, got {}", seq_len);
-  check_input(file_.tokens() > seq_len, "'{}': {} tokens, need at least {} for seq_len {}", token_bin_path(file_.prefix()).string(), file_.tokens(),
-              seq_len + 1, seq_len);
+  check_input(file_.tokens() > seq_len, "'{}': {} tokens, need at least {} for seq_len {}",
+              token_bin_path(file_.prefix()).string(), file_.tokens(), seq_len + 1, seq_len);
   windows_ = (file_.tokens() - 1) / seq_len;
 }
 
-int64_t PackedDataset::shiftable_size() const { return std::max<int64_t>((file_.tokens() - seq_len_) / seq_len_, 1); }
+int64_t PackedDataset::shiftable_size() const {
+  return std::max<int64_t>((file_.tokens() - seq_len_) / seq_len_, 1);
+}
 
-int64_t PackedDataset::max_shift(int64_t windows) const { return std::min(file_.tokens() - 1 - windows * seq_len_, seq_len_ - 1); }
+int64_t PackedDataset::max_shift(int64_t windows) const {
+  return std::min(file_.tokens() - 1 - windows * seq_len_, seq_len_ - 1);
+}
 
 void PackedDataset::copy_window(int64_t index, std::span<int64_t> out, int64_t shift) const {
   check(index >= 0 && index < windows_, "packed dataset: window {} of {}", index, windows_);
-  check(out.size() == static_cast<size_t>(seq_len_) + 1, "packed dataset: room for {} tokens, a window has {}", out.size(), seq_len_ + 1);
+  check(out.size() == static_cast<size_t>(seq_len_) + 1,
+        "packed dataset: room for {} tokens, a window has {}", out.size(), seq_len_ + 1);
   file_.read(index * seq_len_ + shift, out);
 }
 

@@ -1,5 +1,7 @@
-// Training windows over a token file: documents are packed one after another, each window is seq_len + 1 consecutive tokens, windows start every seq_len
-// tokens. Inputs are window[0 .. seq_len), targets window[1 .. seq_len]; each token after the first is a target exactly once per pass.
+// Training windows over a token file: documents are packed one after another, each window is
+// seq_len + 1 consecutive tokens, windows start every seq_len tokens. Inputs are window[0 ..
+// seq_len), targets window[1 .. seq_len]; each token after the first is a target exactly once per
+// pass.
 //
 // Shapes: a window is (seq_len + 1) int64. Owns the TokenFile. Const methods are thread-safe.
 #pragma once
@@ -21,9 +23,11 @@ class PackedDataset {
   int64_t tokens() const { return file_.tokens(); }
   const TokenFile& file() const { return file_; }
 
-  /// Window `index`, moved right by `shift` tokens; out.size() == seq_len + 1. The moved window must end inside the stream.
+  /// Window `index`, moved right by `shift` tokens; out.size() == seq_len + 1. The moved window
+  /// must end inside the stream.
   void copy_window(int64_t index, std::span<int64_t> out, int64_t shift = 0) const;
-  /// How many windows can be moved by any shift below seq_len: size() or one less, at least 1 (then only shift 0 may be left).
+  /// How many windows can be moved by any shift below seq_len: size() or one less, at least 1 (then
+  /// only shift 0 may be left).
   int64_t shiftable_size() const;
   /// The largest shift below seq_len at which the first `windows` windows end inside the stream.
   int64_t max_shift(int64_t windows) const;

@@ -5,7 +5,9 @@
 namespace llm {
 
 Prefetcher::Prefetcher(Fill fill, int64_t rows_per_step, int64_t workers, int64_t depth)
-    : fill_(std::move(fill)), rows_per_step_(rows_per_step), depth_(static_cast<size_t>(std::max<int64_t>(depth, 1))) {
+    : fill_(std::move(fill)),
+      rows_per_step_(rows_per_step),
+      depth_(static_cast<size_t>(std::max<int64_t>(depth, 1))) {
   for (int64_t i = 0; i < workers; ++i) {
     threads_.emplace_back([this] { work(); });
   }
@@ -25,7 +27,8 @@ Prefetcher::~Prefetcher() {
 void Prefetcher::work() {
   std::unique_lock lock(mutex_);
   while (true) {
-    auto free_slot = std::find_if(slots_.begin(), slots_.end(), [](const auto& slot) { return !slot->taken; });
+    auto free_slot =
+        std::find_if(slots_.begin(), slots_.end(), [](const auto& slot) { return !slot->taken; });
     if (stopping_) {
       return;
     }
@@ -53,25 +56,29 @@ BatchRequest Prefetcher::expected_after(const BatchRequest& request) const {
   }
   int64_t next_row = request.first_row + request.count;
   bool same_step = next_row + request.count <= rows_per_step_;
-  return same_step ? BatchRequest{request.step, next_row, request.count} : BatchRequest{request.step + 1, 0, request.count};
+  return same_step ? BatchRequest{request.step, next_row, request.count}
+                   : BatchRequest{request.step + 1, 0, request.count};
 }
 
 void Prefetcher::learn(const BatchRequest& request) {
   bool forward = has_last_ && request.step >= last_.step && request.step - last_.step <= 1;
   if (forward) {
-    following_[{last_.first_row, last_.count}] = {request.step - last_.step, request.first_row, request.count};
+    following_[{last_.first_row, last_.count}] = {request.step - last_.step, request.first_row,
+                                                  request.count};
   }
   last_ = request;
   has_last_ = true;
 }
 
-/// Called with the lock held: makes the queue hold the requests expected after `request`, keeping those already under way.
+/// Called with the lock held: makes the queue hold the requests expected after `request`, keeping
+/// those already under way.
 void Prefetcher::expect_from(const BatchRequest& request) {
   std::deque<std::shared_ptr<Slot>> wanted;
   BatchRequest next = request;
   for (size_t i = 0; i < depth_; ++i) {
     next = expected_after(next);
-    auto known = std::find_if(slots_.begin(), slots_.end(), [&](const auto& slot) { return slot->request == next; });
+    auto known = std::find_if(slots_.begin(), slots_.end(),
+                              [&](const auto& slot) { return slot->request == next; });
     if (known != slots_.end()) {
       wanted.push_back(*known);
     } else {
@@ -87,7 +94,9 @@ Batch Prefetcher::get(const BatchRequest& request) {
   std::shared_ptr<Slot> slot;
   {
     std::unique_lock lock(mutex_);
-    auto found = std::find_if(slots_.begin(), slots_.end(), [&](const auto& candidate) { return candidate->taken && candidate->request == request; });
+    auto found = std::find_if(slots_.begin(), slots_.end(), [&](const auto& candidate) {
+      return candidate->taken && candidate->request == request;
+    });
     if (found != slots_.end()) {
       slot = *found;
     }

@@ -1,8 +1,10 @@
 // Prepares batches in threads before they are asked for.
 //
-// A request is (step, first_row, count). After each one the prefetcher expects the requests that followed its like before (rows within a step repeat from
-// step to step), or, unseen, the next rows and then the next step. A wrong guess costs time and changes nothing: what is asked for is always computed
-// from the request itself. get() is for one thread at a time; `fill` is called from several.
+// A request is (step, first_row, count). After each one the prefetcher expects the requests that
+// followed its like before (rows within a step repeat from step to step), or, unseen, the next rows
+// and then the next step. A wrong guess costs time and changes nothing: what is asked for is always
+// computed from the request itself. get() is for one thread at a time; `fill` is called from
+// several.
 #pragma once
 
 #include <condition_variable>
@@ -36,7 +38,8 @@ class Prefetcher {
   Prefetcher(const Prefetcher&) = delete;
   Prefetcher& operator=(const Prefetcher&) = delete;
 
-  /// The batch for `request`, waiting if a thread is at it. An error while filling is thrown here, and only for the request that has it.
+  /// The batch for `request`, waiting if a thread is at it. An error while filling is thrown here,
+  /// and only for the request that has it.
   Batch get(const BatchRequest& request);
   /// How many of the requests so far were expected.
   int64_t hits() const { return hits_; }
@@ -65,7 +68,8 @@ class Prefetcher {
   int64_t hits_ = 0;
   bool has_last_ = false;
   BatchRequest last_;
-  std::map<std::pair<int64_t, int64_t>, Following> following_;  // (first_row, count) -> what came next
+  std::map<std::pair<int64_t, int64_t>, Following>
+      following_;  // (first_row, count) -> what came next
 
   std::mutex mutex_;
   std::condition_variable work_ready_;

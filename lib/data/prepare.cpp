@@ -25,7 +25,8 @@ int64_t known_megabytes(const std::vector<std::string>& inputs) {
   uint64_t total = 0;
   for (const std::string& input : inputs) {
     std::error_code failed;
-    uint64_t size = input == "-" || input.ends_with(".zst") ? 0 : std::filesystem::file_size(input, failed);
+    uint64_t size =
+        input == "-" || input.ends_with(".zst") ? 0 : std::filesystem::file_size(input, failed);
     if (failed || size == 0) {
       return 0;
     }
@@ -40,7 +41,8 @@ class ChunkSource {
   explicit ChunkSource(const PrepareOptions& options) : reader_(options.inputs, options.reader) {
     if (options.val_fraction > 0 && options.val_split == ValidationSplit::tail) {
       int64_t total = count_text_bytes(options.inputs);
-      tail_begins_ = static_cast<int64_t>(std::floor(static_cast<double>(total) * (1 - options.val_fraction)));
+      tail_begins_ =
+          static_cast<int64_t>(std::floor(static_cast<double>(total) * (1 - options.val_fraction)));
     }
   }
 
@@ -67,8 +69,10 @@ class ChunkSource {
     int64_t begin = record.raw.begin_byte;
     bool cuttable = !record.raw.is_row && reader_.options().split == TextSplit::document;
     int64_t room = tail_begins_ - begin;
-    if (tail_begins_ >= 0 && cuttable && room > 0 && room < static_cast<int64_t>(record.raw.bytes.size())) {
-      std::string_view left = std::string_view(record.raw.bytes).substr(0, static_cast<size_t>(room));
+    if (tail_begins_ >= 0 && cuttable && room > 0 &&
+        room < static_cast<int64_t>(record.raw.bytes.size())) {
+      std::string_view left =
+          std::string_view(record.raw.bytes).substr(0, static_cast<size_t>(room));
       size_t cut = left.size() - utf8::incomplete_suffix_length(left);
       PendingRecord head = record;
       head.raw.bytes.resize(cut);
@@ -96,10 +100,12 @@ class ChunkSource {
   bool tail_reached_ = false;
 };
 
-/// The writer's side: appends pieces to one part. Files appear with the first piece, so that input refused at once leaves nothing behind.
+/// The writer's side: appends pieces to one part. Files appear with the first piece, so that input
+/// refused at once leaves nothing behind.
 class PartWriter {
  public:
-  PartWriter(std::filesystem::path prefix, std::string tokenizer_sha256) : prefix_(std::move(prefix)), tokenizer_sha256_(std::move(tokenizer_sha256)) {}
+  PartWriter(std::filesystem::path prefix, std::string tokenizer_sha256)
+      : prefix_(std::move(prefix)), tokenizer_sha256_(std::move(tokenizer_sha256)) {}
 
   void add(const EncodedChunk::Piece& piece, std::span<const int32_t> ids) {
     if (!writer_) {
@@ -139,7 +145,8 @@ class NewFolders {
  public:
   explicit NewFolders(std::filesystem::path folder) {
     std::error_code ignored;
-    for (; !folder.empty() && !std::filesystem::exists(folder, ignored); folder = folder.parent_path()) {
+    for (; !folder.empty() && !std::filesystem::exists(folder, ignored);
+         folder = folder.parent_path()) {
       made_.push_back(folder);
     }
   }
@@ -157,10 +164,12 @@ class NewFolders {
 
 class Preparation {
  public:
-  Preparation(const PrepareOptions& options, const Tokenizer& tokenizer) : options_(options), tokenizer_(tokenizer), source_(options) {
+  Preparation(const PrepareOptions& options, const Tokenizer& tokenizer)
+      : options_(options), tokenizer_(tokenizer), source_(options) {
     train_ = std::make_unique<PartWriter>(token_file_prefix(options.output), tokenizer.sha256());
     if (options.val_fraction > 0) {
-      validation_ = std::make_unique<PartWriter>(validation_prefix(token_file_prefix(options.output)), tokenizer.sha256());
+      validation_ = std::make_unique<PartWriter>(
+          validation_prefix(token_file_prefix(options.output)), tokenizer.sha256());
     }
     if (options.show_progress) {
       progress_ = std::make_unique<Progress>(known_megabytes(options.inputs), "prepare-data", "MB");
@@ -173,13 +182,16 @@ class Preparation {
     rules.hash_fraction = options_.val_split == ValidationSplit::hash ? options_.val_fraction : 0;
     OrderedWorkers<std::vector<PendingRecord>, EncodedChunk> workers;
     workers.take = [this](std::vector<PendingRecord>& records) { return take(records); };
-    workers.work = [&](std::vector<PendingRecord>&& records) { return encode_chunk(std::move(records), rules, tokenizer_); };
+    workers.work = [&](std::vector<PendingRecord>&& records) {
+      return encode_chunk(std::move(records), rules, tokenizer_);
+    };
     workers.put = [this](EncodedChunk&& chunk) { write(chunk); };
     workers.run(options_.workers > 0 ? options_.workers : usable_cores());
     if (!result_.stopped) {
       finish();
     }
-    result_.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    result_.seconds =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     return std::move(result_);
   }
 
@@ -200,7 +212,8 @@ class Preparation {
     std::span<const int32_t> ids = chunk.ids;
     for (const EncodedChunk::Piece& piece : chunk.pieces) {
       to_validation_ = piece.begins ? piece.validation : to_validation_;
-      (to_validation_ ? *validation_ : *train_).add(piece, ids.first(static_cast<size_t>(piece.ids)));
+      (to_validation_ ? *validation_ : *train_)
+          .add(piece, ids.first(static_cast<size_t>(piece.ids)));
       ids = ids.subspan(static_cast<size_t>(piece.ids));
     }
     result_.first_bad_row = result_.skipped_rows == 0 ? chunk.first_bad_row : result_.first_bad_row;
@@ -212,7 +225,8 @@ class Preparation {
       progress_->finish();
     }
     bool any_validation = validation_ && validation_->tokens() > 0;
-    check_input(train_->tokens() > 0 || any_validation, "the input holds no text: dataset has 0 tokens");
+    check_input(train_->tokens() > 0 || any_validation,
+                "the input holds no text: dataset has 0 tokens");
     check_input(train_->tokens() > 0, "no training text is left: all of it went to validation");
     if (any_validation) {
       result_.val = validation_->finish();
@@ -241,14 +255,18 @@ std::filesystem::path validation_prefix(const std::filesystem::path& prefix) {
   std::string name = prefix.filename().string();
   constexpr std::string_view kTrain = "train";
   size_t found = name.rfind(kTrain);
-  std::string other = found == std::string::npos ? name + "-val" : name.substr(0, found) + "val" + name.substr(found + kTrain.size());
+  std::string other = found == std::string::npos
+                          ? name + "-val"
+                          : name.substr(0, found) + "val" + name.substr(found + kTrain.size());
   return prefix.parent_path() / other;
 }
 
 PrepareResult prepare_data(const PrepareOptions& options, const Tokenizer& tokenizer) {
   check(!options.output.empty(), "prepare-data: no output prefix given");
-  check(options.val_fraction >= 0 && options.val_fraction < 1, "val_fraction: {} must be at least 0 and below 1", options.val_fraction);
-  check(tokenizer.eos_id() >= 0 || !options.add_eos, "prepare-data: the tokenizer has no end-of-text token");
+  check(options.val_fraction >= 0 && options.val_fraction < 1,
+        "val_fraction: {} must be at least 0 and below 1", options.val_fraction);
+  check(tokenizer.eos_id() >= 0 || !options.add_eos,
+        "prepare-data: the tokenizer has no end-of-text token");
   NewFolders folders(token_file_prefix(options.output).parent_path());
   PrepareResult result = Preparation(options, tokenizer).run();
   if (!result.stopped) {

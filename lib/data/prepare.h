@@ -1,8 +1,9 @@
 // prepare-data: text in, token files out.
 //
-// Worker threads take raw records from one reader, parse and encode them, and hand the ids on; sequences are written in input order, so the files are
-// the same bytes for any number of workers, and memory does not grow with the input. Validation documents go to a second dataset: PREFIX with its last
-// "train" replaced by "val", else PREFIX-val.
+// Worker threads take raw records from one reader, parse and encode them, and hand the ids on;
+// sequences are written in input order, so the files are the same bytes for any number of workers,
+// and memory does not grow with the input. Validation documents go to a second dataset: PREFIX with
+// its last "train" replaced by "val", else PREFIX-val.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +19,8 @@ namespace llm {
 class Tokenizer;
 
 enum class ValidationSplit {
-  hash,  // a document is validation if a hash of (seed, its first piece) falls below the fraction: stable when files are added or reordered
+  hash,  // a document is validation if a hash of (seed, its first piece) falls below the fraction:
+         // stable when files are added or reordered
   tail,  // the last fraction of the input's bytes; cuts a plain document in two where it has to
 };
 ValidationSplit parse_validation_split(std::string_view name);
@@ -30,11 +32,11 @@ struct PrepareOptions {
   double val_fraction = 0;
   ValidationSplit val_split = ValidationSplit::hash;
   uint64_t seed = 0;
-  int64_t workers = 0;                    // 0 = one per usable core
+  int64_t workers = 0;  // 0 = one per usable core
   bool add_bos = false;
   bool add_eos = true;
   bool show_progress = false;
-  std::function<bool()> stop_requested;   // asked between chunks; true ends at once, without files
+  std::function<bool()> stop_requested;  // asked between chunks; true ends at once, without files
 };
 
 struct PreparedSet {
@@ -53,7 +55,8 @@ struct PrepareResult {
   bool stopped = false;  // as asked; nothing was written
 };
 
-/// Exit 3: no text in the input, or none left for training. A validation part that came out empty is not written (val.prefix is empty).
+/// Exit 3: no text in the input, or none left for training. A validation part that came out empty
+/// is not written (val.prefix is empty).
 PrepareResult prepare_data(const PrepareOptions& options, const Tokenizer& tokenizer);
 
 /// Where the validation part of a dataset lies.

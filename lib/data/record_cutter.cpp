@@ -20,7 +20,9 @@ size_t whole_characters(std::string_view text) {
   return torn < text.size() ? text.size() - torn : text.size();
 }
 
-bool is_blank(std::string_view line) { return line.find_first_not_of(kSpace) == std::string_view::npos; }
+bool is_blank(std::string_view line) {
+  return line.find_first_not_of(kSpace) == std::string_view::npos;
+}
 
 std::string_view without_carriage_return(std::string_view line) {
   return !line.empty() && line.back() == '\r' ? line.substr(0, line.size() - 1) : line;
@@ -29,7 +31,8 @@ std::string_view without_carriage_return(std::string_view line) {
 }  // namespace
 
 RecordCutter::RecordCutter(ByteSource& source, const TextReaderOptions& options)
-    : source_(source), piece_bytes_(static_cast<size_t>(std::max<int64_t>(options.piece_bytes, 16))) {
+    : source_(source),
+      piece_bytes_(static_cast<size_t>(std::max<int64_t>(options.piece_bytes, 16))) {
   fill(3);
   if (ahead().starts_with("\xEF\xBB\xBF")) {
     skip(3);
@@ -53,7 +56,9 @@ RecordCutter::Shape RecordCutter::choose_shape(const TextReaderOptions& options)
     }
   }
   if (!rows) {
-    return options.split == TextSplit::line ? Shape::lines : options.split == TextSplit::blank_line ? Shape::blocks : Shape::whole;
+    return options.split == TextSplit::line         ? Shape::lines
+           : options.split == TextSplit::blank_line ? Shape::blocks
+                                                    : Shape::whole;
   }
   fill(kReadBytes);
   size_t first = ahead().find_first_not_of(kSpace);
@@ -86,7 +91,8 @@ void RecordCutter::take(RawRecord& record, size_t count) {
   skip(count);
 }
 
-/// Length of the line ahead without its '\n', or npos if `limit` bytes hold none and more follow; at the end of the source the rest is a line.
+/// Length of the line ahead without its '\n', or npos if `limit` bytes hold none and more follow;
+/// at the end of the source the rest is a line.
 size_t RecordCutter::find_newline(size_t limit) {
   size_t searched = 0;
   while (true) {
@@ -111,11 +117,16 @@ bool RecordCutter::next(RawRecord& record) {
   record.begins = !inside_;
   record.ends = true;
   switch (shape_) {
-    case Shape::lines: return next_line(record);
-    case Shape::blocks: return next_block(record);
-    case Shape::whole: return next_whole(record);
-    case Shape::rows: return next_row(record);
-    case Shape::elements: return next_element(record);
+    case Shape::lines:
+      return next_line(record);
+    case Shape::blocks:
+      return next_block(record);
+    case Shape::whole:
+      return next_whole(record);
+    case Shape::rows:
+      return next_row(record);
+    case Shape::elements:
+      return next_element(record);
   }
   return false;
 }
@@ -146,7 +157,8 @@ bool RecordCutter::next_line(RawRecord& record) {
   return false;
 }
 
-/// Length of the blank line ahead, its '\n' included; 0 if the line ahead is not blank. Blank lines longer than a piece count as text.
+/// Length of the blank line ahead, its '\n' included; 0 if the line ahead is not blank. Blank lines
+/// longer than a piece count as text.
 size_t RecordCutter::blank_line_length() {
   size_t length = find_newline(piece_bytes_);
   if (length == std::string_view::npos || !is_blank(ahead().substr(0, length))) {
@@ -155,7 +167,8 @@ size_t RecordCutter::blank_line_length() {
   return length + (ahead().size() > length ? 1 : 0);
 }
 
-/// A block is lines up to a blank one. A piece stops before a line break, so that the break between two pieces belongs to the second.
+/// A block is lines up to a blank one. A piece stops before a line break, so that the break between
+/// two pieces belongs to the second.
 bool RecordCutter::next_block(RawRecord& record) {
   if (!inside_) {
     for (size_t blank; fill(1) && (blank = blank_line_length()) > 0;) {
@@ -223,7 +236,8 @@ bool RecordCutter::next_row(RawRecord& record) {
   while (fill(1)) {
     line_ += 1;
     size_t length = find_newline(static_cast<size_t>(kMaxRowBytes));
-    check_input(length != std::string_view::npos, "{}:{}: the line is longer than {} MiB", source_.name(), line_, kMaxRowBytes >> 20);
+    check_input(length != std::string_view::npos, "{}:{}: the line is longer than {} MiB",
+                source_.name(), line_, kMaxRowBytes >> 20);
     size_t whole = length + (ahead().size() > length ? 1 : 0);
     if (is_blank(ahead().substr(0, length))) {
       skip(whole);
@@ -237,7 +251,8 @@ bool RecordCutter::next_row(RawRecord& record) {
   return false;
 }
 
-/// Finds the end of an element by counting brackets outside strings; whether it is valid JSON is for the parser to say.
+/// Finds the end of an element by counting brackets outside strings; whether it is valid JSON is
+/// for the parser to say.
 bool RecordCutter::next_element(RawRecord& record) {
   std::string_view separators = array_open_ ? " \t\r\n," : " \t\r\n[";
   while (fill(1) && separators.find(ahead().front()) != std::string_view::npos) {
@@ -248,21 +263,25 @@ bool RecordCutter::next_element(RawRecord& record) {
       separators = " \t\r\n,";
     }
   }
-  check_input(fill(1), "{}: truncated: the JSON array is not closed after element {}", source_.name(), line_);
+  check_input(fill(1), "{}: truncated: the JSON array is not closed after element {}",
+              source_.name(), line_);
   if (ahead().front() == ']') {
     skip(1);
     while (fill(1) && kSpace.find(ahead().front()) != std::string_view::npos) {
       skip(1);
     }
-    check_input(!fill(1), "{}: unexpected text after the JSON array at byte {}", source_.name(), consumed_);
+    check_input(!fill(1), "{}: unexpected text after the JSON array at byte {}", source_.name(),
+                consumed_);
     return false;
   }
   line_ += 1;
   int depth = 0;
   bool in_string = false;
   for (size_t i = 0;; ++i) {
-    check_input(i < static_cast<size_t>(kMaxRowBytes), "{}: element {} is longer than {} MiB", source_.name(), line_, kMaxRowBytes >> 20);
-    check_input(i < ahead().size() || fill(i + 1), "{}: truncated: the file ends inside element {}", source_.name(), line_);
+    check_input(i < static_cast<size_t>(kMaxRowBytes), "{}: element {} is longer than {} MiB",
+                source_.name(), line_, kMaxRowBytes >> 20);
+    check_input(i < ahead().size() || fill(i + 1), "{}: truncated: the file ends inside element {}",
+                source_.name(), line_);
     char c = ahead()[i];
     bool element_over = !in_string && depth == 0 && (c == ',' || c == ']');
     if (element_over) {

@@ -1,6 +1,8 @@
-// Cuts the bytes of one source into raw records: lines, blocks between blank lines, whole documents in pieces, JSON rows, elements of a JSON array.
+// Cuts the bytes of one source into raw records: lines, blocks between blank lines, whole documents
+// in pieces, JSON rows, elements of a JSON array.
 //
-// Cuts are a function of the bytes alone: before every decision the buffer holds `piece_bytes` or the end of the source. One thread.
+// Cuts are a function of the bytes alone: before every decision the buffer holds `piece_bytes` or
+// the end of the source. One thread.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +19,8 @@ class RecordCutter {
   /// The source must outlive the cutter.
   RecordCutter(ByteSource& source, const TextReaderOptions& options);
 
-  /// Fills bytes, line, source_byte, is_row, in_array, begins, ends; false at the end of the source.
+  /// Fills bytes, line, source_byte, is_row, in_array, begins, ends; false at the end of the
+  /// source.
   bool next(RawRecord& record);
   int64_t bytes_consumed() const { return consumed_; }
 
@@ -43,7 +46,7 @@ class RecordCutter {
   bool at_end_ = false;
   int64_t consumed_ = 0;
   int64_t line_ = 0;
-  bool inside_ = false;          // the last record was a piece whose document goes on
+  bool inside_ = false;  // the last record was a piece whose document goes on
   bool array_open_ = false;
   Shape shape_;
 };

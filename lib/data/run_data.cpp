@@ -27,7 +27,8 @@ DataConfig resolved(DataConfig config) {
   std::error_code ignored;
   if (!std::filesystem::exists(config.path[0], ignored)) {
     fail(Exit::bad_input, fmt::format("--use-lmsys-dataset: '{}' is not there", config.path[0]),
-         "nothing is downloaded: save LMSYS-Chat-1M as JSON Lines (its license must be accepted first) and give it as --data-path FILE");
+         "nothing is downloaded: save LMSYS-Chat-1M as JSON Lines (its license must be accepted "
+         "first) and give it as --data-path FILE");
   }
   return config;
 }
@@ -35,7 +36,10 @@ DataConfig resolved(DataConfig config) {
 std::optional<std::filesystem::path> dataset_in(const std::vector<std::string>& paths) {
   for (const std::string& path : paths) {
     if (path != "-" && is_token_file(path)) {
-      check(paths.size() == 1, "data.path: '{}' is a prepared dataset and must stand alone; prepare all files together", path);
+      check(
+          paths.size() == 1,
+          "data.path: '{}' is a prepared dataset and must stand alone; prepare all files together",
+          path);
       return token_file_prefix(path);
     }
   }
@@ -48,24 +52,38 @@ struct StoryRange {
 };
 
 StoryRange story_range(const DataConfig& config) {
-  auto share = static_cast<int64_t>(std::llround(static_cast<double>(config.synthetic_stories) * config.text.val_fraction));
-  return {config.synthetic_stories, std::clamp<int64_t>(share, config.text.val_fraction > 0 ? 1 : 0, kMaxValidationStories)};
+  auto share = static_cast<int64_t>(
+      std::llround(static_cast<double>(config.synthetic_stories) * config.text.val_fraction));
+  return {config.synthetic_stories,
+          std::clamp<int64_t>(share, config.text.val_fraction > 0 ? 1 : 0, kMaxValidationStories)};
 }
 
-/// Everything that decides the bytes of the prepared files. Text files enter with size and time of change, not content.
-nlohmann::json fingerprint(const DataConfig& config, const std::vector<std::string>& inputs, const Tokenizer& tokenizer, uint64_t seed) {
+/// Everything that decides the bytes of the prepared files. Text files enter with size and time of
+/// change, not content.
+nlohmann::json fingerprint(const DataConfig& config, const std::vector<std::string>& inputs,
+                           const Tokenizer& tokenizer, uint64_t seed) {
   nlohmann::json files = nlohmann::json::array();
   for (const std::string& input : inputs) {
     std::error_code failed;
     auto size = std::filesystem::file_size(input, failed);
     auto changed = std::filesystem::last_write_time(input, failed).time_since_epoch().count();
-    files.push_back({std::filesystem::absolute(input, failed).string(), failed ? 0 : size, failed ? 0 : changed});
+    files.push_back({std::filesystem::absolute(input, failed).string(), failed ? 0 : size,
+                     failed ? 0 : changed});
   }
   const TextConfig& text = config.text;
-  return {{"files", files},         {"format", text.format},           {"split", text.split},       {"field", text.field},
-          {"skip_bad", text.skip_bad}, {"add_bos", text.add_bos},      {"val_split", text.val_split}, {"val_fraction", text.val_fraction},
-          {"allow_invalid_utf8", text.allow_invalid_utf8},             {"seed", seed},              {"tokenizer", tokenizer.sha256()},
-          {"stories", inputs.empty() ? config.synthetic_stories : 0},  {"story_seed", inputs.empty() ? config.synthetic_seed : 0},
+  return {{"files", files},
+          {"format", text.format},
+          {"split", text.split},
+          {"field", text.field},
+          {"skip_bad", text.skip_bad},
+          {"add_bos", text.add_bos},
+          {"val_split", text.val_split},
+          {"val_fraction", text.val_fraction},
+          {"allow_invalid_utf8", text.allow_invalid_utf8},
+          {"seed", seed},
+          {"tokenizer", tokenizer.sha256()},
+          {"stories", inputs.empty() ? config.synthetic_stories : 0},
+          {"story_seed", inputs.empty() ? config.synthetic_seed : 0},
           {"layout", 1}};
 }
 
@@ -81,7 +99,8 @@ bool unchanged(const std::filesystem::path& record, const nlohmann::json& now) {
   }
 }
 
-void write_stories(const DataConfig& config, const Tokenizer& tokenizer, const std::filesystem::path& prefix, int64_t first, int64_t count) {
+void write_stories(const DataConfig& config, const Tokenizer& tokenizer,
+                   const std::filesystem::path& prefix, int64_t first, int64_t count) {
   StoryCorpus corpus(static_cast<uint64_t>(config.synthetic_seed));
   TokenFileWriter writer(prefix, tokenizer.sha256());
   for (int64_t i = first; i < first + count; ++i) {
@@ -106,7 +125,8 @@ double story_entropy(const DataConfig& config, const std::filesystem::path& vali
   return nats / static_cast<double>(TokenFile::open(validation).tokens());
 }
 
-RunData prepare_stories(const DataConfig& config, const Tokenizer& tokenizer, const std::filesystem::path& folder) {
+RunData prepare_stories(const DataConfig& config, const Tokenizer& tokenizer,
+                        const std::filesystem::path& folder) {
   StoryRange range = story_range(config);
   nlohmann::json now = fingerprint(config, {}, tokenizer, 0);
   RunData data{folder / "train", range.validation > 0 ? folder / "val" : "", true, 0};
@@ -129,7 +149,8 @@ void report(const PrepareResult& result) {
   }
 }
 
-RunData prepare_text(const DataConfig& config, const Tokenizer& tokenizer, const std::filesystem::path& folder, uint64_t seed) {
+RunData prepare_text(const DataConfig& config, const Tokenizer& tokenizer,
+                     const std::filesystem::path& folder, uint64_t seed) {
   bool own_validation = !config.validation_path.empty();
   std::vector<std::string> inputs = config.path;
   if (own_validation && !is_token_file(config.validation_path)) {
@@ -167,7 +188,8 @@ RunData prepare_text(const DataConfig& config, const Tokenizer& tokenizer, const
   return data;
 }
 
-RunData existing_dataset(const DataConfig& config, const std::filesystem::path& prefix, const std::filesystem::path& folder, const Tokenizer& tokenizer) {
+RunData existing_dataset(const DataConfig& config, const std::filesystem::path& prefix,
+                         const std::filesystem::path& folder, const Tokenizer& tokenizer) {
   RunData data{prefix, {}, false, 0};
   if (config.validation_path.empty()) {
     data.validation = is_token_file(validation_prefix(prefix)) ? validation_prefix(prefix) : "";
@@ -188,17 +210,22 @@ RunData existing_dataset(const DataConfig& config, const std::filesystem::path& 
 std::string RunData::text() const {
   std::string line = synthetic ? "built-in stories in " + train.string() : train.string();
   line += validation.empty() ? ", no validation data" : ", validation " + validation.string();
-  return synthetic && entropy_nats_per_token > 0 ? fmt::format("{}, exact entropy {:.4f} nats per token", line, entropy_nats_per_token) : line;
+  return synthetic && entropy_nats_per_token > 0
+             ? fmt::format("{}, exact entropy {:.4f} nats per token", line, entropy_nats_per_token)
+             : line;
 }
 
 std::function<bool(std::string&)> training_text(const DataConfig& given) {
   DataConfig config = resolved(given);
   if (config.path.empty()) {
-    return StoryCorpus(static_cast<uint64_t>(config.synthetic_seed)).stream(0, config.synthetic_stories);
+    return StoryCorpus(static_cast<uint64_t>(config.synthetic_seed))
+        .stream(0, config.synthetic_stories);
   }
   if (auto prefix = dataset_in(config.path)) {
-    fail(Exit::usage, fmt::format("'{}' is a prepared dataset; a tokenizer is trained on text", prefix->string()),
-         "give the tokenizer that made it as --tokenizer-path");
+    fail(
+        Exit::usage,
+        fmt::format("'{}' is a prepared dataset; a tokenizer is trained on text", prefix->string()),
+        "give the tokenizer that made it as --tokenizer-path");
   }
   auto reader = std::make_shared<TextReader>(config.path, config.text.reader_options());
   return [reader](std::string& text) {
@@ -209,7 +236,8 @@ std::function<bool(std::string&)> training_text(const DataConfig& given) {
   };
 }
 
-RunData prepare_run_data(const DataConfig& given, const Tokenizer& tokenizer, const std::filesystem::path& run_directory, uint64_t seed) {
+RunData prepare_run_data(const DataConfig& given, const Tokenizer& tokenizer,
+                         const std::filesystem::path& run_directory, uint64_t seed) {
   DataConfig config = resolved(given);
   std::filesystem::path folder = run_directory / "data";
   RunData data;
@@ -236,8 +264,9 @@ int64_t text_bytes(const TokenFile& file, const Tokenizer& tokenizer) {
   int64_t total = 0;
   for (int64_t s = 0; s < file.sequences(); ++s) {
     for (int32_t id : file.sequence(s)) {
-      check_input(id >= 0 && static_cast<size_t>(id) < lengths.size(), "'{}': token {} is \u2265 vocab_size {}", token_bin_path(file.prefix()).string(), id,
-                  lengths.size());
+      check_input(id >= 0 && static_cast<size_t>(id) < lengths.size(),
+                  "'{}': token {} is \u2265 vocab_size {}", token_bin_path(file.prefix()).string(),
+                  id, lengths.size());
       total += lengths[static_cast<size_t>(id)];
     }
   }

@@ -15,7 +15,9 @@ Story StoryCorpus::story(int64_t index) const {
 
 const GrammarMoments& StoryCorpus::expected() const { return story_grammar().moments(); }
 
-std::optional<double> StoryCorpus::nats_of(std::string_view text) const { return story_grammar().nats_of(text); }
+std::optional<double> StoryCorpus::nats_of(std::string_view text) const {
+  return story_grammar().nats_of(text);
+}
 
 std::function<bool(std::string&)> StoryCorpus::stream(int64_t first, int64_t count) const {
   return [corpus = *this, next = first, end = first + count](std::string& text) mutable {

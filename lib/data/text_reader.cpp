@@ -12,7 +12,8 @@ namespace llm {
 namespace {
 
 template <typename Value, size_t N>
-Value named_value(std::string_view what, std::string_view name, const std::pair<std::string_view, Value> (&table)[N]) {
+Value named_value(std::string_view what, std::string_view name,
+                  const std::pair<std::string_view, Value> (&table)[N]) {
   std::string known;
   for (const auto& [text, value] : table) {
     if (text == name) {
@@ -24,27 +25,36 @@ Value named_value(std::string_view what, std::string_view name, const std::pair<
 }
 
 std::string place_of(const RawRecord& record) {
-  return record.in_array ? fmt::format("{}: element {}", *record.source, record.line) : fmt::format("{}:{}", *record.source, record.line);
+  return record.in_array ? fmt::format("{}: element {}", *record.source, record.line)
+                         : fmt::format("{}:{}", *record.source, record.line);
 }
 
 [[noreturn]] void report_invalid_utf8(const RawRecord& record, size_t offset) {
-  bool utf16 = record.source_byte == 0 && offset == 0 && (record.bytes.starts_with("\xFF\xFE") || record.bytes.starts_with("\xFE\xFF"));
-  fail(Exit::bad_input, fmt::format("{}: invalid UTF-8 at byte {}", *record.source, record.source_byte + static_cast<int64_t>(offset)),
-       utf16 ? "this looks like UTF-16: iconv -f UTF-16 -t UTF-8 FILE" : "--allow-invalid-utf8 takes the bytes as they are");
+  bool utf16 = record.source_byte == 0 && offset == 0 &&
+               (record.bytes.starts_with("\xFF\xFE") || record.bytes.starts_with("\xFE\xFF"));
+  fail(Exit::bad_input,
+       fmt::format("{}: invalid UTF-8 at byte {}", *record.source,
+                   record.source_byte + static_cast<int64_t>(offset)),
+       utf16 ? "this looks like UTF-16: iconv -f UTF-16 -t UTF-8 FILE"
+             : "--allow-invalid-utf8 takes the bytes as they are");
 }
 
 }  // namespace
 
 TextFormat parse_text_format(std::string_view name) {
   static constexpr std::pair<std::string_view, TextFormat> kTable[] = {
-      {"auto", TextFormat::automatic},   {"text", TextFormat::text},         {"jsonl", TextFormat::jsonl}, {"alpaca", TextFormat::alpaca},
-      {"sharegpt", TextFormat::sharegpt}, {"messages", TextFormat::messages}, {"lmsys", TextFormat::lmsys}};
+      {"auto", TextFormat::automatic},    {"text", TextFormat::text},
+      {"jsonl", TextFormat::jsonl},       {"alpaca", TextFormat::alpaca},
+      {"sharegpt", TextFormat::sharegpt}, {"messages", TextFormat::messages},
+      {"lmsys", TextFormat::lmsys}};
   return named_value("format", name, kTable);
 }
 
 TextSplit parse_text_split(std::string_view name) {
   static constexpr std::pair<std::string_view, TextSplit> kTable[] = {
-      {"line", TextSplit::line}, {"document", TextSplit::document}, {"blank-line", TextSplit::blank_line}};
+      {"line", TextSplit::line},
+      {"document", TextSplit::document},
+      {"blank-line", TextSplit::blank_line}};
   return named_value("split", name, kTable);
 }
 
@@ -63,7 +73,8 @@ std::string record_text(RawRecord&& record, const TextReaderOptions& options) {
 /// The files in turn; one is open at a time.
 class TextReader::Files {
  public:
-  Files(std::vector<std::string> paths, const TextReaderOptions& options) : paths_(std::move(paths)), options_(options) {
+  Files(std::vector<std::string> paths, const TextReaderOptions& options)
+      : paths_(std::move(paths)), options_(options) {
     check(!paths_.empty(), "no input file given");
     int standard_inputs = 0;
     for (const std::string& path : paths_) {
@@ -72,7 +83,8 @@ class TextReader::Files {
         ByteSource probe(path);
       }
     }
-    check(standard_inputs <= 1, "standard input (-) is given {} times; it can be read once", standard_inputs);
+    check(standard_inputs <= 1, "standard input (-) is given {} times; it can be read once",
+          standard_inputs);
   }
 
   bool next(RawRecord& record) {
@@ -139,7 +151,9 @@ int64_t count_text_bytes(const std::vector<std::string>& paths) {
   int64_t total = 0;
   std::vector<char> buffer(size_t{1} << 20);
   for (const std::string& path : paths) {
-    check(path != "-", "the size of standard input is not known before it is read; use another validation split or a file");
+    check(path != "-",
+          "the size of standard input is not known before it is read; use another validation split "
+          "or a file");
     ByteSource source(path);
     if (!source.compressed()) {
       total += source.stored_bytes();

@@ -15,10 +15,12 @@
 namespace llm {
 namespace {
 
-static_assert(std::endian::native == std::endian::little, "dataset files are little endian and mapped as they are");
+static_assert(std::endian::native == std::endian::little,
+              "dataset files are little endian and mapped as they are");
 
 constexpr int64_t kMaxLandmarks = int64_t{1} << 16;
-constexpr const char* kPrepareHint = "llm prepare-data --input FILE --tokenizer-path TOKENIZER --output PREFIX makes one";
+constexpr const char* kPrepareHint =
+    "llm prepare-data --input FILE --tokenizer-path TOKENIZER --output PREFIX makes one";
 
 std::string first_bytes(std::string_view bytes) {
   std::string text;
@@ -38,25 +40,33 @@ const char* likeness(std::string_view bytes) {
   if (bytes.starts_with("\x28\xb5\x2f\xfd")) {
     return ", zstd data";
   }
-  bool printable = !bytes.empty() && std::all_of(bytes.begin(), bytes.begin() + std::min<size_t>(bytes.size(), 64),
-                                                 [](unsigned char c) { return c >= 0x20 || c == '\n' || c == '\r' || c == '\t'; });
+  bool printable =
+      !bytes.empty() &&
+      std::all_of(bytes.begin(), bytes.begin() + std::min<size_t>(bytes.size(), 64),
+                  [](unsigned char c) { return c >= 0x20 || c == '\n' || c == '\r' || c == '\t'; });
   return printable ? ", looks like text" : "";
 }
 
-/// Widens ids to int64 and returns a word whose sign bit says whether one of them is negative or above `largest`. No branches: it vectorises to SSE2.
-int32_t widen(const int32_t* __restrict ids, size_t count, int32_t largest, int64_t* __restrict out) {
+/// Widens ids to int64 and returns a word whose sign bit says whether one of them is negative or
+/// above `largest`. No branches: it vectorises to SSE2.
+int32_t widen(const int32_t* __restrict ids, size_t count, int32_t largest,
+              int64_t* __restrict out) {
   int32_t outside = 0;
   for (size_t i = 0; i < count; ++i) {
     int32_t id = ids[i];
-    outside |= id | static_cast<int32_t>(static_cast<uint32_t>(largest) - static_cast<uint32_t>(id));
+    outside |=
+        id | static_cast<int32_t>(static_cast<uint32_t>(largest) - static_cast<uint32_t>(id));
     out[i] = static_cast<int64_t>(static_cast<uint32_t>(id));
   }
   return outside;
 }
 
-[[noreturn]] void report_id(const std::filesystem::path& bin, int64_t id, int64_t position, int64_t vocab_size) {
+[[noreturn]] void report_id(const std::filesystem::path& bin, int64_t id, int64_t position,
+                            int64_t vocab_size) {
   check_input(id >= 0, "'{}': token {} at index {} is negative", bin.string(), id, position);
-  fail(Exit::bad_input, fmt::format("'{}': token {} at index {} is \u2265 vocab_size {}", bin.string(), id, position, vocab_size),
+  fail(Exit::bad_input,
+       fmt::format("'{}': token {} at index {} is \u2265 vocab_size {}", bin.string(), id, position,
+                   vocab_size),
        "the dataset belongs to another tokenizer or is damaged: llm prepare-data --verify PREFIX");
 }
 
@@ -73,13 +83,18 @@ std::filesystem::path token_file_prefix(const std::filesystem::path& path) {
   return extension == ".bin" || extension == ".index" ? prefix.replace_extension() : prefix;
 }
 
-std::filesystem::path token_bin_path(const std::filesystem::path& prefix) { return prefix.string() + ".bin"; }
-std::filesystem::path token_index_path(const std::filesystem::path& prefix) { return prefix.string() + ".index"; }
+std::filesystem::path token_bin_path(const std::filesystem::path& prefix) {
+  return prefix.string() + ".bin";
+}
+std::filesystem::path token_index_path(const std::filesystem::path& prefix) {
+  return prefix.string() + ".index";
+}
 
 bool is_token_file(const std::filesystem::path& path) {
   std::error_code ignored;
   std::filesystem::path prefix = token_file_prefix(path);
-  return std::filesystem::exists(token_index_path(prefix), ignored) || std::filesystem::exists(token_bin_path(prefix), ignored);
+  return std::filesystem::exists(token_index_path(prefix), ignored) ||
+         std::filesystem::exists(token_bin_path(prefix), ignored);
 }
 
 TokenFile::TokenFile() = default;
@@ -97,7 +112,9 @@ TokenFile TokenFile::open(const std::filesystem::path& path, const TokenFileChec
   bool has_bin = std::filesystem::exists(bin, ignored);
   if (has_index != has_bin) {
     const auto& [missing, other] = has_bin ? std::tie(index, bin) : std::tie(bin, index);
-    fail(Exit::bad_input, fmt::format("'{}' is missing beside '{}'", missing.string(), other.filename().string()), kPrepareHint);
+    fail(Exit::bad_input,
+         fmt::format("'{}' is missing beside '{}'", missing.string(), other.filename().string()),
+         kPrepareHint);
   }
   file.index_ = std::make_unique<MappedFile>(MappedFile::open(index));
   file.check_header();
@@ -115,45 +132,59 @@ void TokenFile::check_header() {
   const std::string name = index_->path().string();
   std::string_view bytes = index_->text();
   check_input(!bytes.empty(), "'{}' is empty", name);
-  if (!bytes.starts_with(std::string_view(kTokenIndexMagic, std::min(sizeof kTokenIndexMagic, bytes.size())))) {
-    fail(Exit::bad_input, fmt::format("'{}' is not an llm token file (starts {}{})", name, first_bytes(bytes), likeness(bytes)), kPrepareHint);
+  if (!bytes.starts_with(
+          std::string_view(kTokenIndexMagic, std::min(sizeof kTokenIndexMagic, bytes.size())))) {
+    fail(Exit::bad_input,
+         fmt::format("'{}' is not an llm token file (starts {}{})", name, first_bytes(bytes),
+                     likeness(bytes)),
+         kPrepareHint);
   }
-  check_input(bytes.size() >= sizeof(TokenIndexHeader), "'{}': truncated: {} bytes, the header alone has {}", name, bytes.size(),
+  check_input(bytes.size() >= sizeof(TokenIndexHeader),
+              "'{}': truncated: {} bytes, the header alone has {}", name, bytes.size(),
               sizeof(TokenIndexHeader));
   TokenIndexHeader header;
   std::memcpy(&header, bytes.data(), sizeof header);
-  check_input(header.version <= kTokenFileVersion, "'{}': format version {} is newer than this program (knows {})", name, header.version,
+  check_input(header.version <= kTokenFileVersion,
+              "'{}': format version {} is newer than this program (knows {})", name, header.version,
               kTokenFileVersion);
   check_input(header.version >= 1, "'{}': format version 0 unknown", name);
   check_input(header.dtype == kTokenFileInt32, "'{}': dtype code {} unknown", name, header.dtype);
   uint64_t held = (bytes.size() - sizeof header) / 8;
-  check_input(header.sequences < held, "'{}': truncated: header says {} documents, file holds the offsets of {}", name, header.sequences,
-              held == 0 ? 0 : held - 1);
+  check_input(header.sequences < held,
+              "'{}': truncated: header says {} documents, file holds the offsets of {}", name,
+              header.sequences, held == 0 ? 0 : held - 1);
   uint64_t expected_bytes = sizeof header + 8 * (header.sequences + 1);
-  check_input(bytes.size() == expected_bytes, "'{}': {} unexpected bytes after the offsets", name, bytes.size() - expected_bytes);
+  check_input(bytes.size() == expected_bytes, "'{}': {} unexpected bytes after the offsets", name,
+              bytes.size() - expected_bytes);
   check_input(header.tokens > 0, "'{}': dataset has 0 tokens", name);
   sequences_ = static_cast<int64_t>(header.sequences);
   // A count that cannot be right is caught by check_sizes, which compares it with the size of .bin.
-  tokens_ = static_cast<int64_t>(std::min<uint64_t>(header.tokens, std::numeric_limits<int64_t>::max()));
+  tokens_ =
+      static_cast<int64_t>(std::min<uint64_t>(header.tokens, std::numeric_limits<int64_t>::max()));
   offsets_ = reinterpret_cast<const uint64_t*>(bytes.data() + sizeof header);
 }
 
 void TokenFile::check_sizes() {
   const std::string name = bin_->path().string();
-  check_input(bin_->size() % 4 == 0, "'{}': size {} is not a multiple of 4-byte tokens", name, bin_->size());
+  check_input(bin_->size() % 4 == 0, "'{}': size {} is not a multiple of 4-byte tokens", name,
+              bin_->size());
   auto words = static_cast<int64_t>(bin_->size() / 4);
   int64_t held = std::max<int64_t>(words - sequences_, 0);
-  check_input(tokens_ <= held, "'{}': truncated: header says {} tokens, file holds {}", name, tokens_, held);
-  check_input(tokens_ == held, "'{}': {} unexpected bytes after the tokens", name, 4 * (held - tokens_));
+  check_input(tokens_ <= held, "'{}': truncated: header says {} tokens, file holds {}", name,
+              tokens_, held);
+  check_input(tokens_ == held, "'{}': {} unexpected bytes after the tokens", name,
+              4 * (held - tokens_));
 }
 
 void TokenFile::check_offsets() const {
   uint64_t size = bin_->size();
-  // One pass without branches over what is nearly always right; the second pass words the complaint.
+  // One pass without branches over what is nearly always right; the second pass words the
+  // complaint.
   uint64_t wrong = offsets_[0] | (offsets_[sequences_] ^ size);
   for (int64_t i = 0; i < sequences_; ++i) {
     uint64_t step = offsets_[i + 1] - offsets_[i];
-    wrong |= static_cast<uint64_t>(offsets_[i + 1] > size) | static_cast<uint64_t>(step - 4 > size) | (step & 3);  // a step below 4 wraps around
+    wrong |= static_cast<uint64_t>(offsets_[i + 1] > size) |
+             static_cast<uint64_t>(step - 4 > size) | (step & 3);  // a step below 4 wraps around
   }
   if (wrong == 0) {
     return;
@@ -163,20 +194,24 @@ void TokenFile::check_offsets() const {
   for (int64_t i = 0; i < sequences_; ++i) {
     uint64_t next = offsets_[i + 1];
     if (i + 1 < sequences_) {
-      check_input(next <= size, "'{}': document {} points to byte {}, file has {}", name, i + 1, next, size);
-      check_input(next % 4 == 0, "'{}': document {} points to byte {}, not to a 4-byte word", name, i + 1, next);
+      check_input(next <= size, "'{}': document {} points to byte {}, file has {}", name, i + 1,
+                  next, size);
+      check_input(next % 4 == 0, "'{}': document {} points to byte {}, not to a 4-byte word", name,
+                  i + 1, next);
     }
     auto length = static_cast<int64_t>(next - offsets_[i]) / 4 - 1;
     check_input(length >= 0 || next > size, "'{}': document {} has length {}", name, i, length);
   }
-  fail(Exit::bad_input, fmt::format("'{}': the last offset is {}, file has {}", name, offsets_[sequences_], size));
+  fail(Exit::bad_input,
+       fmt::format("'{}': the last offset is {}, file has {}", name, offsets_[sequences_], size));
 }
 
 void TokenFile::check_tokenizer(const std::string& sha256) const {
   if (!sha256.empty() && sha256 != tokenizer_sha256()) {
     fail(Exit::bad_input,
-         fmt::format("'{}' was made with another tokenizer (sha256 {}..., this one is {}...)", index_->path().string(),
-                     tokenizer_sha256().substr(0, 12), sha256.substr(0, 12)),
+         fmt::format("'{}' was made with another tokenizer (sha256 {}..., this one is {}...)",
+                     index_->path().string(), tokenizer_sha256().substr(0, 12),
+                     sha256.substr(0, 12)),
          "prepare the data again with this tokenizer, or give the tokenizer that made it");
   }
 }
@@ -189,7 +224,8 @@ void TokenFile::build_landmarks() {
   int64_t count = ((tokens_ - 1) >> landmark_shift_) + 1;
   landmarks_.reserve(static_cast<size_t>(count) + 1);
   for (int64_t k = 0; k < count; ++k) {
-    landmarks_.push_back(last_starting_by(k << landmark_shift_, landmarks_.empty() ? 0 : landmarks_.back(), sequences_));
+    landmarks_.push_back(last_starting_by(k << landmark_shift_,
+                                          landmarks_.empty() ? 0 : landmarks_.back(), sequences_));
   }
   landmarks_.push_back(sequences_ - 1);
 }
@@ -226,14 +262,17 @@ int64_t TokenFile::last_starting_by(int64_t position, int64_t low, int64_t high)
 
 void TokenFile::read(int64_t position, std::span<int64_t> out) const {
   auto wanted = static_cast<int64_t>(out.size());
-  check(position >= 0 && wanted <= tokens_ && position <= tokens_ - wanted, "token file: tokens {} to {} of {}", position, position + wanted, tokens_);
+  check(position >= 0 && wanted <= tokens_ && position <= tokens_ - wanted,
+        "token file: tokens {} to {} of {}", position, position + wanted, tokens_);
   int32_t largest = largest_allowed(vocab_size_);
   int64_t sequence = wanted > 0 ? sequence_of(position) : 0;
   int64_t skip = position - first_token(sequence);
   int32_t outside = 0;
   for (int64_t done = 0; done < wanted; ++sequence, skip = 0) {
-    int64_t count = std::min(first_token(sequence + 1) - first_token(sequence) - skip, wanted - done);
-    outside |= widen(words_ + offsets_[sequence] / 4 + 1 + skip, static_cast<size_t>(count), largest, out.data() + done);
+    int64_t count =
+        std::min(first_token(sequence + 1) - first_token(sequence) - skip, wanted - done);
+    outside |= widen(words_ + offsets_[sequence] / 4 + 1 + skip, static_cast<size_t>(count),
+                     largest, out.data() + done);
     done += count;
   }
   if (outside < 0) [[unlikely]] {
@@ -246,7 +285,8 @@ void TokenFile::read(int64_t position, std::span<int64_t> out) const {
   }
 }
 
-TokenFileReport verify_token_file(const std::filesystem::path& prefix, const TokenFileChecks& checks) {
+TokenFileReport verify_token_file(const std::filesystem::path& prefix,
+                                  const TokenFileChecks& checks) {
   TokenFile file = TokenFile::open(prefix, checks);
   const std::filesystem::path bin = token_bin_path(file.prefix());
   TokenFileReport report{file.sequences(), file.tokens(), 0, 0};
@@ -254,7 +294,9 @@ TokenFileReport verify_token_file(const std::filesystem::path& prefix, const Tok
     std::span<const int32_t> ids = file.sequence(s);
     int32_t length = *(ids.data() - 1);
     check_input(length >= 0, "'{}': document {} has length {}", bin.string(), s, length);
-    check_input(static_cast<size_t>(length) == ids.size(), "'{}': document {} has length {}, the index says {}", bin.string(), s, length, ids.size());
+    check_input(static_cast<size_t>(length) == ids.size(),
+                "'{}': document {} has length {}, the index says {}", bin.string(), s, length,
+                ids.size());
     int32_t largest = 0;
     int32_t signs = 0;
     for (int32_t id : ids) {
@@ -264,7 +306,8 @@ TokenFileReport verify_token_file(const std::filesystem::path& prefix, const Tok
     bool outside = signs < 0 || (checks.vocab_size && largest >= *checks.vocab_size);
     for (size_t i = 0; outside && i < ids.size(); ++i) {
       if (ids[i] < 0 || (checks.vocab_size && ids[i] >= *checks.vocab_size)) {
-        report_id(bin, ids[i], file.first_token(s) + static_cast<int64_t>(i), checks.vocab_size.value_or(0));
+        report_id(bin, ids[i], file.first_token(s) + static_cast<int64_t>(i),
+                  checks.vocab_size.value_or(0));
       }
     }
     report.largest_id = std::max(report.largest_id, largest);

@@ -1,15 +1,19 @@
 // The dataset on disk: PREFIX.bin and PREFIX.index, little endian.
 //
-//   .index  magic "LLMIDX1\0" (8 bytes) | u32 version (1) | u32 dtype (4 = int32) | u64 n_seq | u64 total_tokens | 32 bytes SHA-256 of the tokenizer
-//           | u64 offset[n_seq + 1]     byte positions of the sequences in .bin; the last is the size of .bin
+//   .index  magic "LLMIDX1\0" (8 bytes) | u32 version (1) | u32 dtype (4 = int32) | u64 n_seq | u64
+//   total_tokens | 32 bytes SHA-256 of the tokenizer
+//           | u64 offset[n_seq + 1]     byte positions of the sequences in .bin; the last is the
+//           size of .bin
 //   .bin    n_seq times { u32 length; i32 id[length] }, no padding
 //
-// One document is one sequence, ended by the tokenizer's eos id. Offsets grow by 4 + 4 * length, so sequence s starts at token offset[s] / 4 - s of the
-// packed stream without a look at .bin.
+// One document is one sequence, ended by the tokenizer's eos id. Offsets grow by 4 + 4 * length, so
+// sequence s starts at token offset[s] / 4 - s of the packed stream without a look at .bin.
 //
-// `TokenFile` maps both files read-only (larger than memory is fine) and checks the whole index when it opens: magic, version, dtype, counts, every offset,
-// the size of .bin, the tokenizer's identity. After that no offset can lead outside the mapping, whatever .bin holds. Ids and length words are
-// checked by verify_token_file, and ids again as they are read. Const methods are thread-safe. Errors are exit 3, worded as in docs/reliability.md.
+// `TokenFile` maps both files read-only (larger than memory is fine) and checks the whole index
+// when it opens: magic, version, dtype, counts, every offset, the size of .bin, the tokenizer's
+// identity. After that no offset can lead outside the mapping, whatever .bin holds. Ids and length
+// words are checked by verify_token_file, and ids again as they are read. Const methods are
+// thread-safe. Errors are exit 3, worded as in docs/reliability.md.
 #pragma once
 
 #include <cstdint>
@@ -55,13 +59,17 @@ class TokenFile {
   /// The ids of one document, unchecked.
   std::span<const int32_t> sequence(int64_t index) const;
   /// The first token of `sequence` in the packed stream; first_token(sequences()) == tokens().
-  int64_t first_token(int64_t sequence) const { return static_cast<int64_t>(offsets_[sequence] / 4) - sequence; }
+  int64_t first_token(int64_t sequence) const {
+    return static_cast<int64_t>(offsets_[sequence] / 4) - sequence;
+  }
   /// The sequence that holds token `position`, which must be in [0, tokens()).
   int64_t sequence_of(int64_t position) const;
-  /// Copies out.size() tokens of the packed stream from `position`; Error if the range leaves the stream or an id is out of the vocabulary.
+  /// Copies out.size() tokens of the packed stream from `position`; Error if the range leaves the
+  /// stream or an id is out of the vocabulary.
   void read(int64_t position, std::span<int64_t> out) const;
 
-  /// SHA-256 (hex) of the index file: names the data in run records without reading .bin (offsets, counts and tokenizer enter it, ids do not).
+  /// SHA-256 (hex) of the index file: names the data in run records without reading .bin (offsets,
+  /// counts and tokenizer enter it, ids do not).
   std::string index_sha256() const;
 
  private:
@@ -81,7 +89,8 @@ class TokenFile {
   int64_t sequences_ = 0;
   int64_t tokens_ = 0;
   std::optional<int64_t> vocab_size_;
-  // landmarks_[k] is the sequence that holds token k << landmark_shift_: the search stays within one bucket instead of the whole index.
+  // landmarks_[k] is the sequence that holds token k << landmark_shift_: the search stays within
+  // one bucket instead of the whole index.
   std::vector<int64_t> landmarks_;
   int landmark_shift_ = 0;
 };
@@ -93,10 +102,13 @@ struct TokenFileReport {
   int32_t largest_id = 0;
 };
 
-/// Reads everything: every length word equals its index entry, every id is at least 0 and below the vocabulary given in `checks`.
-TokenFileReport verify_token_file(const std::filesystem::path& prefix, const TokenFileChecks& checks = {});
+/// Reads everything: every length word equals its index entry, every id is at least 0 and below the
+/// vocabulary given in `checks`.
+TokenFileReport verify_token_file(const std::filesystem::path& prefix,
+                                  const TokenFileChecks& checks = {});
 
-/// Streams sequences into temporary files beside PREFIX; finish() syncs and renames them, .bin first and .index last. Without finish() nothing remains.
+/// Streams sequences into temporary files beside PREFIX; finish() syncs and renames them, .bin
+/// first and .index last. Without finish() nothing remains.
 class TokenFileWriter {
  public:
   TokenFileWriter(const std::filesystem::path& prefix, std::string tokenizer_sha256);

@@ -25,7 +25,8 @@ std::span<const std::byte> bytes_of(const std::vector<T>& values) {
 }
 
 unsigned hex_digit(char c) {
-  check((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'), "token file: the tokenizer's sha256 must be 64 lower-case hex digits");
+  check((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'),
+        "token file: the tokenizer's sha256 must be 64 lower-case hex digits");
   return static_cast<unsigned>(c <= '9' ? c - '0' : c - 'a' + 10);
 }
 
@@ -36,17 +37,19 @@ struct TokenFileWriter::State {
   AtomicFile bin;
   AtomicFile index;
   TokenIndexHeader header{};
-  std::vector<int32_t> words;      // of .bin, not yet written
-  std::vector<uint64_t> offsets;   // of .index, not yet written
+  std::vector<int32_t> words;     // of .bin, not yet written
+  std::vector<uint64_t> offsets;  // of .index, not yet written
   uint64_t flushed_words = 0;
-  uint64_t started_words = 0;      // the disk was asked to begin with these
-  uint64_t sequence_start = 0;     // word position of the open sequence's length
-  int64_t open_length = -1;        // -1: no sequence is open
+  uint64_t started_words = 0;   // the disk was asked to begin with these
+  uint64_t sequence_start = 0;  // word position of the open sequence's length
+  int64_t open_length = -1;     // -1: no sequence is open
 
-  /// A second descriptor of the .bin in the making: the disk is asked to write while encoding goes on, so that the sync at the end is short.
+  /// A second descriptor of the .bin in the making: the disk is asked to write while encoding goes
+  /// on, so that the sync at the end is short.
   struct Writeback {
     int descriptor;
-    explicit Writeback(const std::filesystem::path& path) : descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {}
+    explicit Writeback(const std::filesystem::path& path)
+        : descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {}
     ~Writeback() {
       if (descriptor >= 0) {
         ::close(descriptor);
@@ -55,7 +58,10 @@ struct TokenFileWriter::State {
   } writeback;
 
   State(std::filesystem::path path)
-      : prefix(std::move(path)), bin(token_bin_path(prefix)), index(token_index_path(prefix)), writeback(bin.file().path()) {
+      : prefix(std::move(path)),
+        bin(token_bin_path(prefix)),
+        index(token_index_path(prefix)),
+        writeback(bin.file().path()) {
     words.reserve(kBufferWords);
   }
 
@@ -66,7 +72,8 @@ struct TokenFileWriter::State {
     flushed_words += words.size();
     words.clear();
     if (flushed_words - started_words >= kWritebackWords) {
-      ::sync_file_range(writeback.descriptor, 0, 0, SYNC_FILE_RANGE_WRITE);  // a hint: failure changes nothing
+      ::sync_file_range(writeback.descriptor, 0, 0,
+                        SYNC_FILE_RANGE_WRITE);  // a hint: failure changes nothing
       started_words = flushed_words;
     }
   }
@@ -102,7 +109,8 @@ struct TokenFileWriter::State {
 };
 
 TokenFileWriter::TokenFileWriter(const std::filesystem::path& path, std::string tokenizer_sha256) {
-  check(tokenizer_sha256.size() == 64, "token file: the tokenizer's sha256 must be 64 lower-case hex digits");
+  check(tokenizer_sha256.size() == 64,
+        "token file: the tokenizer's sha256 must be 64 lower-case hex digits");
   std::filesystem::path prefix = token_file_prefix(path);
   if (prefix.has_parent_path()) {
     make_directories(prefix.parent_path());
@@ -113,14 +121,17 @@ TokenFileWriter::TokenFileWriter(const std::filesystem::path& path, std::string 
   header.version = kTokenFileVersion;
   header.dtype = kTokenFileInt32;
   for (size_t i = 0; i < sizeof header.tokenizer_sha256; ++i) {
-    header.tokenizer_sha256[i] = static_cast<unsigned char>(hex_digit(tokenizer_sha256[2 * i]) * 16 + hex_digit(tokenizer_sha256[2 * i + 1]));
+    header.tokenizer_sha256[i] = static_cast<unsigned char>(
+        hex_digit(tokenizer_sha256[2 * i]) * 16 + hex_digit(tokenizer_sha256[2 * i + 1]));
   }
   state_->index.write(std::as_bytes(std::span(&header, 1)));  // counts follow in finish()
 }
 
 TokenFileWriter::~TokenFileWriter() = default;
 
-int64_t TokenFileWriter::sequences() const { return static_cast<int64_t>(state_->header.sequences); }
+int64_t TokenFileWriter::sequences() const {
+  return static_cast<int64_t>(state_->header.sequences);
+}
 int64_t TokenFileWriter::tokens() const { return static_cast<int64_t>(state_->header.tokens); }
 
 void TokenFileWriter::append(std::span<const int32_t> ids) {
@@ -134,13 +145,16 @@ void TokenFileWriter::add(std::span<const int32_t> ids) {
     state.open_sequence();
   }
   while (!ids.empty()) {
-    if (state.open_length == kMaxSequence) {  // the length word is full: the document goes on in another sequence
+    if (state.open_length ==
+        kMaxSequence) {  // the length word is full: the document goes on in another sequence
       state.close_sequence();
       state.open_sequence();
     }
-    size_t room = std::min<size_t>(kBufferWords, static_cast<size_t>(kMaxSequence - state.open_length));
+    size_t room =
+        std::min<size_t>(kBufferWords, static_cast<size_t>(kMaxSequence - state.open_length));
     size_t count = std::min(ids.size(), room);
-    state.words.insert(state.words.end(), ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(count));
+    state.words.insert(state.words.end(), ids.begin(),
+                       ids.begin() + static_cast<std::ptrdiff_t>(count));
     state.open_length += static_cast<int64_t>(count);
     state.header.tokens += count;
     ids = ids.subspan(count);

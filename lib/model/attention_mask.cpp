@@ -15,12 +15,17 @@ struct Places {
 };
 
 Places positions_of(const VisibleKeys& keys, const at::Device& device) {
-  at::Tensor all = keys.key_positions.defined() ? keys.key_positions : at::arange(keys.key_tokens, at::TensorOptions(at::kLong).device(device)).unsqueeze(0);
+  at::Tensor all =
+      keys.key_positions.defined()
+          ? keys.key_positions
+          : at::arange(keys.key_tokens, at::TensorOptions(at::kLong).device(device)).unsqueeze(0);
   at::Tensor query = all.narrow(1, keys.key_tokens - keys.query_tokens, keys.query_tokens);
   return {query.unsqueeze(2), all.unsqueeze(1)};
 }
 
-at::Tensor floor_blocks(const at::Tensor& positions, int64_t block_size) { return at::floor_divide(positions, block_size); }
+at::Tensor floor_blocks(const at::Tensor& positions, int64_t block_size) {
+  return at::floor_divide(positions, block_size);
+}
 
 // What the pattern hides, causality aside: (1 or B, Tq, Tk) bool, or undefined.
 at::Tensor hidden_by_pattern(const ModelConfig& c, const Places& at_places) {
@@ -28,7 +33,8 @@ at::Tensor hidden_by_pattern(const ModelConfig& c, const Places& at_places) {
     return (at_places.query - at_places.key).abs() >= *c.sliding_window;
   }
   if (const auto& sparse = c.sparse_attention; sparse.block_size) {
-    at::Tensor query_block = floor_blocks(at_places.query, *sparse.block_size), key_block = floor_blocks(at_places.key, *sparse.block_size);
+    at::Tensor query_block = floor_blocks(at_places.query, *sparse.block_size),
+               key_block = floor_blocks(at_places.key, *sparse.block_size);
     at::Tensor far = (query_block - key_block).abs() >= sparse.local_blocks.value_or(1);
     return far.logical_and(key_block >= sparse.global_blocks.value_or(1));
   }
@@ -37,7 +43,9 @@ at::Tensor hidden_by_pattern(const ModelConfig& c, const Places& at_places) {
 
 bool pattern_is_dense(const ModelConfig& c, int64_t key_tokens) {
   if (c.sparse_attention.block_size) {
-    return key_tokens <= *c.sparse_attention.block_size * std::max(c.sparse_attention.local_blocks.value_or(1), c.sparse_attention.global_blocks.value_or(1));
+    return key_tokens <=
+           *c.sparse_attention.block_size * std::max(c.sparse_attention.local_blocks.value_or(1),
+                                                     c.sparse_attention.global_blocks.value_or(1));
   }
   return !c.sliding_window || key_tokens <= *c.sliding_window;
 }
@@ -46,11 +54,14 @@ bool pattern_is_dense(const ModelConfig& c, int64_t key_tokens) {
 
 bool plain_attention(const ModelConfig& config, const VisibleKeys& keys) {
   // Explicit positions may be anything, so only counted ones prove that a pattern hides nothing.
-  const bool dense = pattern_is_dense(config, keys.key_tokens) && (!keys.key_positions.defined() || (!config.sliding_window && !config.sparse_attention.block_size));
+  const bool dense = pattern_is_dense(config, keys.key_tokens) &&
+                     (!keys.key_positions.defined() ||
+                      (!config.sliding_window && !config.sparse_attention.block_size));
   return dense && config.position_embedding_type != "alibi" && !keys.key_mask.defined();
 }
 
-at::Tensor attention_bias(const ModelConfig& config, const VisibleKeys& keys, const at::TensorOptions& options) {
+at::Tensor attention_bias(const ModelConfig& config, const VisibleKeys& keys,
+                          const at::TensorOptions& options) {
   if (plain_attention(config, keys)) {
     return {};
   }
@@ -61,14 +72,19 @@ at::Tensor attention_bias(const ModelConfig& config, const VisibleKeys& keys, co
     hidden = hidden.defined() ? hidden.logical_or(padding) : padding;
   }
   if (keys.causal) {
-    at::Tensor later = at::ones({keys.query_tokens, keys.key_tokens}, options.dtype(at::kBool)).triu(keys.key_tokens - keys.query_tokens + 1).unsqueeze(0);
+    at::Tensor later = at::ones({keys.query_tokens, keys.key_tokens}, options.dtype(at::kBool))
+                           .triu(keys.key_tokens - keys.query_tokens + 1)
+                           .unsqueeze(0);
     hidden = hidden.defined() ? hidden.logical_or(later) : later;
   }
   at::Tensor bias;
   if (config.position_embedding_type == "alibi") {
     const std::vector<double> slopes = alibi_slopes(config.num_attention_heads);
-    at::Tensor slope = at::tensor(slopes, at::TensorOptions(at::kDouble)).to(options).view({1, -1, 1, 1});
-    bias = slope * (at_places.query - at_places.key).abs().neg().unsqueeze(1).to(options);  // (1 or B, H, Tq, Tk)
+    at::Tensor slope =
+        at::tensor(slopes, at::TensorOptions(at::kDouble)).to(options).view({1, -1, 1, 1});
+    bias = slope *
+           (at_places.query - at_places.key).abs().neg().unsqueeze(1).to(options);  // (1 or B, H,
+                                                                                    // Tq, Tk)
   } else {
     bias = at::zeros({1, 1, keys.query_tokens, keys.key_tokens}, options);
   }

@@ -1,7 +1,9 @@
-// Which keys a query sees, and ALiBi's bias, as one additive bias per forward pass; nothing where the plain causal kernel suffices.
+// Which keys a query sees, and ALiBi's bias, as one additive bias per forward pass; nothing where
+// the plain causal kernel suffices.
 //
-// Distances and blocks are counted in positions, not in places of the batch, so that a left-padded row sees what it would see alone; causality goes by place.
-// Shapes: B batch, H query heads, Tq new tokens, Tk all tokens (cached ones first; the new ones are the last Tq).
+// Distances and blocks are counted in positions, not in places of the batch, so that a left-padded
+// row sees what it would see alone; causality goes by place. Shapes: B batch, H query heads, Tq new
+// tokens, Tk all tokens (cached ones first; the new ones are the last Tq).
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -22,7 +24,9 @@ struct VisibleKeys {
 /// True where attention is dense up to causality: no bias is needed.
 bool plain_attention(const ModelConfig& config, const VisibleKeys& keys);
 
-/// (1 or B, 1 or H, Tq, Tk), 0 or ALiBi's -slope * distance where visible, -inf where hidden (causality included). Undefined where plain_attention().
-at::Tensor attention_bias(const ModelConfig& config, const VisibleKeys& keys, const at::TensorOptions& options);
+/// (1 or B, 1 or H, Tq, Tk), 0 or ALiBi's -slope * distance where visible, -inf where hidden
+/// (causality included). Undefined where plain_attention().
+at::Tensor attention_bias(const ModelConfig& config, const VisibleKeys& keys,
+                          const at::TensorOptions& options);
 
 }  // namespace llm

@@ -1,4 +1,5 @@
-// One pass through the layers: what all blocks share, and the block itself as a function. Included by transformer.cpp; shapes as in transformer.h.
+// One pass through the layers: what all blocks share, and the block itself as a function. Included
+// by transformer.cpp; shapes as in transformer.h.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -13,28 +14,32 @@ namespace llm {
 
 /// Everything about a forward pass that does not depend on the layer.
 struct PassContext {
-  const ModelConfig& config;    // the model's own
+  const ModelConfig& config;  // the model's own
   ForwardOptions options;
   at::ScalarType compute_dtype;
-  RopeTable rope;           // undefined tensors where positions are not rotary
-  at::Tensor bias;          // attention's additive bias; undefined: none
-  bool causal_kernel;       // causality is the kernel's work (no bias that already holds it)
-  double dropout;           // 0 outside training
+  RopeTable rope;      // undefined tensors where positions are not rotary
+  at::Tensor bias;     // attention's additive bias; undefined: none
+  bool causal_kernel;  // causality is the kernel's work (no bias that already holds it)
+  double dropout;      // 0 outside training
   double attention_dropout;
-  double scale;             // of q k^T
+  double scale;  // of q k^T
 };
 
-/// The residual stream and the part of it that was not yet added: their sum is the block's output. Kept apart so that the next norm adds in one pass.
+/// The residual stream and the part of it that was not yet added: their sum is the block's output.
+/// Kept apart so that the next norm adds in one pass.
 struct Stream {
   at::Tensor residual;  // (B, T, C) in the masters' dtype
   at::Tensor delta;     // (B, T, C) in the compute dtype, or undefined
 };
 
 Stream run_block(const Block& block, int64_t layer, const Stream& in, const PassContext& pass);
-/// The same, keeping only the inputs for the backward pass. `block` must live until then; `pass` is copied.
-Stream run_checkpointed(const Block& block, int64_t layer, const Stream& in, const PassContext& pass);
+/// The same, keeping only the inputs for the backward pass. `block` must live until then; `pass` is
+/// copied.
+Stream run_checkpointed(const Block& block, int64_t layer, const Stream& in,
+                        const PassContext& pass);
 
 /// Adds delta to the residual and normalises: {sum, norm(sum)}.
-std::pair<at::Tensor, at::Tensor> add_and_norm(const Stream& stream, const Norm& norm, at::ScalarType out_dtype);
+std::pair<at::Tensor, at::Tensor> add_and_norm(const Stream& stream, const Norm& norm,
+                                               at::ScalarType out_dtype);
 
 }  // namespace llm

@@ -13,7 +13,8 @@ namespace llm {
 at::Device resolve_device(std::string_view choice);
 /// CUDA devices that this build and host offer.
 int cuda_device_count();
-/// "float32", "bfloat16", "float16" and short forms f32, bf16, f16, fp32, fp16. Throws Error(usage).
+/// "float32", "bfloat16", "float16" and short forms f32, bf16, f16, fp32, fp16. Throws
+/// Error(usage).
 at::ScalarType parse_dtype(std::string_view name);
 /// "float32", ... as Hugging Face writes it.
 std::string dtype_name(at::ScalarType dtype);

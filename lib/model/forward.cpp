@@ -13,16 +13,19 @@ namespace llm {
 namespace {
 
 void check_inputs(const ModelConfig& config, const at::Tensor& ids, const ForwardOptions& options) {
-  check(ids.dim() == 2 && ids.scalar_type() == at::kLong, "model: input ids must be (batch, tokens) of int64");
+  check(ids.dim() == 2 && ids.scalar_type() == at::kLong,
+        "model: input ids must be (batch, tokens) of int64");
   check(ids.numel() > 0, "model: no input ids");
   for (const at::Tensor* shaped : {&options.positions, &options.attention_mask}) {
-    check(!shaped->defined() || shaped->sizes() == ids.sizes(), "model: positions and attention mask must have the shape of the input ids");
+    check(!shaped->defined() || shaped->sizes() == ids.sizes(),
+          "model: positions and attention mask must have the shape of the input ids");
   }
   if (!ids.is_cpu()) {
     return;  // reading the ids back would stop the device; its kernel traps on a wrong one
   }
   const int64_t largest = ids.max().item<int64_t>(), smallest = ids.min().item<int64_t>();
-  check(smallest >= 0 && largest < config.vocab_size, "model: token id {} is outside 0 to {}", smallest < 0 ? smallest : largest, config.vocab_size - 1);
+  check(smallest >= 0 && largest < config.vocab_size, "model: token id {} is outside 0 to {}",
+        smallest < 0 ? smallest : largest, config.vocab_size - 1);
 }
 
 SeenTokens place_tokens(const at::Tensor& ids, const ForwardOptions& options) {
@@ -39,31 +42,39 @@ constexpr uint64_t kEmbeddingDropoutSite = 0;
 
 }  // namespace
 
-at::Tensor Transformer::hidden_states(const at::Tensor& input_ids, const ForwardOptions& options) const {
+at::Tensor Transformer::hidden_states(const at::Tensor& input_ids,
+                                      const ForwardOptions& options) const {
   check_inputs(config_, input_ids, options);
   const int64_t T = input_ids.size(1);
   const SeenTokens seen = place_tokens(input_ids, options);
-  at::Tensor positions = seen.positions.defined() ? seen.positions.narrow(1, seen.length - T, T)
-                                                  : at::arange(seen.length - T, seen.length, input_ids.options());  // (B, T) or (T)
+  at::Tensor positions =
+      seen.positions.defined()
+          ? seen.positions.narrow(1, seen.length - T, T)
+          : at::arange(seen.length - T, seen.length, input_ids.options());  // (B, T) or (T)
   const VisibleKeys keys{T, seen.length, options.causal, seen.mask, seen.positions};
   const auto bias_dtype = dtype() == at::kDouble ? at::kDouble : at::kFloat;
-  PassContext pass{.config = config_,
-                   .options = options,
-                   .compute_dtype = compute_dtype(),
-                   .rope = config_.uses_rope() ? rope_table(positions, inverse_frequencies_, rope_attention_factor_) : RopeTable{},
-                   .bias = attention_bias(config_, keys, flat_.options().dtype(bias_dtype)),
-                   .causal_kernel = options.causal && plain_attention(config_, keys),
-                   .dropout = options.training ? config_.dropout : 0.0,
-                   .attention_dropout = options.training ? config_.attention_dropout_probability() : 0.0,
-                   .scale = 1.0 / std::sqrt(static_cast<double>(config_.head_size()))};
+  PassContext pass{
+      .config = config_,
+      .options = options,
+      .compute_dtype = compute_dtype(),
+      .rope = config_.uses_rope()
+                  ? rope_table(positions, inverse_frequencies_, rope_attention_factor_)
+                  : RopeTable{},
+      .bias = attention_bias(config_, keys, flat_.options().dtype(bias_dtype)),
+      .causal_kernel = options.causal && plain_attention(config_, keys),
+      .dropout = options.training ? config_.dropout : 0.0,
+      .attention_dropout = options.training ? config_.attention_dropout_probability() : 0.0,
+      .scale = 1.0 / std::sqrt(static_cast<double>(config_.head_size()))};
   Stream stream{embed(input_ids, positions), {}};
   if (pass.dropout > 0) {
-    stream.residual = dropout(stream.residual, pass.dropout, options.dropout.at_site(kEmbeddingDropoutSite));
+    stream.residual =
+        dropout(stream.residual, pass.dropout, options.dropout.at_site(kEmbeddingDropoutSite));
   }
   const bool recompute = config_.use_gradient_checkpointing && !options.cache;
   for (int64_t layer = 0; layer < config_.num_hidden_layers; ++layer) {
     const Block& block = layers_[static_cast<size_t>(layer)];
-    stream = recompute ? run_checkpointed(block, layer, stream, pass) : run_block(block, layer, stream, pass);
+    stream = recompute ? run_checkpointed(block, layer, stream, pass)
+                       : run_block(block, layer, stream, pass);
   }
   if (options.cache) {
     options.cache->commit();
@@ -75,7 +86,9 @@ at::Tensor Transformer::embed(const at::Tensor& input_ids, const at::Tensor& pos
   at::Tensor x = llm::embedding(input_ids, embed_tokens_);  // (B, T, C)
   if (embed_positions_.defined()) {
     const int64_t last = positions.max().item<int64_t>();
-    check(last < config_.max_position_embeddings, "model: position {} is not below max_position_embeddings ({})", last, config_.max_position_embeddings);
+    check(last < config_.max_position_embeddings,
+          "model: position {} is not below max_position_embeddings ({})", last,
+          config_.max_position_embeddings);
     x = x + llm::embedding(positions.expand_as(input_ids), embed_positions_);
   } else if (config_.position_embedding_type == "sinusoidal") {
     x = x + sinusoidal_embedding(positions, config_.hidden_size, x.scalar_type());

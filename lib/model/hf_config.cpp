@@ -17,7 +17,8 @@ enum class HfFamily { llama, mistral, own };
 
 HfFamily family_of(const ModelConfig& c) {
   const std::string& scaling = c.rope_scaling.rope_type;
-  const bool shared = c.uses_rope() && scaling != "ntk" && c.norm_type == "rms_norm" && c.norm_first && c.gated_ffn() && !c.use_parallel_ffn &&
+  const bool shared = c.uses_rope() && scaling != "ntk" && c.norm_type == "rms_norm" &&
+                      c.norm_first && c.gated_ffn() && !c.use_parallel_ffn &&
                       !c.sparse_attention.block_size;
   if (shared && c.sliding_window && !c.attention_bias && !c.mlp_bias) {
     return HfFamily::mistral;
@@ -54,7 +55,9 @@ void add_common_keys(HfJson& json, const ModelConfig& c) {
   json["num_attention_heads"] = c.num_attention_heads;
   json["num_key_value_heads"] = c.key_value_heads();
   json["head_dim"] = c.head_size();
-  json["hidden_act"] = c.ffn_type == "swiglu" ? "silu" : c.ffn_type == "geglu" ? "gelu" : c.ffn_type;
+  json["hidden_act"] = c.ffn_type == "swiglu"  ? "silu"
+                       : c.ffn_type == "geglu" ? "gelu"
+                                               : c.ffn_type;
   json["max_position_embeddings"] = c.max_position_embeddings;
   json["rms_norm_eps"] = c.rms_norm_eps;
   json["rope_theta"] = c.rope_theta;
@@ -70,7 +73,8 @@ void add_common_keys(HfJson& json, const ModelConfig& c) {
   json["use_cache"] = true;
 }
 
-// Keys that Hugging Face does not have are written where they say something, so that plain Llama shapes stay plain.
+// Keys that Hugging Face does not have are written where they say something, so that plain Llama
+// shapes stay plain.
 void add_own_keys(HfJson& json, const ModelConfig& c) {
   const ModelConfig plain;
   const auto add = [&](const char* key, const auto& value, const auto& usual) {
@@ -135,7 +139,9 @@ HfJson normalised(const nlohmann::json& object) {
   }
   if (!json.contains("ffn_type") && json.contains("hidden_act")) {
     const HfJson act = json["hidden_act"];
-    json["ffn_type"] = act == "silu" || act == "swish" ? HfJson("swiglu") : act == "gelu" ? HfJson("geglu") : act;
+    json["ffn_type"] = act == "silu" || act == "swish" ? HfJson("swiglu")
+                       : act == "gelu"                 ? HfJson("geglu")
+                                                       : act;
   }
   for (auto item = json.begin(); item != json.end();) {
     if (item.value().is_null()) {
@@ -147,7 +153,8 @@ HfJson normalised(const nlohmann::json& object) {
   return json;
 }
 
-// "config.json:3:7: unknown key" -> the part behind the position, which belongs to the normalised text and not to the file.
+// "config.json:3:7: unknown key" -> the part behind the position, which belongs to the normalised
+// text and not to the file.
 std::string without_position(const std::string& message, const std::string& source) {
   size_t at = source.size();
   if (message.compare(0, at, source) != 0 || at >= message.size() || message[at] != ':') {
@@ -166,16 +173,20 @@ std::string without_section(std::string text) {
 
 }  // namespace
 
-bool is_hf_config(const nlohmann::json& object) { return object.is_object() && (object.contains("architectures") || object.contains("model_type")); }
+bool is_hf_config(const nlohmann::json& object) {
+  return object.is_object() && (object.contains("architectures") || object.contains("model_type"));
+}
 
 ModelConfig model_config_from_hf(const nlohmann::json& object, const std::string& source_name) {
   check_input(object.is_object(), "{}: not a JSON object", source_name);
   if (object.contains("model_type")) {
     const nlohmann::json& type = object["model_type"];
-    check_input(type == "llama" || type == "mistral" || type == "llm", "{}: model_type {} is not supported (llama, mistral and this program's own are)", source_name,
-                dump_json(type));
+    check_input(type == "llama" || type == "mistral" || type == "llm",
+                "{}: model_type {} is not supported (llama, mistral and this program's own are)",
+                source_name, dump_json(type));
   }
-  for (const char* key : {"vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads"}) {
+  for (const char* key :
+       {"vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads"}) {
     check_input(object.contains(key), "{}: {} is missing", source_name, key);
   }
   ModelConfig config;
@@ -183,22 +194,32 @@ ModelConfig model_config_from_hf(const nlohmann::json& object, const std::string
   Fields fields;
   fields.section("model", config);
   try {
-    fields.apply_text(dump_json(nlohmann::json{{"model", normalised(object)}}), source_name + ".json");
+    fields.apply_text(dump_json(nlohmann::json{{"model", normalised(object)}}),
+                      source_name + ".json");
     fields.finish();
   } catch (const Error& error) {
-    fail(Exit::bad_input, fmt::format("{}: {}", source_name, without_section(without_position(error.message(), source_name + ".json"))), without_section(error.hint()));
+    fail(Exit::bad_input,
+         fmt::format("{}: {}", source_name,
+                     without_section(without_position(error.message(), source_name + ".json"))),
+         without_section(error.hint()));
   }
   config.hidden_act.reset();  // agreed with ffn_type, which stays
   return config;
 }
 
-ModelConfig load_hf_config(const std::filesystem::path& file) { return model_config_from_hf(parse_json_file(file), file.string()); }
+ModelConfig load_hf_config(const std::filesystem::path& file) {
+  return model_config_from_hf(parse_json_file(file), file.string());
+}
 
 std::string hf_config_text(const ModelConfig& config, const std::string& dtype) {
   const HfFamily family = family_of(config);
   HfJson json;
-  json["architectures"] = {family == HfFamily::llama ? "LlamaForCausalLM" : family == HfFamily::mistral ? "MistralForCausalLM" : "LlmForCausalLM"};
-  json["model_type"] = family == HfFamily::llama ? "llama" : family == HfFamily::mistral ? "mistral" : "llm";
+  json["architectures"] = {family == HfFamily::llama     ? "LlamaForCausalLM"
+                           : family == HfFamily::mistral ? "MistralForCausalLM"
+                                                         : "LlmForCausalLM"};
+  json["model_type"] = family == HfFamily::llama     ? "llama"
+                       : family == HfFamily::mistral ? "mistral"
+                                                     : "llm";
   add_common_keys(json, config);
   add_own_keys(json, config);
   json["torch_dtype"] = dtype;

@@ -1,9 +1,11 @@
 // config.json in Hugging Face's form: read and written without LibTorch.
 //
-// Written: architectures, model_type "llama" where Llama's code computes exactly this model, otherwise "llm" with our extra keys beside the common ones;
-// rope_scaling in the older spelling (rope_theta + rope_scaling{rope_type, type}) that every version reads, torch_dtype and dtype. Reading our own file
-// gives back an equal ModelConfig. Reading is strict: an unknown key is an error naming it, except the list of keys that say nothing about the
-// computation (transformers_version, torch_dtype, _name_or_path, use_cache, ...).
+// Written: architectures, model_type "llama" where Llama's code computes exactly this model,
+// otherwise "llm" with our extra keys beside the common ones; rope_scaling in the older spelling
+// (rope_theta + rope_scaling{rope_type, type}) that every version reads, torch_dtype and dtype.
+// Reading our own file gives back an equal ModelConfig. Reading is strict: an unknown key is an
+// error naming it, except the list of keys that say nothing about the computation
+// (transformers_version, torch_dtype, _name_or_path, use_cache, ...).
 #pragma once
 
 #include <filesystem>
@@ -14,7 +16,8 @@
 
 namespace llm {
 
-/// True for a JSON object that is a Hugging Face config.json: it has "architectures" or "model_type".
+/// True for a JSON object that is a Hugging Face config.json: it has "architectures" or
+/// "model_type".
 bool is_hf_config(const nlohmann::json& object);
 /// Throws Error(bad_input) naming the source and key. The result is validated.
 ModelConfig model_config_from_hf(const nlohmann::json& object, const std::string& source_name);

@@ -19,20 +19,28 @@ uint64_t hash_name(const std::string& name) {
   return hash;
 }
 
-bool ends_with(const std::string& text, const std::string& end) { return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0; }
+bool ends_with(const std::string& text, const std::string& end) {
+  return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
+}
 
 }  // namespace
 
 double initial_std(const ModelConfig& config, const Parameter& parameter) {
   switch (parameter.kind) {
     case ParameterKind::norm:
-    case ParameterKind::bias: return 0.0;
+    case ParameterKind::bias:
+      return 0.0;
     case ParameterKind::embedding:
-    case ParameterKind::head: return config.initializer_range;
-    case ParameterKind::matrix: break;
+    case ParameterKind::head:
+      return config.initializer_range;
+    case ParameterKind::matrix:
+      break;
   }
-  const bool writes_residual = ends_with(parameter.name, "o_proj.weight") || ends_with(parameter.name, "down_proj.weight");
-  return writes_residual ? config.initializer_range / std::sqrt(2.0 * static_cast<double>(config.num_hidden_layers)) : config.initializer_range;
+  const bool writes_residual =
+      ends_with(parameter.name, "o_proj.weight") || ends_with(parameter.name, "down_proj.weight");
+  return writes_residual ? config.initializer_range /
+                               std::sqrt(2.0 * static_cast<double>(config.num_hidden_layers))
+                         : config.initializer_range;
 }
 
 void initialize(Transformer& model, uint64_t seed) {
@@ -41,7 +49,9 @@ void initialize(Transformer& model, uint64_t seed) {
     at::Tensor tensor = parameter.tensor;
     const double deviation = initial_std(model.config(), parameter);
     if (deviation == 0.0) {
-      tensor.fill_(parameter.kind == ParameterKind::norm && ends_with(parameter.name, ".weight") ? 1.0 : 0.0);
+      tensor.fill_(parameter.kind == ParameterKind::norm && ends_with(parameter.name, ".weight")
+                       ? 1.0
+                       : 0.0);
       continue;
     }
     at::Tensor values = at::empty(tensor.sizes(), at::TensorOptions(at::kFloat));

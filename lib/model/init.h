@@ -1,6 +1,8 @@
-// First values of the parameters: one table (initial_std in init.cpp). Matrices and embeddings N(0, initializer_range); the projections that write into the
-// residual stream (o_proj, down_proj) divided by sqrt(2 * num_hidden_layers), as GPT-2; norms 1; biases 0. Every parameter draws from its own counter-based
-// stream keyed by the seed and its name, so the values depend neither on order, dtype, device nor thread count (other dtypes are rounded from float32).
+// First values of the parameters: one table (initial_std in init.cpp). Matrices and embeddings N(0,
+// initializer_range); the projections that write into the residual stream (o_proj, down_proj)
+// divided by sqrt(2 * num_hidden_layers), as GPT-2; norms 1; biases 0. Every parameter draws from
+// its own counter-based stream keyed by the seed and its name, so the values depend neither on
+// order, dtype, device nor thread count (other dtypes are rounded from float32).
 #pragma once
 
 #include <cstdint>
@@ -9,7 +11,8 @@
 
 namespace llm {
 
-/// Standard deviation of a parameter's first values; 0 = constant (1 for norm weights, 0 for biases).
+/// Standard deviation of a parameter's first values; 0 = constant (1 for norm weights, 0 for
+/// biases).
 double initial_std(const ModelConfig& config, const Parameter& parameter);
 void initialize(Transformer& model, uint64_t seed);
 

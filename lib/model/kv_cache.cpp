@@ -15,18 +15,25 @@ void SeenTokens::add(int64_t tokens, const at::Tensor& new_mask, const at::Tenso
     const int64_t rows = (new_mask.defined() ? new_mask : mask).size(0);
     const auto real = (new_mask.defined() ? new_mask : mask).options().dtype(at::kBool);
     at::Tensor earlier = mask.defined() ? mask : at::ones({rows, before}, real);
-    mask = at::cat({earlier, new_mask.defined() ? new_mask.to(at::kBool) : at::ones({rows, tokens}, real)}, 1);  // (B, length + T)
+    mask = at::cat(
+        {earlier, new_mask.defined() ? new_mask.to(at::kBool) : at::ones({rows, tokens}, real)},
+        1);  // (B, length + T)
   }
   length = before + tokens;
   at::Tensor added = new_positions;
   if (!added.defined() && mask.defined()) {
     // Padding repeats the count before it; nothing sees it.
-    added = at::cumsum(mask.to(at::kLong), 1).sub_(1).clamp_min_(0).narrow(1, before, tokens);  // (B, T)
+    added = at::cumsum(mask.to(at::kLong), 1)
+                .sub_(1)
+                .clamp_min_(0)
+                .narrow(1, before, tokens);  // (B, T)
   } else if (!added.defined() && positions.defined()) {
-    added = positions.narrow(1, before - 1, 1) + at::arange(1, tokens + 1, positions.options()).unsqueeze(0);  // (B, T)
+    added = positions.narrow(1, before - 1, 1) +
+            at::arange(1, tokens + 1, positions.options()).unsqueeze(0);  // (B, T)
   }
   if (added.defined()) {
-    at::Tensor earlier = positions.defined() ? positions : at::arange(before, added.options()).unsqueeze(0);
+    at::Tensor earlier =
+        positions.defined() ? positions : at::arange(before, added.options()).unsqueeze(0);
     positions = at::cat({earlier.expand({added.size(0), before}), added}, 1);  // (B, length + T)
   }
 }
@@ -41,9 +48,12 @@ void SeenTokens::cut(int64_t tokens) {
 }
 
 KvCache::KvCache(const ModelConfig& config, int64_t capacity_tokens)
-    : layers_(static_cast<size_t>(config.num_hidden_layers)), capacity_(std::max<int64_t>(capacity_tokens, 0)) {}
+    : layers_(static_cast<size_t>(config.num_hidden_layers)),
+      capacity_(std::max<int64_t>(capacity_tokens, 0)) {}
 
-int64_t KvCache::batch_size() const { return layers_.front().k.defined() ? layers_.front().k.size(0) : 0; }
+int64_t KvCache::batch_size() const {
+  return layers_.front().k.defined() ? layers_.front().k.size(0) : 0;
+}
 
 int64_t KvCache::bytes() const {
   int64_t total = 0;
@@ -54,7 +64,8 @@ int64_t KvCache::bytes() const {
 }
 
 void KvCache::truncate(int64_t length) {
-  check(length >= 0 && length <= length_, "kv cache: cannot cut to {} tokens, it holds {}", length, length_);
+  check(length >= 0 && length <= length_, "kv cache: cannot cut to {} tokens, it holds {}", length,
+        length_);
   length_ = length;
   seen_.cut(length);
 }
@@ -67,7 +78,9 @@ void KvCache::select_rows(const at::Tensor& rows) {
     }
   }
   seen_.mask = seen_.mask.defined() ? seen_.mask.index_select(0, rows) : seen_.mask;
-  seen_.positions = seen_.positions.defined() && seen_.positions.size(0) > 1 ? seen_.positions.index_select(0, rows) : seen_.positions;
+  seen_.positions = seen_.positions.defined() && seen_.positions.size(0) > 1
+                        ? seen_.positions.index_select(0, rows)
+                        : seen_.positions;
 }
 
 void KvCache::begin(int64_t tokens, const at::Tensor& mask, const at::Tensor& positions) {
@@ -84,7 +97,8 @@ void KvCache::grow(int64_t tokens, const at::Tensor& like) {
       continue;
     }
     for (at::Tensor* held : {&layer.k, &layer.v}) {
-      at::Tensor wider = at::empty({like.size(0), like.size(1), capacity_, like.size(3)}, like.options().requires_grad(false));
+      at::Tensor wider = at::empty({like.size(0), like.size(1), capacity_, like.size(3)},
+                                   like.options().requires_grad(false));
       if (held->defined()) {
         wider.narrow(2, 0, length_).copy_(held->narrow(2, 0, length_));
       }
@@ -93,9 +107,11 @@ void KvCache::grow(int64_t tokens, const at::Tensor& like) {
   }
 }
 
-std::pair<at::Tensor, at::Tensor> KvCache::update(int64_t layer, const at::Tensor& k, const at::Tensor& v) {
+std::pair<at::Tensor, at::Tensor> KvCache::update(int64_t layer, const at::Tensor& k,
+                                                  const at::Tensor& v) {
   const int64_t total = length_ + k.size(2);
-  check(batch_size() == 0 || batch_size() == k.size(0), "kv cache: holds {} rows, was given {}", batch_size(), k.size(0));
+  check(batch_size() == 0 || batch_size() == k.size(0), "kv cache: holds {} rows, was given {}",
+        batch_size(), k.size(0));
   if (layer == 0) {
     grow(total, k);
   }

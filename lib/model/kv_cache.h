@@ -1,9 +1,13 @@
-// Keys and values of the tokens seen so far: one contiguous (B, K, capacity, D) pair per layer, grown by doubling.
+// Keys and values of the tokens seen so far: one contiguous (B, K, capacity, D) pair per layer,
+// grown by doubling.
 //
-// A forward pass with a cache calls begin(), then update() once per layer, then commit(); the views that update() returns hold all tokens so far and stay
-// valid until the next call. The cache also remembers which earlier tokens were padding and at which position each stands, so that a left-padded batch
-// decodes as each row would alone. truncate() forgets the newest tokens (speculative decoding, a second chat turn). Not thread-safe: one per request batch.
-// Keys are stored rotated (RoPE is applied before), so positions never shift: a truncated cache goes on where it was cut.
+// A forward pass with a cache calls begin(), then update() once per layer, then commit(); the views
+// that update() returns hold all tokens so far and stay valid until the next call. The cache also
+// remembers which earlier tokens were padding and at which position each stands, so that a
+// left-padded batch decodes as each row would alone. truncate() forgets the newest tokens
+// (speculative decoding, a second chat turn). Not thread-safe: one per request batch. Keys are
+// stored rotated (RoPE is applied before), so positions never shift: a truncated cache goes on
+// where it was cut.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -22,14 +26,16 @@ struct SeenTokens {
   at::Tensor mask;       // (B, length) bool; undefined: all real
   at::Tensor positions;  // (B, length) int64; undefined: 0, 1, 2, ...
 
-  /// New tokens with their padding mask (B, T) and positions (B, T), either undefined. Positions not given count real tokens upwards.
+  /// New tokens with their padding mask (B, T) and positions (B, T), either undefined. Positions
+  /// not given count real tokens upwards.
   void add(int64_t tokens, const at::Tensor& new_mask, const at::Tensor& new_positions);
   void cut(int64_t tokens);
 };
 
 class KvCache {
  public:
-  /// capacity_tokens is a hint; memory is allocated by the first update(), with the batch, dtype and device of its tensors.
+  /// capacity_tokens is a hint; memory is allocated by the first update(), with the batch, dtype
+  /// and device of its tensors.
   explicit KvCache(const ModelConfig& config, int64_t capacity_tokens = 0);
 
   /// Tokens held, padding included.

@@ -33,7 +33,9 @@ std::vector<fs::path> weight_files(const fs::path& directory) {
     for (const fs::directory_entry& entry : fs::directory_iterator(directory)) {
       const std::string suffix = entry.path().extension().string();
       if (suffix == ".pt" || suffix == ".pth" || suffix == ".bin") {
-        fail(Exit::bad_input, fmt::format("{}: PyTorch pickle files are not loaded (they can run code)", entry.path().string()),
+        fail(Exit::bad_input,
+             fmt::format("{}: PyTorch pickle files are not loaded (they can run code)",
+                         entry.path().string()),
              "save the model as safetensors: model.save_pretrained(DIR, safe_serialization=True)");
       }
     }
@@ -45,7 +47,8 @@ std::vector<fs::path> weight_files(const fs::path& directory) {
   }
   std::vector<fs::path> files;
   for (const std::string& name : names) {
-    check_input(fs::exists(directory / name), "{}: index names '{}', not found", index.string(), name);
+    check_input(fs::exists(directory / name), "{}: index names '{}', not found", index.string(),
+                name);
     files.push_back(directory / name);
   }
   return files;
@@ -53,7 +56,8 @@ std::vector<fs::path> weight_files(const fs::path& directory) {
 
 // Names that other programs store and that hold nothing a model needs.
 bool is_redundant(const std::string& name, const ModelConfig& config) {
-  return (config.tie_word_embeddings && name == "lm_head.weight") || name.find("rotary_emb.inv_freq") != std::string::npos;
+  return (config.tie_word_embeddings && name == "lm_head.weight") ||
+         name.find("rotary_emb.inv_freq") != std::string::npos;
 }
 
 struct WeightReport {
@@ -72,20 +76,24 @@ struct WeightReport {
     };
     std::string message;
     if (!missing.empty()) {
-      message = fmt::format("missing {} tensor{} ({})", missing.size(), missing.size() == 1 ? "" : "s", listed(missing));
+      message = fmt::format("missing {} tensor{} ({})", missing.size(),
+                            missing.size() == 1 ? "" : "s", listed(missing));
     }
     if (!unused.empty()) {
-      message += fmt::format("{}{} not used ({})", message.empty() ? "" : "; ", unused.size(), listed(unused));
+      message += fmt::format("{}{} not used ({})", message.empty() ? "" : "; ", unused.size(),
+                             listed(unused));
     }
     fail(Exit::bad_input, source + ": " + message);
   }
 };
 
 void copy_weight(const Parameter& parameter, const at::Tensor& stored, const std::string& source) {
-  check_input(stored.sizes() == parameter.tensor.sizes(), "{}: tensor '{}' is {} in the file, the model needs {}", source, parameter.name, shape_text(stored.sizes()),
-              shape_text(parameter.tensor.sizes()));
-  check_input(at::isFloatingType(stored.scalar_type()), "{}: tensor '{}' is stored as {}, not as floating-point weights", source, parameter.name,
-              c10::toString(stored.scalar_type()));
+  check_input(stored.sizes() == parameter.tensor.sizes(),
+              "{}: tensor '{}' is {} in the file, the model needs {}", source, parameter.name,
+              shape_text(stored.sizes()), shape_text(parameter.tensor.sizes()));
+  check_input(at::isFloatingType(stored.scalar_type()),
+              "{}: tensor '{}' is stored as {}, not as floating-point weights", source,
+              parameter.name, c10::toString(stored.scalar_type()));
   at::NoGradGuard no_grad;
   at::Tensor target = parameter.tensor;
   target.copy_(stored);
@@ -93,7 +101,9 @@ void copy_weight(const Parameter& parameter, const at::Tensor& stored, const std
 
 }  // namespace
 
-ModelConfig load_model_config(const fs::path& model_directory) { return load_hf_config(model_directory / kConfig); }
+ModelConfig load_model_config(const fs::path& model_directory) {
+  return load_hf_config(model_directory / kConfig);
+}
 
 void load_weights(Transformer& model, const fs::path& model_directory, bool check_finite_values) {
   WeightReport report;
@@ -131,7 +141,9 @@ LoadedModel load_model(const fs::path& path, const LoadOptions& options) {
   return loaded;
 }
 
-void save_model(const Transformer& model, const fs::path& directory, std::optional<at::ScalarType> dtype, const std::map<std::string, std::string>& metadata) {
+void save_model(const Transformer& model, const fs::path& directory,
+                std::optional<at::ScalarType> dtype,
+                const std::map<std::string, std::string>& metadata) {
   const at::ScalarType stored = dtype.value_or(model.dtype());
   TensorMap tensors;
   for (const Parameter& parameter : model.named_parameters()) {
@@ -141,7 +153,9 @@ void save_model(const Transformer& model, const fs::path& directory, std::option
   write_file_atomically(directory / kConfig, hf_config_text(model.config(), dtype_name(stored)));
   const ModelConfig& config = model.config();
   nlohmann::ordered_json generation;
-  const std::pair<const char*, int64_t> ids[] = {{"bos_token_id", config.bos_token_id}, {"eos_token_id", config.eos_token_id}, {"pad_token_id", config.pad_token_id}};
+  const std::pair<const char*, int64_t> ids[] = {{"bos_token_id", config.bos_token_id},
+                                                 {"eos_token_id", config.eos_token_id},
+                                                 {"pad_token_id", config.pad_token_id}};
   for (const auto& [key, id] : ids) {
     if (id >= 0) {
       generation[key] = id;
@@ -156,9 +170,11 @@ void check_finite(const Transformer& model, const std::string& source_name) {
   at::NoGradGuard no_grad;
   for (const Parameter& parameter : model.named_parameters()) {
     const int64_t nan = at::isnan(parameter.tensor).sum().item<int64_t>();
-    check_input(nan == 0, "{}: {} contains {} NaN value{}", source_name, parameter.name, nan, nan == 1 ? "" : "s");
+    check_input(nan == 0, "{}: {} contains {} NaN value{}", source_name, parameter.name, nan,
+                nan == 1 ? "" : "s");
     const int64_t infinite = at::isinf(parameter.tensor).sum().item<int64_t>();
-    check_input(infinite == 0, "{}: {} contains {} infinite value{}", source_name, parameter.name, infinite, infinite == 1 ? "" : "s");
+    check_input(infinite == 0, "{}: {} contains {} infinite value{}", source_name, parameter.name,
+                infinite, infinite == 1 ? "" : "s");
   }
 }
 

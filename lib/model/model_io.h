@@ -1,7 +1,9 @@
-// A model directory: config.json, model.safetensors (or shards with model.safetensors.index.json), generation_config.json beside them.
+// A model directory: config.json, model.safetensors (or shards with model.safetensors.index.json),
+// generation_config.json beside them.
 //
-// Loading maps the file and copies (or, with LoadOptions::map and an equal dtype, uses in place nothing but) each tensor into the model's flat buffer.
-// Saving writes a single safetensors file; a tied model has one copy. Errors are Error(bad_input) and name the file and tensor.
+// Loading maps the file and copies (or, with LoadOptions::map and an equal dtype, uses in place
+// nothing but) each tensor into the model's flat buffer. Saving writes a single safetensors file; a
+// tied model has one copy. Errors are Error(bad_input) and name the file and tensor.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -30,32 +32,40 @@ struct LoadedModel {
   std::filesystem::path directory;
 };
 
-/// What the user means by a path: a run directory (final, else best, else latest), a checkpoint, a Hugging Face directory. Returns the model directory (the
-/// one with config.json). Throws Error(bad_input) saying what is wrong and how a model is made.
+/// What the user means by a path: a run directory (final, else best, else latest), a checkpoint, a
+/// Hugging Face directory. Returns the model directory (the one with config.json). Throws
+/// Error(bad_input) saying what is wrong and how a model is made.
 std::filesystem::path resolve_model_path(const std::filesystem::path& path);
 
 /// config.json of a resolved model directory.
 ModelConfig load_model_config(const std::filesystem::path& model_directory);
 LoadedModel load_model(const std::filesystem::path& path, const LoadOptions& options = {});
 /// Copies a model directory's weights into an existing model of the same shape; used by resume.
-void load_weights(Transformer& model, const std::filesystem::path& model_directory, bool check_finite = false);
+void load_weights(Transformer& model, const std::filesystem::path& model_directory,
+                  bool check_finite = false);
 
-/// Writes config.json, generation_config.json and model.safetensors into an existing directory. dtype: of the file; default the model's own.
-void save_model(const Transformer& model, const std::filesystem::path& directory, std::optional<at::ScalarType> dtype = {},
+/// Writes config.json, generation_config.json and model.safetensors into an existing directory.
+/// dtype: of the file; default the model's own.
+void save_model(const Transformer& model, const std::filesystem::path& directory,
+                std::optional<at::ScalarType> dtype = {},
                 const std::map<std::string, std::string>& metadata = {});
 
 using TensorMap = std::vector<std::pair<std::string, at::Tensor>>;
-/// Any named tensors in one safetensors file, in the given order: optimizer state. CPU or device tensors.
-void save_tensors(const std::filesystem::path& file, const TensorMap& tensors, const std::map<std::string, std::string>& metadata = {});
+/// Any named tensors in one safetensors file, in the given order: optimizer state. CPU or device
+/// tensors.
+void save_tensors(const std::filesystem::path& file, const TensorMap& tensors,
+                  const std::map<std::string, std::string>& metadata = {});
 
-/// An open safetensors file as tensors over the mapping (no copy; each tensor keeps the mapping alive; treat as read-only).
+/// An open safetensors file as tensors over the mapping (no copy; each tensor keeps the mapping
+/// alive; treat as read-only).
 struct TensorFile {
   std::map<std::string, at::Tensor> tensors;
   std::map<std::string, std::string> metadata;
 };
 TensorFile map_tensors(const std::filesystem::path& file);
 
-/// Throws Error(bad_input, "<name> contains 12 NaN values") at the first parameter that is not finite.
+/// Throws Error(bad_input, "<name> contains 12 NaN values") at the first parameter that is not
+/// finite.
 void check_finite(const Transformer& model, const std::string& source_name);
 
 }  // namespace llm

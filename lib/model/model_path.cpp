@@ -12,12 +12,15 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kHowToMake = "make one: llm create-config --type mini --output mini.yaml && llm pretrain --config mini.yaml";
+constexpr const char* kHowToMake =
+    "make one: llm create-config --type mini --output mini.yaml && llm pretrain --config mini.yaml";
 
 bool is_model_directory(const fs::path& path) { return fs::exists(path / "config.json"); }
 
 bool is_run_directory(const fs::path& path) {
-  return fs::exists(path / "config.yaml") || fs::exists(path / "run.json") || fs::is_symlink(path / "latest") || fs::is_symlink(path / "best") || fs::exists(path / "final");
+  return fs::exists(path / "config.yaml") || fs::exists(path / "run.json") ||
+         fs::is_symlink(path / "latest") || fs::is_symlink(path / "best") ||
+         fs::exists(path / "final");
 }
 
 // A checkpoint counts once its manifest is there: it is written last.
@@ -29,9 +32,12 @@ std::string newest_complete_step(const fs::path& run) {
       steps.push_back(name);
     }
   }
-  const auto newest = std::max_element(steps.begin(), steps.end(), [](const std::string& a, const std::string& b) {
-    return std::pair(a.size(), a) < std::pair(b.size(), b);  // steps are padded to eight digits; a longer number is later
-  });
+  const auto newest =
+      std::max_element(steps.begin(), steps.end(), [](const std::string& a, const std::string& b) {
+        return std::pair(a.size(), a) <
+               std::pair(b.size(),
+                         b);  // steps are padded to eight digits; a longer number is later
+      });
   return newest == steps.end() ? "" : *newest;
 }
 
@@ -46,8 +52,10 @@ fs::path checkpoint_of_run(const fs::path& run) {
     }
     if (fs::is_symlink(path) && !fs::exists(path)) {
       const std::string newest = newest_complete_step(run);
-      fail(Exit::bad_input, fmt::format("{} → {} does not exist; {}", path.string(), fs::read_symlink(path).string(),
-                                        newest.empty() ? "no checkpoint is complete" : "newest complete is " + newest));
+      fail(Exit::bad_input,
+           fmt::format(
+               "{} → {} does not exist; {}", path.string(), fs::read_symlink(path).string(),
+               newest.empty() ? "no checkpoint is complete" : "newest complete is " + newest));
     }
   }
   if (const std::string newest = newest_complete_step(run); !newest.empty()) {
@@ -62,7 +70,10 @@ fs::path resolve_model_path(const fs::path& path) {
   std::error_code error;
   const fs::file_status status = fs::status(path, error);
   if (!fs::exists(status)) {
-    fail(Exit::bad_input, fmt::format("no model at '{}': {}", path.string(), error ? error.message() : "No such file or directory"), kHowToMake);
+    fail(Exit::bad_input,
+         fmt::format("no model at '{}': {}", path.string(),
+                     error ? error.message() : "No such file or directory"),
+         kHowToMake);
   }
   if (fs::is_regular_file(status)) {
     const std::string name = path.filename().string(), suffix = path.extension().string();
@@ -70,17 +81,21 @@ fs::path resolve_model_path(const fs::path& path) {
       return resolve_model_path(path.has_parent_path() ? path.parent_path() : fs::path("."));
     }
     if (suffix == ".pt" || suffix == ".pth" || suffix == ".bin" || suffix == ".ckpt") {
-      fail(Exit::bad_input, fmt::format("{}: PyTorch pickle files are not loaded (they can run code)", path.string()),
-           "save the model as safetensors: model.save_pretrained(DIR, safe_serialization=True)");
+      fail(
+          Exit::bad_input,
+          fmt::format("{}: PyTorch pickle files are not loaded (they can run code)", path.string()),
+          "save the model as safetensors: model.save_pretrained(DIR, safe_serialization=True)");
     }
-    fail(Exit::bad_input, fmt::format("'{}' is a file, expected a model or run directory", path.string()));
+    fail(Exit::bad_input,
+         fmt::format("'{}' is a file, expected a model or run directory", path.string()));
   }
   if (!fs::is_directory(status)) {
     fail(Exit::bad_input, fmt::format("'{}' is not a directory", path.string()));
   }
   const bool is_step = path.filename().string().rfind("step-", 0) == 0;
   if (is_step && !fs::exists(path / "manifest.json")) {
-    fail(Exit::bad_input, fmt::format("{} is incomplete (no manifest; save was interrupted)", path.string()));
+    fail(Exit::bad_input,
+         fmt::format("{} is incomplete (no manifest; save was interrupted)", path.string()));
   }
   if (is_model_directory(path)) {
     return path;

@@ -1,5 +1,5 @@
-// Ready-made model shapes: mini for a CPU in a minute, and the documented tiny, small, base, large, xl (32,000 pieces, untied: 53.7M, 191.4M, 1345M, 2702M,
-// 13215M parameters).
+// Ready-made model shapes: mini for a CPU in a minute, and the documented tiny, small, base, large,
+// xl (32,000 pieces, untied: 53.7M, 191.4M, 1345M, 2702M, 13215M parameters).
 #pragma once
 
 #include <string>

@@ -1,4 +1,5 @@
-// The order of the parameters in a model's flat buffer, as names and shapes: what transformer.h promises, computed without allocating anything.
+// The order of the parameters in a model's flat buffer, as names and shapes: what transformer.h
+// promises, computed without allocating anything.
 #pragma once
 
 #include <cstdint>

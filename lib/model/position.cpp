@@ -20,13 +20,16 @@ std::vector<double> unscaled_frequencies(double theta, int64_t head_dim) {
 }
 
 double original_positions(const ModelConfig& c) {
-  return static_cast<double>(c.rope_scaling.original_max_position_embeddings.value_or(c.max_position_embeddings));
+  return static_cast<double>(
+      c.rope_scaling.original_max_position_embeddings.value_or(c.max_position_embeddings));
 }
 
 void scale_llama3(std::vector<double>& speeds, const ModelConfig& c) {
-  const double low = c.rope_scaling.low_freq_factor.value_or(1), high = c.rope_scaling.high_freq_factor.value_or(4);
+  const double low = c.rope_scaling.low_freq_factor.value_or(1),
+               high = c.rope_scaling.high_freq_factor.value_or(4);
   for (double& speed : speeds) {
-    const double turns = original_positions(c) * speed / (2 * kPi);  // full turns within the original length
+    const double turns =
+        original_positions(c) * speed / (2 * kPi);  // full turns within the original length
     if (turns < low) {
       speed /= c.rope_scaling.factor;
     } else if (turns <= high) {
@@ -39,14 +42,18 @@ void scale_llama3(std::vector<double>& speeds, const ModelConfig& c) {
 void scale_yarn(std::vector<double>& speeds, const ModelConfig& c) {
   const double width = static_cast<double>(c.head_size());
   // The (fractional) pair that turns `turns` times within the original length.
-  const auto pair_of = [&](double turns) { return width * std::log(original_positions(c) / (turns * 2 * kPi)) / (2 * std::log(c.rope_theta)); };
+  const auto pair_of = [&](double turns) {
+    return width * std::log(original_positions(c) / (turns * 2 * kPi)) /
+           (2 * std::log(c.rope_theta));
+  };
   const double first = std::max(std::floor(pair_of(c.rope_scaling.beta_fast.value_or(32))), 0.0);
   double last = std::min(std::ceil(pair_of(c.rope_scaling.beta_slow.value_or(1))), width - 1);
   if (last == first) {
     last += 0.001;  // a step, not a division by zero
   }
   for (size_t i = 0; i < speeds.size(); ++i) {
-    const double stretched = std::clamp((static_cast<double>(i) - first) / (last - first), 0.0, 1.0);
+    const double stretched =
+        std::clamp((static_cast<double>(i) - first) / (last - first), 0.0, 1.0);
     speeds[i] = stretched * speeds[i] / c.rope_scaling.factor + (1 - stretched) * speeds[i];
   }
 }
@@ -58,7 +65,8 @@ std::vector<double> rope_inverse_frequencies(const ModelConfig& c) {
   const std::string& type = c.rope_scaling.rope_type;
   const double factor = c.rope_scaling.factor;
   if (type == "ntk") {
-    return unscaled_frequencies(c.rope_theta * std::pow(factor, static_cast<double>(D) / static_cast<double>(D - 2)), D);
+    return unscaled_frequencies(
+        c.rope_theta * std::pow(factor, static_cast<double>(D) / static_cast<double>(D - 2)), D);
   }
   std::vector<double> speeds = unscaled_frequencies(c.rope_theta, D);
   if (type == "linear") {
@@ -78,7 +86,8 @@ double rope_attention_factor(const ModelConfig& c) {
   return c.rope_scaling.attention_factor.value_or(0.1 * std::log(c.rope_scaling.factor) + 1.0);
 }
 
-RopeTable rope_table(const at::Tensor& positions, const at::Tensor& inverse_frequencies, double attention_factor) {
+RopeTable rope_table(const at::Tensor& positions, const at::Tensor& inverse_frequencies,
+                     double attention_factor) {
   at::Tensor angles = positions.to(at::kFloat).unsqueeze(-1) * inverse_frequencies;  // (..., D/2)
   RopeTable table{at::cos(angles), at::sin(angles)};
   if (attention_factor != 1.0) {
@@ -103,12 +112,15 @@ std::vector<double> alibi_slopes(int64_t num_heads) {
   return slopes;
 }
 
-at::Tensor sinusoidal_embedding(const at::Tensor& positions, int64_t hidden_size, at::ScalarType dtype) {
+at::Tensor sinusoidal_embedding(const at::Tensor& positions, int64_t hidden_size,
+                                at::ScalarType dtype) {
   const int64_t pairs = (hidden_size + 1) / 2;
-  at::Tensor speeds = at::exp(at::arange(pairs, positions.options().dtype(at::kDouble)) * (-2.0 * std::log(10000.0) / static_cast<double>(hidden_size)));
-  at::Tensor angles = positions.to(at::kDouble).unsqueeze(-1) * speeds;                       // (..., C/2)
-  at::Tensor table = at::stack({at::sin(angles), at::cos(angles)}, -1).flatten(-2);           // (..., C or C + 1)
-  return table.narrow(-1, 0, hidden_size).to(dtype);                                          // (..., C)
+  at::Tensor speeds = at::exp(at::arange(pairs, positions.options().dtype(at::kDouble)) *
+                              (-2.0 * std::log(10000.0) / static_cast<double>(hidden_size)));
+  at::Tensor angles = positions.to(at::kDouble).unsqueeze(-1) * speeds;  // (..., C/2)
+  at::Tensor table =
+      at::stack({at::sin(angles), at::cos(angles)}, -1).flatten(-2);  // (..., C or C + 1)
+  return table.narrow(-1, 0, hidden_size).to(dtype);                  // (..., C)
 }
 
 }  // namespace llm

@@ -27,7 +27,9 @@ struct SafetensorsReader {
   std::string source;
   std::span<const std::byte> file;
 
-  [[noreturn]] void refuse(const std::string& rule) const { fail(Exit::bad_input, source + ": " + rule); }
+  [[noreturn]] void refuse(const std::string& rule) const {
+    fail(Exit::bad_input, source + ": " + rule);
+  }
 
   std::string_view header_text() const;
   Json header_json(std::string_view text) const;
@@ -38,9 +40,13 @@ struct SafetensorsReader {
   void check_places(std::vector<SafetensorsEntry>& tensors, uint64_t data_bytes) const;
 };
 
-std::string shortened(const std::string& name) { return name.size() <= 200 ? name : name.substr(0, utf8::valid_prefix(name.substr(0, 200))) + "..."; }
+std::string shortened(const std::string& name) {
+  return name.size() <= 200 ? name
+                            : name.substr(0, utf8::valid_prefix(name.substr(0, 200))) + "...";
+}
 
-// A first walk that builds nothing and refuses what nlohmann's document parser lets pass: repeated keys, deep nesting.
+// A first walk that builds nothing and refuses what nlohmann's document parser lets pass: repeated
+// keys, deep nesting.
 class HeaderWalk : public nlohmann::json_sax<Json> {
  public:
   explicit HeaderWalk(const SafetensorsReader& reader) : reader_(reader) {}
@@ -64,11 +70,14 @@ class HeaderWalk : public nlohmann::json_sax<Json> {
   bool end_array() override { return --depth_ >= 0; }
   bool key(string_t& name) override {
     if (!keys_.back().insert(name).second) {
-      reader_.refuse(fmt::format("{} '{}' is listed twice", keys_.size() == 1 ? "tensor" : "key", shortened(name)));
+      reader_.refuse(fmt::format("{} '{}' is listed twice", keys_.size() == 1 ? "tensor" : "key",
+                                 shortened(name)));
     }
     return true;
   }
-  bool parse_error(size_t, const std::string&, const nlohmann::detail::exception&) override { return false; }
+  bool parse_error(size_t, const std::string&, const nlohmann::detail::exception&) override {
+    return false;
+  }
 
  private:
   bool enter() {
@@ -145,11 +154,13 @@ uint64_t SafetensorsReader::needed_bytes(const SafetensorsEntry& entry) const {
   uint64_t bits = static_cast<uint64_t>(safetensors_dtype_bits(entry.dtype));
   for (const int64_t size : entry.shape) {
     if (__builtin_mul_overflow(bits, static_cast<uint64_t>(size), &bits)) {
-      refuse(fmt::format("tensor '{}': shape [{}] is too large", entry.name, fmt::join(entry.shape, ",")));
+      refuse(fmt::format("tensor '{}': shape [{}] is too large", entry.name,
+                         fmt::join(entry.shape, ",")));
     }
   }
   if (bits % 8 != 0) {
-    refuse(fmt::format("tensor '{}': shape [{}] {} does not fill whole bytes", entry.name, fmt::join(entry.shape, ","), entry.dtype));
+    refuse(fmt::format("tensor '{}': shape [{}] {} does not fill whole bytes", entry.name,
+                       fmt::join(entry.shape, ","), entry.dtype));
   }
   return bits / 8;
 }
@@ -157,12 +168,15 @@ uint64_t SafetensorsReader::needed_bytes(const SafetensorsEntry& entry) const {
 SafetensorsEntry SafetensorsReader::entry(const std::string& name, const Json& value) const {
   SafetensorsEntry result;
   result.name = name;
-  if (!value.is_object() || value.size() != 3 || !value.contains("dtype") || !value.contains("shape") || !value.contains("data_offsets")) {
+  if (!value.is_object() || value.size() != 3 || !value.contains("dtype") ||
+      !value.contains("shape") || !value.contains("data_offsets")) {
     refuse(fmt::format("tensor '{}': must have dtype, shape and data_offsets, nothing else", name));
   }
   const Json& dtype = value["dtype"];
   if (!dtype.is_string() || safetensors_dtype_bits(dtype.get_ref<const std::string&>()) == 0) {
-    refuse(fmt::format("tensor '{}': dtype {} unknown", name, dtype.is_string() ? fmt::format("'{}'", dtype.get_ref<const std::string&>()) : dtype.dump()));
+    refuse(fmt::format("tensor '{}': dtype {} unknown", name,
+                       dtype.is_string() ? fmt::format("'{}'", dtype.get_ref<const std::string&>())
+                                         : dtype.dump()));
   }
   result.dtype = dtype.get<std::string>();
   const Json& offsets = value["data_offsets"];
@@ -173,19 +187,25 @@ SafetensorsEntry SafetensorsReader::entry(const std::string& name, const Json& v
   result.end = offset(name, offsets[1]);
   result.shape = shape(name, value["shape"]);
   if (result.end < result.begin) {
-    refuse(fmt::format("tensor '{}': offsets [{}, {}] are reversed", name, result.begin, result.end));
+    refuse(
+        fmt::format("tensor '{}': offsets [{}, {}] are reversed", name, result.begin, result.end));
   }
   return result;
 }
 
-// Sorted by place, the tensors must tile the data: no overlap, no hole, no tail, each as long as its shape says.
-void SafetensorsReader::check_places(std::vector<SafetensorsEntry>& tensors, uint64_t data_bytes) const {
-  std::sort(tensors.begin(), tensors.end(), [](const auto& a, const auto& b) { return std::tie(a.begin, a.end, a.name) < std::tie(b.begin, b.end, b.name); });
+// Sorted by place, the tensors must tile the data: no overlap, no hole, no tail, each as long as
+// its shape says.
+void SafetensorsReader::check_places(std::vector<SafetensorsEntry>& tensors,
+                                     uint64_t data_bytes) const {
+  std::sort(tensors.begin(), tensors.end(), [](const auto& a, const auto& b) {
+    return std::tie(a.begin, a.end, a.name) < std::tie(b.begin, b.end, b.name);
+  });
   uint64_t filled = 0;
   std::string previous;
   for (const SafetensorsEntry& tensor : tensors) {
     if (tensor.end > data_bytes) {
-      refuse(fmt::format("tensor '{}' ends at {}, data has {} bytes", tensor.name, tensor.end, data_bytes));
+      refuse(fmt::format("tensor '{}' ends at {}, data has {} bytes", tensor.name, tensor.end,
+                         data_bytes));
     }
     if (tensor.begin < filled) {
       refuse(fmt::format("tensors '{}' and '{}' overlap", previous, tensor.name));
@@ -195,7 +215,8 @@ void SafetensorsReader::check_places(std::vector<SafetensorsEntry>& tensors, uin
     }
     const uint64_t needed = needed_bytes(tensor);
     if (tensor.end - tensor.begin != needed) {
-      refuse(fmt::format("tensor '{}': shape [{}] {} needs {} bytes, has {}", tensor.name, fmt::join(tensor.shape, ","), tensor.dtype, needed,
+      refuse(fmt::format("tensor '{}': shape [{}] {} needs {} bytes, has {}", tensor.name,
+                         fmt::join(tensor.shape, ","), tensor.dtype, needed,
                          tensor.end - tensor.begin));
     }
     filled = tensor.end;
@@ -209,19 +230,24 @@ void SafetensorsReader::check_places(std::vector<SafetensorsEntry>& tensors, uin
 }  // namespace
 
 const SafetensorsEntry* SafetensorsHeader::find(std::string_view name) const {
-  const auto found = std::find_if(tensors.begin(), tensors.end(), [&](const SafetensorsEntry& entry) { return entry.name == name; });
+  const auto found =
+      std::find_if(tensors.begin(), tensors.end(),
+                   [&](const SafetensorsEntry& entry) { return entry.name == name; });
   return found == tensors.end() ? nullptr : &*found;
 }
 
 int safetensors_dtype_bits(std::string_view dtype) {
   static const std::map<std::string, int, std::less<>> bits = {
-      {"BOOL", 8}, {"U8", 8},   {"I8", 8},   {"F8_E4M3", 8}, {"F8_E5M2", 8}, {"F8_E8M0", 8}, {"F4", 4},      {"F6_E2M3", 6}, {"F6_E3M2", 6}, {"I16", 16},
-      {"U16", 16}, {"F16", 16}, {"BF16", 16}, {"I32", 32},    {"U32", 32},    {"F32", 32},    {"I64", 64},    {"U64", 64},    {"F64", 64},    {"C64", 64}};
+      {"BOOL", 8},    {"U8", 8},   {"I8", 8},      {"F8_E4M3", 8}, {"F8_E5M2", 8},
+      {"F8_E8M0", 8}, {"F4", 4},   {"F6_E2M3", 6}, {"F6_E3M2", 6}, {"I16", 16},
+      {"U16", 16},    {"F16", 16}, {"BF16", 16},   {"I32", 32},    {"U32", 32},
+      {"F32", 32},    {"I64", 64}, {"U64", 64},    {"F64", 64},    {"C64", 64}};
   const auto found = bits.find(dtype);
   return found == bits.end() ? 0 : found->second;
 }
 
-SafetensorsHeader parse_safetensors(std::span<const std::byte> file, const std::string& source_name) {
+SafetensorsHeader parse_safetensors(std::span<const std::byte> file,
+                                    const std::string& source_name) {
   const SafetensorsReader reader{source_name, file};
   const std::string_view text = reader.header_text();
   const Json json = reader.header_json(text);

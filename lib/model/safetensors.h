@@ -1,7 +1,9 @@
-// The safetensors container, https://github.com/huggingface/safetensors: an 8-byte little-endian header length, a JSON header, tensor bytes.
+// The safetensors container, https://github.com/huggingface/safetensors: an 8-byte little-endian
+// header length, a JSON header, tensor bytes.
 //
-// The parser trusts nothing: no allocation larger than the file, every byte of the buffer belongs to exactly one tensor, all arithmetic is checked. Errors
-// are Error(bad_input) "<file>: <rule>". No LibTorch, so that the fuzz target builds in seconds.
+// The parser trusts nothing: no allocation larger than the file, every byte of the buffer belongs
+// to exactly one tensor, all arithmetic is checked. Errors are Error(bad_input) "<file>: <rule>".
+// No LibTorch, so that the fuzz target builds in seconds.
 #pragma once
 
 #include <cstddef>
@@ -34,10 +36,13 @@ struct SafetensorsHeader {
 int safetensors_dtype_bits(std::string_view dtype);
 
 /// Checks the whole file's structure. `source_name` is what messages call it.
-SafetensorsHeader parse_safetensors(std::span<const std::byte> file, const std::string& source_name);
+SafetensorsHeader parse_safetensors(std::span<const std::byte> file,
+                                    const std::string& source_name);
 
-/// model.safetensors.index.json: tensor name -> shard file name, each a plain file name. Text is the file's content.
-std::map<std::string, std::string> parse_safetensors_index(std::string_view text, const std::string& source_name);
+/// model.safetensors.index.json: tensor name -> shard file name, each a plain file name. Text is
+/// the file's content.
+std::map<std::string, std::string> parse_safetensors_index(std::string_view text,
+                                                           const std::string& source_name);
 
 struct SafetensorsSource {
   std::string name;
@@ -45,8 +50,11 @@ struct SafetensorsSource {
   std::vector<int64_t> shape;
   std::span<const std::byte> bytes;
 };
-/// Writes atomically (temporary file, fsync, rename). Tensors are laid out in the given order, the header is padded with spaces so that data starts at a
-/// multiple of 64 bytes; metadata gets "format": "pt" unless given. Throws Error(io).
-void write_safetensors(const std::filesystem::path& path, const std::vector<SafetensorsSource>& tensors, std::map<std::string, std::string> metadata = {});
+/// Writes atomically (temporary file, fsync, rename). Tensors are laid out in the given order, the
+/// header is padded with spaces so that data starts at a multiple of 64 bytes; metadata gets
+/// "format": "pt" unless given. Throws Error(io).
+void write_safetensors(const std::filesystem::path& path,
+                       const std::vector<SafetensorsSource>& tensors,
+                       std::map<std::string, std::string> metadata = {});
 
 }  // namespace llm

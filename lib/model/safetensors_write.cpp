@@ -11,16 +11,22 @@
 
 namespace llm {
 
-void write_safetensors(const std::filesystem::path& path, const std::vector<SafetensorsSource>& tensors, std::map<std::string, std::string> metadata) {
-  static_assert(std::endian::native == std::endian::little, "tensor bytes are written as they lie in memory");
+void write_safetensors(const std::filesystem::path& path,
+                       const std::vector<SafetensorsSource>& tensors,
+                       std::map<std::string, std::string> metadata) {
+  static_assert(std::endian::native == std::endian::little,
+                "tensor bytes are written as they lie in memory");
   metadata.emplace("format", "pt");  // transformers refuses files without it
   nlohmann::ordered_json header = {{"__metadata__", metadata}};
   uint64_t offset = 0;
   for (const SafetensorsSource& tensor : tensors) {
     if (header.contains(tensor.name)) {
-      fail(Exit::internal, fmt::format("{}: tensor '{}' is given twice", path.string(), tensor.name));
+      fail(Exit::internal,
+           fmt::format("{}: tensor '{}' is given twice", path.string(), tensor.name));
     }
-    header[tensor.name] = {{"dtype", tensor.dtype}, {"shape", tensor.shape}, {"data_offsets", {offset, offset + tensor.bytes.size()}}};
+    header[tensor.name] = {{"dtype", tensor.dtype},
+                           {"shape", tensor.shape},
+                           {"data_offsets", {offset, offset + tensor.bytes.size()}}};
     offset += tensor.bytes.size();
   }
   std::string text = header.dump();
@@ -29,7 +35,8 @@ void write_safetensors(const std::filesystem::path& path, const std::vector<Safe
   for (size_t i = 0; i < 8; ++i) {
     length[i] = static_cast<char>(text.size() >> (8 * i) & 0xff);
   }
-  check_free_space(path.has_parent_path() ? path.parent_path() : std::filesystem::path("."), 8 + text.size() + offset);
+  check_free_space(path.has_parent_path() ? path.parent_path() : std::filesystem::path("."),
+                   8 + text.size() + offset);
   AtomicFile file(path);
   file.write(length);
   file.write(text);
@@ -39,7 +46,8 @@ void write_safetensors(const std::filesystem::path& path, const std::vector<Safe
   file.commit();
 }
 
-std::map<std::string, std::string> parse_safetensors_index(std::string_view text, const std::string& source_name) {
+std::map<std::string, std::string> parse_safetensors_index(std::string_view text,
+                                                           const std::string& source_name) {
   const nlohmann::json document = parse_json(text, source_name);
   const JsonView view(document, source_name);
   const JsonView names = view.at("weight_map");
@@ -47,7 +55,9 @@ std::map<std::string, std::string> parse_safetensors_index(std::string_view text
   std::map<std::string, std::string> shards;
   for (const std::string& tensor : names.keys()) {
     std::string shard = names.at(tensor).as_string();
-    const bool plain = !shard.empty() && shard.find('/') == std::string::npos && shard.find('\\') == std::string::npos && shard.find('\0') == std::string::npos &&
+    const bool plain = !shard.empty() && shard.find('/') == std::string::npos &&
+                       shard.find('\\') == std::string::npos &&
+                       shard.find('\0') == std::string::npos &&
                        shard.find("..") == std::string::npos && shard != ".";
     check_input(plain, "{}: shard name '{}' not allowed", source_name, shard);
     shards.emplace(tensor, std::move(shard));

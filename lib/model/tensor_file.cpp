@@ -21,17 +21,17 @@ struct DtypeName {
   at::ScalarType type;
 };
 constexpr std::array<DtypeName, 12> kDtypeNames = {{{"F64", at::kDouble},
-                                                   {"F32", at::kFloat},
-                                                   {"BF16", at::kBFloat16},
-                                                   {"F16", at::kHalf},
-                                                   {"F8_E4M3", at::kFloat8_e4m3fn},
-                                                   {"F8_E5M2", at::kFloat8_e5m2},
-                                                   {"I64", at::kLong},
-                                                   {"I32", at::kInt},
-                                                   {"I16", at::kShort},
-                                                   {"I8", at::kChar},
-                                                   {"U8", at::kByte},
-                                                   {"BOOL", at::kBool}}};
+                                                    {"F32", at::kFloat},
+                                                    {"BF16", at::kBFloat16},
+                                                    {"F16", at::kHalf},
+                                                    {"F8_E4M3", at::kFloat8_e4m3fn},
+                                                    {"F8_E5M2", at::kFloat8_e5m2},
+                                                    {"I64", at::kLong},
+                                                    {"I32", at::kInt},
+                                                    {"I16", at::kShort},
+                                                    {"I8", at::kChar},
+                                                    {"U8", at::kByte},
+                                                    {"BOOL", at::kBool}}};
 
 }  // namespace
 
@@ -53,16 +53,20 @@ std::string safetensors_dtype(at::ScalarType dtype) {
   fail(Exit::internal, fmt::format("safetensors cannot hold {}", c10::toString(dtype)));
 }
 
-std::string shape_text(at::IntArrayRef shape) { return shape.empty() ? "1" : fmt::format("{}", fmt::join(shape.begin(), shape.end(), "x")); }
+std::string shape_text(at::IntArrayRef shape) {
+  return shape.empty() ? "1" : fmt::format("{}", fmt::join(shape.begin(), shape.end(), "x"));
+}
 
 TensorFile map_tensors(const std::filesystem::path& file) {
-  const auto mapping = std::make_shared<MappedFile>(MappedFile::open(file, AccessPattern::sequential));
+  const auto mapping =
+      std::make_shared<MappedFile>(MappedFile::open(file, AccessPattern::sequential));
   SafetensorsHeader header = parse_safetensors(mapping->bytes(), file.string());
   TensorFile result;
   result.metadata = std::move(header.metadata);
   for (const SafetensorsEntry& entry : header.tensors) {
     const auto type = safetensors_scalar_type(entry.dtype);
-    check_input(type.has_value(), "{}: tensor '{}': dtype '{}' cannot be computed with", file.string(), entry.name, entry.dtype);
+    check_input(type.has_value(), "{}: tensor '{}': dtype '{}' cannot be computed with",
+                file.string(), entry.name, entry.dtype);
     const std::byte* data = mapping->data() + header.data_offset + entry.begin;
     const auto options = at::TensorOptions(*type);
     at::Tensor tensor;
@@ -73,20 +77,25 @@ TensorFile map_tensors(const std::filesystem::path& file) {
       tensor = at::empty(entry.shape, options);
       std::memcpy(tensor.mutable_data_ptr(), data, entry.end - entry.begin);
     } else {
-      tensor = at::from_blob(const_cast<std::byte*>(data), entry.shape, [mapping](void*) {}, options);
+      tensor = at::from_blob(
+          const_cast<std::byte*>(data), entry.shape, [mapping](void*) {}, options);
     }
     result.tensors.emplace(entry.name, std::move(tensor));
   }
   return result;
 }
 
-void save_tensors(const std::filesystem::path& file, const TensorMap& tensors, const std::map<std::string, std::string>& metadata) {
+void save_tensors(const std::filesystem::path& file, const TensorMap& tensors,
+                  const std::map<std::string, std::string>& metadata) {
   std::vector<at::Tensor> held;
   std::vector<SafetensorsSource> sources;
   for (const auto& [name, tensor] : tensors) {
     held.push_back(tensor.detach().to(at::kCPU).contiguous());
     const at::Tensor& bytes = held.back();
-    sources.push_back({name, safetensors_dtype(bytes.scalar_type()), bytes.sizes().vec(), {static_cast<const std::byte*>(bytes.const_data_ptr()), bytes.nbytes()}});
+    sources.push_back({name,
+                       safetensors_dtype(bytes.scalar_type()),
+                       bytes.sizes().vec(),
+                       {static_cast<const std::byte*>(bytes.const_data_ptr()), bytes.nbytes()}});
   }
   write_safetensors(file, sources, metadata);
 }

@@ -1,4 +1,5 @@
-// Between safetensors files and LibTorch tensors. The reading side maps the file: a tensor of map_tensors() points into the mapping and keeps it alive.
+// Between safetensors files and LibTorch tensors. The reading side maps the file: a tensor of
+// map_tensors() points into the mapping and keeps it alive.
 #pragma once
 
 #include <ATen/core/Tensor.h>

@@ -19,7 +19,8 @@
 namespace llm {
 namespace {
 
-// A leaf over part of a flat buffer. set_ rather than a view: autograd must see an independent tensor, not a slice of a base.
+// A leaf over part of a flat buffer. set_ rather than a view: autograd must see an independent
+// tensor, not a slice of a base.
 at::Tensor window(const at::Tensor& flat, int64_t offset, at::IntArrayRef shape) {
   std::vector<int64_t> strides(shape.size(), 1);
   for (size_t i = shape.size(); i-- > 1;) {
@@ -30,15 +31,19 @@ at::Tensor window(const at::Tensor& flat, int64_t offset, at::IntArrayRef shape)
   return view.set_(flat.storage(), flat.storage_offset() + offset, shape, strides);
 }
 
-// The system promises memory that it does not have and kills the process later, so weights that cannot fit are refused here.
+// The system promises memory that it does not have and kills the process later, so weights that
+// cannot fit are refused here.
 at::Tensor allocate_flat(const ModelConfig& config, at::ScalarType dtype, at::Device device) {
   const int64_t count = parameter_count(config);
   const double bytes = static_cast<double>(count) * static_cast<double>(c10::elementSize(dtype));
   const auto refuse = [&](const std::string& reason) {
-    fail(Exit::usage, fmt::format("a model of {} parameters needs {} for its weights; {}", human_count(count), human_bytes(static_cast<uint64_t>(bytes)), reason),
+    fail(Exit::usage,
+         fmt::format("a model of {} parameters needs {} for its weights; {}", human_count(count),
+                     human_bytes(static_cast<uint64_t>(bytes)), reason),
          "choose a smaller model or a shorter number format");
   };
-  const double memory = static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGE_SIZE));
+  const double memory =
+      static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGE_SIZE));
   if (device.is_cpu() && bytes > memory) {
     refuse(fmt::format("this machine has {}", human_bytes(static_cast<uint64_t>(memory))));
   }
@@ -63,24 +68,29 @@ at::Tensor PackedLinear::operator()(const at::Tensor& x) const {
       bias_masters.push_back(part.bias.master);
     }
   }
-  return fused_linear(x, masters, packed.used(), bias_masters, packed_bias.defined() ? packed_bias.used() : at::Tensor());
+  return fused_linear(x, masters, packed.used(), bias_masters,
+                      packed_bias.defined() ? packed_bias.used() : at::Tensor());
 }
 
 at::Tensor Norm::operator()(const at::Tensor& x, at::ScalarType out_dtype) const {
   return rms ? rms_norm(x, weight, eps, out_dtype) : layer_norm(x, weight, bias, eps, out_dtype);
 }
 
-Transformer::Transformer(const ModelConfig& config, at::ScalarType dtype, at::Device device) : config_(config) {
+Transformer::Transformer(const ModelConfig& config, at::ScalarType dtype, at::Device device)
+    : config_(config) {
   validate(config_);
-  check(dtype == at::kFloat || dtype == at::kBFloat16 || dtype == at::kHalf || dtype == at::kDouble, "model: {} is not a number format for weights",
-        c10::toString(dtype));
+  check(dtype == at::kFloat || dtype == at::kBFloat16 || dtype == at::kHalf || dtype == at::kDouble,
+        "model: {} is not a number format for weights", c10::toString(dtype));
   flat_ = allocate_flat(config_, dtype, device);
   for (ParameterPlace& place : parameter_layout(config_)) {
     at::Tensor tensor = window(flat_, place.offset, place.shape).requires_grad_(true);
-    parameters_.push_back({std::move(place.name), std::move(tensor), place.offset, place.kind, place.layer});
+    parameters_.push_back(
+        {std::move(place.name), std::move(tensor), place.offset, place.kind, place.layer});
   }
   if (config_.uses_rope()) {
-    inverse_frequencies_ = at::tensor(rope_inverse_frequencies(config_), at::TensorOptions(at::kDouble)).to(at::TensorOptions(at::kFloat).device(device));
+    inverse_frequencies_ =
+        at::tensor(rope_inverse_frequencies(config_), at::TensorOptions(at::kDouble))
+            .to(at::TensorOptions(at::kFloat).device(device));
     rope_attention_factor_ = rope_attention_factor(config_);
   }
   bind_modules();
@@ -96,10 +106,14 @@ Weight Transformer::weight_of(const std::string& name) const {
   if (!parameter) {
     return {};
   }
-  return {parameter->tensor, compute_.defined() ? window(compute_, parameter->offset, parameter->tensor.sizes()) : at::Tensor()};
+  return {parameter->tensor, compute_.defined()
+                                 ? window(compute_, parameter->offset, parameter->tensor.sizes())
+                                 : at::Tensor()};
 }
 
-Linear Transformer::linear_of(const std::string& name) const { return {weight_of(name + ".weight"), weight_of(name + ".bias")}; }
+Linear Transformer::linear_of(const std::string& name) const {
+  return {weight_of(name + ".weight"), weight_of(name + ".bias")};
+}
 
 PackedLinear Transformer::packed_of(const std::vector<std::string>& names) const {
   PackedLinear linears;
@@ -119,7 +133,8 @@ PackedLinear Transformer::packed_of(const std::vector<std::string>& names) const
 }
 
 Norm Transformer::norm_of(const std::string& name) const {
-  return {weight_of(name + ".weight").master, weight_of(name + ".bias").master, config_.rms_norm_eps, config_.norm_type == "rms_norm"};
+  return {weight_of(name + ".weight").master, weight_of(name + ".bias").master,
+          config_.rms_norm_eps, config_.norm_type == "rms_norm"};
 }
 
 void Transformer::bind_modules() {
@@ -132,10 +147,15 @@ void Transformer::bind_modules() {
   embed_positions_ = weight_of("model.embed_positions.weight").master;
   layers_.clear();
   for (int64_t i = 0; i < config_.num_hidden_layers; ++i) {
-    const std::string layer = fmt::format("model.layers.{}.", i), attention = layer + "self_attn.", mlp = layer + "mlp.";
+    const std::string layer = fmt::format("model.layers.{}.", i), attention = layer + "self_attn.",
+                      mlp = layer + "mlp.";
     Block block;
-    block.self_attn = {packed_of({attention + "q_proj", attention + "k_proj", attention + "v_proj"}), linear_of(attention + "o_proj")};
-    block.mlp = {config_.gated_ffn() ? packed_of({mlp + "gate_proj", mlp + "up_proj"}) : packed_of({mlp + "up_proj"}), linear_of(mlp + "down_proj")};
+    block.self_attn = {
+        packed_of({attention + "q_proj", attention + "k_proj", attention + "v_proj"}),
+        linear_of(attention + "o_proj")};
+    block.mlp = {config_.gated_ffn() ? packed_of({mlp + "gate_proj", mlp + "up_proj"})
+                                     : packed_of({mlp + "up_proj"}),
+                 linear_of(mlp + "down_proj")};
     block.input_layernorm = norm_of(layer + "input_layernorm");
     block.post_attention_layernorm = norm_of(layer + "post_attention_layernorm");
     layers_.push_back(std::move(block));
@@ -148,14 +168,17 @@ const at::Tensor& Transformer::flat_gradients() {
   if (!gradients_.defined()) {
     gradients_ = at::zeros_like(flat_);
     for (Parameter& parameter : parameters_) {
-      parameter.tensor.mutable_grad() = window(gradients_, parameter.offset, parameter.tensor.sizes());
+      parameter.tensor.mutable_grad() =
+          window(gradients_, parameter.offset, parameter.tensor.sizes());
     }
   }
   return gradients_;
 }
 
 void Transformer::set_compute_dtype(at::ScalarType dtype) {
-  compute_ = dtype == flat_.scalar_type() ? at::Tensor() : at::empty({flat_.numel()}, flat_.options().dtype(dtype));
+  compute_ = dtype == flat_.scalar_type()
+                 ? at::Tensor()
+                 : at::empty({flat_.numel()}, flat_.options().dtype(dtype));
   refresh_compute_copy();
   bind_modules();
 }

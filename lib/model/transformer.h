@@ -1,16 +1,21 @@
-// The Transformer: one decoder (or, with causal off, encoder) in plain structs and functions over model/kernels/kernels.h.
+// The Transformer: one decoder (or, with causal off, encoder) in plain structs and functions over
+// model/kernels/kernels.h.
 //
-// Every parameter is a leaf tensor that lies in ONE flat buffer per model, one after another without gaps, in the order of named_parameters():
-// embed_tokens (embed_positions), then per layer q k v (adjacent: one fused product), their biases, o, gate up (adjacent), down, norms; the final norm;
-// lm_head unless tied. So an optimizer can work on flat_parameters() and flat_gradients() as single vectors, and checkpoints walk named_parameters(), whose
-// names are Hugging Face's Llama names.
+// Every parameter is a leaf tensor that lies in ONE flat buffer per model, one after another
+// without gaps, in the order of named_parameters(): embed_tokens (embed_positions), then per layer
+// q k v (adjacent: one fused product), their biases, o, gate up (adjacent), down, norms; the final
+// norm; lm_head unless tied. So an optimizer can work on flat_parameters() and flat_gradients() as
+// single vectors, and checkpoints walk named_parameters(), whose names are Hugging Face's Llama
+// names.
 //
-// dtype: float32 masters with compute_dtype bfloat16/float16 is mixed precision: products use a rounded flat copy, made by the constructor's
-// set_compute_dtype() and brought up to date by refresh_compute_copy() (or written by the optimizer's kernel) after each step; the residual stream stays
-// float32. A bfloat16 model (bf16-true, inference) computes in bfloat16 throughout.
+// dtype: float32 masters with compute_dtype bfloat16/float16 is mixed precision: products use a
+// rounded flat copy, made by the constructor's set_compute_dtype() and brought up to date by
+// refresh_compute_copy() (or written by the optimizer's kernel) after each step; the residual
+// stream stays float32. A bfloat16 model (bf16-true, inference) computes in bfloat16 throughout.
 //
-// Shapes: B batch, T tokens, C hidden_size, H query heads, K key/value heads, D head_dim, F intermediate_size, V vocab.
-// Threads: const functions may run concurrently on different caches, provided nobody changes the parameters meanwhile.
+// Shapes: B batch, T tokens, C hidden_size, H query heads, K key/value heads, D head_dim, F
+// intermediate_size, V vocab. Threads: const functions may run concurrently on different caches,
+// provided nobody changes the parameters meanwhile.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -29,21 +34,23 @@ namespace llm {
 enum class ParameterKind { embedding, matrix, head, norm, bias };
 
 struct Parameter {
-  std::string name;     // "model.layers.0.self_attn.q_proj.weight"
-  at::Tensor tensor;    // leaf, requires_grad; a window of the flat buffer
-  int64_t offset = 0;   // first element in the flat buffer
+  std::string name;    // "model.layers.0.self_attn.q_proj.weight"
+  at::Tensor tensor;   // leaf, requires_grad; a window of the flat buffer
+  int64_t offset = 0;  // first element in the flat buffer
   ParameterKind kind = ParameterKind::matrix;
-  int64_t layer = -1;   // -1: outside the layers
+  int64_t layer = -1;  // -1: outside the layers
 };
 
-/// The one seam for weights: what computes y = x W^T + b. Later states (LoRA delta, quantised, sharded) live here and attention and MLP never learn of it.
+/// The one seam for weights: what computes y = x W^T + b. Later states (LoRA delta, quantised,
+/// sharded) live here and attention and MLP never learn of it.
 struct Linear {
   Weight weight;  // (out, in)
   Weight bias;    // undefined: none
   at::Tensor operator()(const at::Tensor& x) const { return linear(x, weight, bias); }
 };
 
-/// Linears of one input whose weights are adjacent in memory: q, k, v or gate, up. Computes them as one product, concatenated in the last dimension.
+/// Linears of one input whose weights are adjacent in memory: q, k, v or gate, up. Computes them as
+/// one product, concatenated in the last dimension.
 struct PackedLinear {
   std::vector<Linear> parts;
   Weight packed, packed_bias;  // views over all parts
@@ -68,23 +75,27 @@ struct Mlp {
 };
 
 struct Block {
-  Norm input_layernorm, post_attention_layernorm;  // the second is absent (undefined weight) in a parallel block
+  Norm input_layernorm,
+      post_attention_layernorm;  // the second is absent (undefined weight) in a parallel block
   Attention self_attn;
   Mlp mlp;
 };
 
 struct ForwardOptions {
-  KvCache* cache = nullptr;    // append this call's keys and values; queries also see what it holds
-  at::Tensor positions{};      // (B, T) int64; undefined: counted from the cache's length, or from attention_mask
-  at::Tensor attention_mask{}; // (B, T) bool or integers, 1 = real token: padding (left or right) of THIS call's tokens; the cache remembers earlier ones
-  bool causal = true;          // false: every token sees every token (masked language model, diffusion)
-  bool training = false;       // dropout on
-  DropoutKey dropout{};        // one key per optimizer step; first_row = global index of the first row
+  KvCache* cache = nullptr;  // append this call's keys and values; queries also see what it holds
+  at::Tensor positions{};    // (B, T) int64; undefined: counted from the cache's length, or from
+                             // attention_mask
+  at::Tensor attention_mask{};  // (B, T) bool or integers, 1 = real token: padding (left or right)
+                                // of THIS call's tokens; the cache remembers earlier ones
+  bool causal = true;     // false: every token sees every token (masked language model, diffusion)
+  bool training = false;  // dropout on
+  DropoutKey dropout{};   // one key per optimizer step; first_row = global index of the first row
 };
 
 class Transformer {
  public:
-  /// Uninitialised parameters (call initialize() or load). dtype float32, bfloat16 (or float64 for tests).
+  /// Uninitialised parameters (call initialize() or load). dtype float32, bfloat16 (or float64 for
+  /// tests).
   Transformer(const ModelConfig& config, at::ScalarType dtype, at::Device device = at::kCPU);
   Transformer(const Transformer&) = delete;
   Transformer& operator=(const Transformer&) = delete;
@@ -103,13 +114,18 @@ class Transformer {
   const std::vector<Parameter>& named_parameters() const { return parameters_; }
   const Parameter* find_parameter(const std::string& name) const;
   const at::Tensor& flat_parameters() const { return flat_; }
-  /// One flat gradient in the parameters' dtype, zero at first; every parameter's .grad() is its window. Made on the first call.
+  /// One flat gradient in the parameters' dtype, zero at first; every parameter's .grad() is its
+  /// window. Made on the first call.
   const at::Tensor& flat_gradients();
 
-  /// bfloat16 or float16: products run on a rounded copy from now on. The model's own dtype: no copy.
+  /// bfloat16 or float16: products run on a rounded copy from now on. The model's own dtype: no
+  /// copy.
   void set_compute_dtype(at::ScalarType dtype);
-  at::ScalarType compute_dtype() const { return compute_.defined() ? compute_.scalar_type() : flat_.scalar_type(); }
-  /// The flat rounded copy, as long as flat_parameters(); undefined where there is none. AdamW's kernel may write it directly.
+  at::ScalarType compute_dtype() const {
+    return compute_.defined() ? compute_.scalar_type() : flat_.scalar_type();
+  }
+  /// The flat rounded copy, as long as flat_parameters(); undefined where there is none. AdamW's
+  /// kernel may write it directly.
   const at::Tensor& flat_compute_copy() const { return compute_; }
   void refresh_compute_copy();
 

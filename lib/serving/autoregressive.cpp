@@ -12,12 +12,14 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double milliseconds(Clock::duration time) { return std::chrono::duration<double, std::milli>(time).count(); }
+double milliseconds(Clock::duration time) {
+  return std::chrono::duration<double, std::milli>(time).count();
+}
 
 /// What the context policy makes of one request.
 struct ContextPlan {
-  size_t dropped = 0;         // oldest prompt tokens left out
-  int64_t limit = 0;          // tokens the sequence may hold; 0 = unbounded
+  size_t dropped = 0;  // oldest prompt tokens left out
+  int64_t limit = 0;   // tokens the sequence may hold; 0 = unbounded
   bool slides = false;
 };
 
@@ -27,8 +29,11 @@ ContextPlan plan_context(const GenerationRequest& request, int64_t context_lengt
   const auto prompt = static_cast<int64_t>(request.prompt_ids.size());
   const std::string& policy = request.config->max_context_policy;
   if (policy == "error") {
-    if (prompt > context_length || (prompt == context_length && request.config.max_new_tokens() > 0)) {
-      fail(Exit::usage, fmt::format("prompt is {} tokens; this model's context is {} with the answer", prompt, context_length),
+    if (prompt > context_length ||
+        (prompt == context_length && request.config.max_new_tokens() > 0)) {
+      fail(Exit::usage,
+           fmt::format("prompt is {} tokens; this model's context is {} with the answer", prompt,
+                       context_length),
            "--max-context-policy truncate-left or slide");
     }
   } else if (policy == "truncate-left") {
@@ -36,7 +41,8 @@ ContextPlan plan_context(const GenerationRequest& request, int64_t context_lengt
     plan.dropped = static_cast<size_t>(std::max<int64_t>(0, prompt - room));
   } else {
     plan.slides = true;
-    plan.dropped = static_cast<size_t>(std::max<int64_t>(0, prompt - std::max<int64_t>(1, context_length - 1)));
+    plan.dropped = static_cast<size_t>(
+        std::max<int64_t>(0, prompt - std::max<int64_t>(1, context_length - 1)));
   }
   return plan;
 }
@@ -45,12 +51,17 @@ ContextPlan plan_context(const GenerationRequest& request, int64_t context_lengt
 class Stream {
  public:
   Stream(const TokenModel& model, const GenerationRequest& request, Clock::time_point asked)
-      : model_(model), request_(request), plan_(plan_context(request, model.context_length())), asked_(asked),
-        sampler_(request.config, request.prompt_ids, model.vocab_size(), request.sequence), stopping_(request.config),
+      : model_(model),
+        request_(request),
+        plan_(plan_context(request, model.context_length())),
+        asked_(asked),
+        sampler_(request.config, request.prompt_ids, model.vocab_size(), request.sequence),
+        stopping_(request.config),
         text_(request.config->stop_strings) {
     result_.seed = request.config.seed();
     result_.prompt_tokens_dropped = static_cast<int64_t>(plan_.dropped);
-    history_.assign(request.prompt_ids.begin() + static_cast<std::ptrdiff_t>(plan_.dropped), request.prompt_ids.end());
+    history_.assign(request.prompt_ids.begin() + static_cast<std::ptrdiff_t>(plan_.dropped),
+                    request.prompt_ids.end());
     prompt_tokens_ = history_.size();
   }
 
@@ -68,7 +79,8 @@ class Stream {
     const std::vector<float> logits = read_prompt();
     take(logits);
     const double ms = milliseconds(Clock::now() - started);
-    result_.timing.prompt_tokens_per_second = ms > 0 ? 1e3 * static_cast<double>(prompt_tokens_) / ms : 0;
+    result_.timing.prompt_tokens_per_second =
+        ms > 0 ? 1e3 * static_cast<double>(prompt_tokens_) / ms : 0;
   }
 
   /// Before a step: makes room if the context is full. False where the sequence had to end instead.
@@ -80,7 +92,8 @@ class Stream {
     }
     // The last token has not been read yet; the step that follows appends it.
     const size_t keep = std::max<size_t>(1, static_cast<size_t>(plan_.limit) / 2);
-    history_.erase(history_.begin(), history_.end() - static_cast<std::ptrdiff_t>(std::min(history_.size(), keep + 1)));
+    history_.erase(history_.begin(), history_.end() - static_cast<std::ptrdiff_t>(
+                                                          std::min(history_.size(), keep + 1)));
     if (plan_.limit == 1) {
       sequence_ = model_.start(plan_.limit);
       return true;
@@ -125,7 +138,8 @@ class Stream {
     std::vector<float> all(history_.size() * vocab);
     model_.append_all(*sequence_, history_, all);
     for (size_t i = 1; i < history_.size(); ++i) {
-      result_.input_logprobs.push_back(log_probability(std::span(all).subspan((i - 1) * vocab, vocab), history_[i]));
+      result_.input_logprobs.push_back(
+          log_probability(std::span(all).subspan((i - 1) * vocab, vocab), history_[i]));
     }
     return {all.end() - static_cast<std::ptrdiff_t>(vocab), all.end()};
   }
@@ -142,7 +156,10 @@ class Stream {
       timing.ttft_ms = milliseconds(first_ - asked_);
       const double between = milliseconds(last_ - first_);
       timing.tpot_ms = count > 1 ? between / static_cast<double>(count - 1) : 0;
-      timing.tokens_per_second = timing.tpot_ms > 0 ? 1e3 / timing.tpot_ms : (timing.total_ms > 0 ? 1e3 * static_cast<double>(count) / timing.total_ms : 0);
+      timing.tokens_per_second =
+          timing.tpot_ms > 0
+              ? 1e3 / timing.tpot_ms
+              : (timing.total_ms > 0 ? 1e3 * static_cast<double>(count) / timing.total_ms : 0);
     }
     if (request_.on_token) request_.on_token(-1, rest);
   }
@@ -163,19 +180,22 @@ class Stream {
 void check_request(const GenerationRequest& request, int64_t vocab_size) {
   check(!request.prompt_ids.empty(), "prompt is empty: at least one token is needed");
   for (size_t i = 0; i < request.prompt_ids.size(); ++i) {
-    check(request.prompt_ids[i] >= 0 && request.prompt_ids[i] < vocab_size, "prompt[{}] = {} is not below vocab_size {}", i, request.prompt_ids[i],
-          vocab_size);
+    check(request.prompt_ids[i] >= 0 && request.prompt_ids[i] < vocab_size,
+          "prompt[{}] = {} is not below vocab_size {}", i, request.prompt_ids[i], vocab_size);
   }
-  check(request.config->stop_strings.empty() || request.token_bytes, "stop strings need token_bytes");
+  check(request.config->stop_strings.empty() || request.token_bytes,
+        "stop strings need token_bytes");
 }
 
 }  // namespace
 
-Autoregressive::Autoregressive(const TokenModel& model, int64_t max_batch) : model_(model), max_batch_(max_batch) {
+Autoregressive::Autoregressive(const TokenModel& model, int64_t max_batch)
+    : model_(model), max_batch_(max_batch) {
   check(max_batch >= 1, "max_batch must be at least 1, got {}", max_batch);
 }
 
-std::vector<GenerationResult> Autoregressive::generate(std::span<const GenerationRequest> requests) const {
+std::vector<GenerationResult> Autoregressive::generate(
+    std::span<const GenerationRequest> requests) const {
   const auto asked = Clock::now();
   for (const GenerationRequest& request : requests) {
     check_request(request, model_.vocab_size());
@@ -210,7 +230,8 @@ std::vector<GenerationResult> Autoregressive::generate(std::span<const Generatio
     if (sequences.empty()) continue;
     logits.resize(sequences.size() * vocab);
     model_.step(sequences, ids, logits);
-    for (size_t row = 0; row < active.size(); ++row) active[row].second->take(std::span(logits).subspan(row * vocab, vocab));
+    for (size_t row = 0; row < active.size(); ++row)
+      active[row].second->take(std::span(logits).subspan(row * vocab, vocab));
   }
   return results;
 }

@@ -27,12 +27,16 @@ constexpr Range kTemperature{0, 2}, kShare{0, 1}, kRepetition{0.01, 10}, kPenalt
 FieldRule within(Range range) { return in_range(range.low, range.high); }
 
 void check_range(std::string_view name, double value, Range range) {
-  check(value >= range.low && value <= range.high, "{} must be between {} and {}, got {}", name, range.low, range.high, value);  // false for NaN
+  check(value >= range.low && value <= range.high, "{} must be between {} and {}, got {}", name,
+        range.low, range.high, value);  // false for NaN
 }
 
-void check_least(std::string_view name, int64_t value, int64_t low) { check(value >= low, "{} must be at least {}, got {}", name, low, value); }
+void check_least(std::string_view name, int64_t value, int64_t low) {
+  check(value >= low, "{} must be at least {}, got {}", name, low, value);
+}
 
-/// Blanks each comma that only white space separates from a closing bracket. Positions stay, so that errors point to the right place.
+/// Blanks each comma that only white space separates from a closing bracket. Positions stay, so
+/// that errors point to the right place.
 std::string without_trailing_commas(std::string_view json) {
   std::string text(json);
   size_t comma = std::string::npos;
@@ -110,45 +114,81 @@ void check_fields(const GenerationConfig& config, const GenerationLimits& limits
   check_range("frequency_penalty", config.frequency_penalty, kPenalty);
   check_range("presence_penalty", config.presence_penalty, kPenalty);
   check_least("num_beams", config.num_beams, 1);
-  check(config.num_beams == 1, "num_beams: beam search is not available, got {}; only num_beams 1 (sampling or greedy) is", config.num_beams);
+  check(config.num_beams == 1,
+        "num_beams: beam search is not available, got {}; only num_beams 1 (sampling or greedy) is",
+        config.num_beams);
   check_least("num_return_sequences", config.num_return_sequences, 1);
-  check(config.seed >= -1 && config.seed <= kLargestSeed, "seed must be -1 (random) or from 0 to {}, got {}", kLargestSeed, config.seed);
-  for (const std::string& stop : config.stop_strings) check(!stop.empty(), "stop strings must not be empty");
+  check(config.seed >= -1 && config.seed <= kLargestSeed,
+        "seed must be -1 (random) or from 0 to {}, got {}", kLargestSeed, config.seed);
+  for (const std::string& stop : config.stop_strings)
+    check(!stop.empty(), "stop strings must not be empty");
   const std::string& policy = config.max_context_policy;
   check(policy == "error" || policy == "truncate-left" || policy == "slide",
         "max_context_policy: '{}' is not supported; choose error, truncate-left, slide", policy);
   for (const int64_t id : config.eos_token_id) {
-    check(id >= 0 && (limits.vocab_size == 0 || id < limits.vocab_size), "eos_token_id {} is not a token of this model (vocab_size {})", id,
-          limits.vocab_size);
+    check(id >= 0 && (limits.vocab_size == 0 || id < limits.vocab_size),
+          "eos_token_id {} is not a token of this model (vocab_size {})", id, limits.vocab_size);
   }
 }
 
 }  // namespace
 
 void GenerationConfig::fields(Fields& f) {
-  f("max_new_tokens", max_new_tokens, "New tokens at most", at_least(0)).flag("max-tokens").flag("max-new-tokens").alias("max_tokens");
-  f("min_new_tokens", min_new_tokens, "The text cannot end before this many new tokens", at_least(0)).flag("min-new-tokens");
+  f("max_new_tokens", max_new_tokens, "New tokens at most", at_least(0))
+      .flag("max-tokens")
+      .flag("max-new-tokens")
+      .alias("max_tokens");
+  f("min_new_tokens", min_new_tokens, "The text cannot end before this many new tokens",
+    at_least(0))
+      .flag("min-new-tokens");
   f("ignore_eos", ignore_eos, "Go on past the end-of-text token").flag("ignore-eos");
-  f("do_sample", do_sample, "Draw at random; false takes the most probable token each time").flag("do-sample");
-  f("temperature", temperature, "Sharpness of the draw: 0 is the most probable token, 1 the model's own distribution", within(kTemperature))
+  f("do_sample", do_sample, "Draw at random; false takes the most probable token each time")
+      .flag("do-sample");
+  f("temperature", temperature,
+    "Sharpness of the draw: 0 is the most probable token, 1 the model's own distribution",
+    within(kTemperature))
       .flag("temperature");
   f("top_k", top_k, "Draw among the k most probable tokens; 0 is off", at_least(0)).flag("top-k");
-  f("top_p", top_p, "Draw among the most probable tokens that together reach this probability; 1 is off", within(kShare)).flag("top-p");
-  f("min_p", min_p, "Drop tokens below this share of the best token's probability; 0 is off", within(kShare)).flag("min-p");
-  f("repetition_penalty", repetition_penalty, "Divides the logits of tokens already in prompt or text; 1 is off", within(kRepetition))
+  f("top_p", top_p,
+    "Draw among the most probable tokens that together reach this probability; 1 is off",
+    within(kShare))
+      .flag("top-p");
+  f("min_p", min_p, "Drop tokens below this share of the best token's probability; 0 is off",
+    within(kShare))
+      .flag("min-p");
+  f("repetition_penalty", repetition_penalty,
+    "Divides the logits of tokens already in prompt or text; 1 is off", within(kRepetition))
       .flag("repetition-penalty");
-  f("frequency_penalty", frequency_penalty, "Lowers a token's logit by this for each time it was generated", within(kPenalty)).flag("frequency-penalty");
-  f("presence_penalty", presence_penalty, "Lowers a token's logit by this once it was generated", within(kPenalty)).flag("presence-penalty");
+  f("frequency_penalty", frequency_penalty,
+    "Lowers a token's logit by this for each time it was generated", within(kPenalty))
+      .flag("frequency-penalty");
+  f("presence_penalty", presence_penalty, "Lowers a token's logit by this once it was generated",
+    within(kPenalty))
+      .flag("presence-penalty");
   f("num_beams", num_beams, "Beams; only 1 is available", at_least(1)).flag("num-beams");
-  f("num_return_sequences", num_return_sequences, "Texts per prompt, each with draws of its own", in_range(1, 4096)).flag("num-return-sequences");
-  f("eos_token_id", eos_token_id, "Further token ids that end the text", at_least(0)).flag("eos-token-id");
-  f("pad_token_id", pad_token_id, "Token id that the repetition penalty leaves alone", at_least(0)).flag("pad-token-id");
-  f("stop_strings", stop_strings, "Texts at which to stop; they are not part of the result", non_empty()).flag("stop").verbatim();
-  f("return_probs", return_probs, "Report each token's probability after the filters (--json)").flag("return-probs");
-  f("return_logprobs", return_logprobs, "Report each token's log probability in the raw distribution (--json)").flag("return-logprobs");
-  f("return_input_logprobs", return_input_logprobs, "Report the log probabilities of the prompt's tokens (--json)").flag("return-input-logprobs");
+  f("num_return_sequences", num_return_sequences, "Texts per prompt, each with draws of its own",
+    in_range(1, 4096))
+      .flag("num-return-sequences");
+  f("eos_token_id", eos_token_id, "Further token ids that end the text", at_least(0))
+      .flag("eos-token-id");
+  f("pad_token_id", pad_token_id, "Token id that the repetition penalty leaves alone", at_least(0))
+      .flag("pad-token-id");
+  f("stop_strings", stop_strings, "Texts at which to stop; they are not part of the result",
+    non_empty())
+      .flag("stop")
+      .verbatim();
+  f("return_probs", return_probs, "Report each token's probability after the filters (--json)")
+      .flag("return-probs");
+  f("return_logprobs", return_logprobs,
+    "Report each token's log probability in the raw distribution (--json)")
+      .flag("return-logprobs");
+  f("return_input_logprobs", return_input_logprobs,
+    "Report the log probabilities of the prompt's tokens (--json)")
+      .flag("return-input-logprobs");
   f("return_text", return_text, "Report the text, not only token ids").flag("return-text");
-  f("max_context_policy", max_context_policy, "Where prompt and new tokens exceed the model's context", one_of({"error", "truncate-left", "slide"}))
+  f("max_context_policy", max_context_policy,
+    "Where prompt and new tokens exceed the model's context",
+    one_of({"error", "truncate-left", "slide"}))
       .flag("max-context-policy");
 }
 
@@ -161,9 +201,11 @@ GenerationConfig library_defaults() {
   return config;
 }
 
-void adopt_model_defaults(GenerationConfig& config, std::string_view json_text, std::string_view source_name,
+void adopt_model_defaults(GenerationConfig& config, std::string_view json_text,
+                          std::string_view source_name,
                           const std::function<bool(std::string_view)>& is_explicit) {
-  const nlohmann::json document = parse_json(without_trailing_commas(json_text), source_name, {.max_bytes = uint64_t{1} << 20});
+  const nlohmann::json document =
+      parse_json(without_trailing_commas(json_text), source_name, {.max_bytes = uint64_t{1} << 20});
   const JsonView json(document, std::string(source_name));
   json.expect_object();
   const DefaultsReader reader{json, is_explicit};
@@ -195,13 +237,17 @@ void adopt_model_defaults_from(GenerationConfig& config, const std::filesystem::
   adopt_model_defaults(config, text, path.string(), is_explicit);
 }
 
-bool FrozenGenerationConfig::greedy() const { return !config_.do_sample || config_.temperature < kGreedyBelow; }
-
-bool FrozenGenerationConfig::ends_text(int32_t id) const {
-  return std::find(config_.eos_token_id.begin(), config_.eos_token_id.end(), id) != config_.eos_token_id.end();
+bool FrozenGenerationConfig::greedy() const {
+  return !config_.do_sample || config_.temperature < kGreedyBelow;
 }
 
-FrozenGenerationConfig freeze(GenerationConfig config, const GenerationLimits& limits, std::vector<std::string>* warnings) {
+bool FrozenGenerationConfig::ends_text(int32_t id) const {
+  return std::find(config_.eos_token_id.begin(), config_.eos_token_id.end(), id) !=
+         config_.eos_token_id.end();
+}
+
+FrozenGenerationConfig freeze(GenerationConfig config, const GenerationLimits& limits,
+                              std::vector<std::string>* warnings) {
   check_fields(config, limits);
   const auto warn = [&](std::string text) {
     if (warnings != nullptr) warnings->push_back(std::move(text));
@@ -212,10 +258,12 @@ FrozenGenerationConfig freeze(GenerationConfig config, const GenerationLimits& l
   }
   const bool bounded = limits.context_length > 0 && config.max_context_policy != "slide";
   if (bounded && *config.max_new_tokens > limits.context_length) {
-    warn(fmt::format("max_new_tokens {} is cut to the context of {} tokens", *config.max_new_tokens, limits.context_length));
+    warn(fmt::format("max_new_tokens {} is cut to the context of {} tokens", *config.max_new_tokens,
+                     limits.context_length));
     config.max_new_tokens = limits.context_length;
   }
-  if (!config.pad_token_id && !config.eos_token_id.empty()) config.pad_token_id = config.eos_token_id.front();
+  if (!config.pad_token_id && !config.eos_token_id.empty())
+    config.pad_token_id = config.eos_token_id.front();
   FrozenGenerationConfig frozen;
   frozen.seed_ = config.seed == -1 ? fresh_seed() : static_cast<uint64_t>(config.seed);
   config.seed = static_cast<int64_t>(frozen.seed_);

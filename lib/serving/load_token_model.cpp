@@ -26,7 +26,8 @@ std::string stored_dtype(const std::filesystem::path& directory) {
   return "float32";
 }
 
-at::ScalarType choose_dtype(const std::string& choice, const std::filesystem::path& directory, at::Device device) {
+at::ScalarType choose_dtype(const std::string& choice, const std::filesystem::path& directory,
+                            at::Device device) {
   const at::ScalarType dtype = parse_dtype(choice == "auto" ? stored_dtype(directory) : choice);
   if (dtype != at::kHalf || !device.is_cpu()) return dtype;
   check(choice == "auto", "--dtype float16: not on a CPU; choose float32 or bfloat16");
@@ -40,7 +41,8 @@ LoadedTokenModel::LoadedTokenModel(LoadedTokenModel&&) noexcept = default;
 LoadedTokenModel& LoadedTokenModel::operator=(LoadedTokenModel&&) noexcept = default;
 LoadedTokenModel::~LoadedTokenModel() = default;
 
-LoadedTokenModel load_token_model(const std::filesystem::path& path, const TokenModelOptions& options) {
+LoadedTokenModel load_token_model(const std::filesystem::path& path,
+                                  const TokenModelOptions& options) {
   LoadedTokenModel loaded;
   loaded.directory = resolve_model_path(path);
   const at::Device device = resolve_device(options.device);
@@ -51,11 +53,13 @@ LoadedTokenModel load_token_model(const std::filesystem::path& path, const Token
   loaded.device = device.str();
   loaded.dtype = dtype_name(dtype);
   loaded.parameters = from_disk.model->flat_parameters().numel();
-  const std::optional<std::string> reason = options.allow_packed ? why_not_packed(*from_disk.model) : "it was asked not to";
+  const std::optional<std::string> reason =
+      options.allow_packed ? why_not_packed(*from_disk.model) : "it was asked not to";
   loaded.packed = !reason;
   loaded.why_not_packed = reason.value_or("");
   if (loaded.packed) {
-    loaded.model = std::make_unique<PackedModel>(*from_disk.model);  // holds copies: the Transformer may go
+    loaded.model =
+        std::make_unique<PackedModel>(*from_disk.model);  // holds copies: the Transformer may go
   } else {
     loaded.transformer = std::move(from_disk.model);
     loaded.model = std::make_unique<TransformerModel>(*loaded.transformer);

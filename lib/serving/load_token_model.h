@@ -1,4 +1,5 @@
-// From a path on the disk to something that generates: weights loaded, in the quickest form that this machine and model allow.
+// From a path on the disk to something that generates: weights loaded, in the quickest form that
+// this machine and model allow.
 #pragma once
 
 #include <filesystem>
@@ -14,7 +15,8 @@ class Transformer;
 
 struct TokenModelOptions {
   std::string device = "auto";
-  std::string dtype = "auto";  // auto: as stored (float16 on a CPU: float32, which holds it exactly)
+  std::string dtype =
+      "auto";  // auto: as stored (float16 on a CPU: float32, which holds it exactly)
   bool allow_packed = true;
 };
 
@@ -29,12 +31,13 @@ struct LoadedTokenModel {
   std::string device, dtype;        // what it runs on: "cpu", "bfloat16"
   int64_t parameters = 0;
   bool packed = false;
-  std::string why_not_packed;       // empty where packed
+  std::string why_not_packed;                      // empty where packed
   std::unique_ptr<const Transformer> transformer;  // kept only where `model` computes with it
   std::unique_ptr<TokenModel> model;
 };
 
 /// Errors of resolve_model_path and load_model (bad input, exit 3), of the device (usage, exit 2).
-LoadedTokenModel load_token_model(const std::filesystem::path& path, const TokenModelOptions& options = {});
+LoadedTokenModel load_token_model(const std::filesystem::path& path,
+                                  const TokenModelOptions& options = {});
 
 }  // namespace llm

@@ -1,4 +1,5 @@
-// B is gone here: rows are tokens of any number of sequences. C hidden_size, H query heads, K key/value heads, D head_dim, F intermediate_size, V vocab.
+// B is gone here: rows are tokens of any number of sequences. C hidden_size, H query heads, K
+// key/value heads, D head_dim, F intermediate_size, V vocab.
 #include "serving/packed_model.h"
 
 #include <ATen/Parallel.h>
@@ -18,8 +19,10 @@
 namespace llm {
 namespace {
 
-constexpr int64_t kPromptChunk = 192;  // rows of a prompt per pass: 16 register blocks; the largest input of a product stays in L2
-constexpr int64_t kSerialRows = 4;     // fewer rows than this are not worth waking the other threads for elementwise work
+constexpr int64_t kPromptChunk = 192;  // rows of a prompt per pass: 16 register blocks; the largest
+                                       // input of a product stays in L2
+constexpr int64_t kSerialRows =
+    4;  // fewer rows than this are not worth waking the other threads for elementwise work
 
 std::vector<float> to_floats(const at::Tensor& tensor) {
   const at::Tensor values = tensor.detach().to(at::kFloat).contiguous();
@@ -34,7 +37,8 @@ void for_rows(WorkerTeam& team, int64_t count, const Fn& fn) {
     return;
   }
   team.for_each((count + kSerialRows - 1) / kSerialRows, [&](int64_t item, int) {
-    for (int64_t row = item * kSerialRows; row < std::min(count, (item + 1) * kSerialRows); ++row) fn(row);
+    for (int64_t row = item * kSerialRows; row < std::min(count, (item + 1) * kSerialRows); ++row)
+      fn(row);
   });
 }
 
@@ -55,8 +59,8 @@ struct PackedModel::Workspace {
   int64_t rows = 0;      // of the current pass
   int64_t capacity = 0;  // rows that the buffers hold
   std::vector<float> hidden, product, qkv, attended, gate_up, cos, sin;
-  StreamBuffer input, query;           // in the weights' dtype
-  std::vector<StreamBuffer> scratch;   // per thread
+  StreamBuffer input, query;          // in the weights' dtype
+  std::vector<StreamBuffer> scratch;  // per thread
   std::vector<float> logits;
 
   void resize(int64_t count, const ModelConfig& config, int members) {
@@ -79,7 +83,8 @@ struct PackedModel::Workspace {
     floats(sin, D / 2);
     const int64_t widest = std::max({C, F, config.num_attention_heads * D}) + 2;
     input = StreamBuffer(static_cast<size_t>(count * widest) * sizeof(float));
-    query = StreamBuffer(static_cast<size_t>(count * config.num_attention_heads * D) * sizeof(float));
+    query =
+        StreamBuffer(static_cast<size_t>(count * config.num_attention_heads * D) * sizeof(float));
   }
 };
 
@@ -103,10 +108,13 @@ std::optional<std::string> why_not_packed(const Transformer& model) {
   const ModelConfig& config = model.config();
   if (!packed_kernels_available()) return "this CPU has no AVX-512 BF16";
   if (!model.device().is_cpu()) return "the model is not on the CPU";
-  if (model.dtype() != at::kFloat && model.dtype() != at::kBFloat16) return "its weights are neither float32 nor bfloat16";
+  if (model.dtype() != at::kFloat && model.dtype() != at::kBFloat16)
+    return "its weights are neither float32 nor bfloat16";
   if (model.flat_compute_copy().defined()) return "it computes in mixed precision";
-  if (!config.uses_rope()) return fmt::format("position_embedding_type is {}", config.position_embedding_type);
-  if (config.norm_type != "rms_norm" || !config.norm_first) return "its norms are not RMSNorm in front of each half";
+  if (!config.uses_rope())
+    return fmt::format("position_embedding_type is {}", config.position_embedding_type);
+  if (config.norm_type != "rms_norm" || !config.norm_first)
+    return "its norms are not RMSNorm in front of each half";
   if (!config.gated_ffn()) return fmt::format("ffn_type is {}", config.ffn_type);
   if (config.use_parallel_ffn) return "its feed-forward runs beside attention";
   if (config.sparse_attention.block_size) return "its attention is block-sparse";
@@ -114,9 +122,12 @@ std::optional<std::string> why_not_packed(const Transformer& model) {
   return std::nullopt;
 }
 
-PackedModel::PackedModel(const Transformer& model) : config_(model.config()), bfloat_(model.dtype() == at::kBFloat16),
+PackedModel::PackedModel(const Transformer& model)
+    : config_(model.config()),
+      bfloat_(model.dtype() == at::kBFloat16),
       team_(std::make_unique<WorkerTeam>(at::get_num_threads())) {
-  if (const auto reason = why_not_packed(model)) fail(Exit::usage, fmt::format("this model cannot run packed: {}", *reason));
+  if (const auto reason = why_not_packed(model))
+    fail(Exit::usage, fmt::format("this model cannot run packed: {}", *reason));
   const auto tensor = [&](const std::string& name) {
     const Parameter* parameter = model.find_parameter(name);
     check(parameter != nullptr, "packed model: the Transformer has no parameter '{}'", name);
@@ -139,23 +150,25 @@ PackedModel::PackedModel(const Transformer& model) : config_(model.config()), bf
   for (int64_t i = 0; i < config_.num_hidden_layers; ++i) {
     const std::string layer = fmt::format("model.layers.{}.", i);
     const std::string a = layer + "self_attn.", m = layer + "mlp.";
-    layers_.push_back({.qkv = pack({a + "q_proj.weight", a + "k_proj.weight", a + "v_proj.weight"}),
-                       .o = pack({a + "o_proj.weight"}),
-                       .gate_up = pack({m + "gate_proj.weight", m + "up_proj.weight"}),
-                       .down = pack({m + "down_proj.weight"}),
-                       .qkv_bias = bias({a + "q_proj.bias", a + "k_proj.bias", a + "v_proj.bias"}),
-                       .o_bias = bias({a + "o_proj.bias"}),
-                       .gate_up_bias = bias({m + "gate_proj.bias", m + "up_proj.bias"}),
-                       .down_bias = bias({m + "down_proj.bias"}),
-                       .input_norm = to_floats(tensor(layer + "input_layernorm.weight")),
-                       .post_attention_norm = to_floats(tensor(layer + "post_attention_layernorm.weight"))});
+    layers_.push_back(
+        {.qkv = pack({a + "q_proj.weight", a + "k_proj.weight", a + "v_proj.weight"}),
+         .o = pack({a + "o_proj.weight"}),
+         .gate_up = pack({m + "gate_proj.weight", m + "up_proj.weight"}),
+         .down = pack({m + "down_proj.weight"}),
+         .qkv_bias = bias({a + "q_proj.bias", a + "k_proj.bias", a + "v_proj.bias"}),
+         .o_bias = bias({a + "o_proj.bias"}),
+         .gate_up_bias = bias({m + "gate_proj.bias", m + "up_proj.bias"}),
+         .down_bias = bias({m + "down_proj.bias"}),
+         .input_norm = to_floats(tensor(layer + "input_layernorm.weight")),
+         .post_attention_norm = to_floats(tensor(layer + "post_attention_layernorm.weight"))});
   }
   const at::Tensor table = tensor("model.embed_tokens.weight").contiguous();
   embedding_ = StreamBuffer(static_cast<size_t>(table.nbytes()));
   std::memcpy(embedding_.data(), table.const_data_ptr(), table.nbytes());
   norm_ = to_floats(tensor("model.norm.weight"));
   output_ = pack({config_.tie_word_embeddings ? "model.embed_tokens.weight" : "lm_head.weight"});
-  for (const double frequency : rope_inverse_frequencies(config_)) inverse_frequencies_.push_back(static_cast<float>(frequency));
+  for (const double frequency : rope_inverse_frequencies(config_))
+    inverse_frequencies_.push_back(static_cast<float>(frequency));
   rope_factor_ = rope_attention_factor(config_);
   gelu_ = config_.ffn_type == "geglu";
 }
@@ -164,7 +177,8 @@ PackedModel::~PackedModel() = default;
 
 int64_t PackedModel::bytes_per_token() const {
   int64_t bytes = output_.bytes();
-  for (const Layer& layer : layers_) bytes += layer.qkv.bytes() + layer.o.bytes() + layer.gate_up.bytes() + layer.down.bytes();
+  for (const Layer& layer : layers_)
+    bytes += layer.qkv.bytes() + layer.o.bytes() + layer.gate_up.bytes() + layer.down.bytes();
   return bytes;
 }
 
@@ -176,9 +190,11 @@ void PackedModel::embed(std::span<const Run> runs, Workspace& work) const {
       const int64_t first = run.ids[t] * C;
       if (bfloat_) {
         const auto* values = reinterpret_cast<const uint16_t*>(embedding_.data()) + first;
-        for (int64_t c = 0; c < C; ++c) row[c] = std::bit_cast<float>(static_cast<uint32_t>(values[c]) << 16);
+        for (int64_t c = 0; c < C; ++c)
+          row[c] = std::bit_cast<float>(static_cast<uint32_t>(values[c]) << 16);
       } else {
-        std::memcpy(row, reinterpret_cast<const float*>(embedding_.data()) + first, static_cast<size_t>(C) * sizeof(float));
+        std::memcpy(row, reinterpret_cast<const float*>(embedding_.data()) + first,
+                    static_cast<size_t>(C) * sizeof(float));
       }
     }
   }
@@ -191,7 +207,8 @@ void PackedModel::rotation(std::span<const Run> runs, Workspace& work) const {
   for (const Run& run : runs) {
     for (int64_t t = 0; t < static_cast<int64_t>(run.ids.size()); ++t) {
       for (int64_t i = 0; i < half; ++i) {
-        const float angle = static_cast<float>(run.first_position() + t) * inverse_frequencies_[static_cast<size_t>(i)];
+        const float angle = static_cast<float>(run.first_position() + t) *
+                            inverse_frequencies_[static_cast<size_t>(i)];
         const auto place = static_cast<size_t>((run.first_row + t) * half + i);
         work.cos[place] = std::cos(angle) * factor;
         work.sin[place] = std::sin(angle) * factor;
@@ -202,8 +219,10 @@ void PackedModel::rotation(std::span<const Run> runs, Workspace& work) const {
 
 /// qkv (rows, (H + 2 K) D) -> attended (rows, H D): rotates, remembers, attends.
 template <typename T>
-void PackedModel::attention(const Layer& layer, int64_t index, std::span<const Run> runs, Workspace& work) const {
-  const int64_t H = config_.num_attention_heads, K = config_.key_value_heads(), D = config_.head_size(), G = H / K;
+void PackedModel::attention(const Layer& layer, int64_t index, std::span<const Run> runs,
+                            Workspace& work) const {
+  const int64_t H = config_.num_attention_heads, K = config_.key_value_heads(),
+                D = config_.head_size(), G = H / K;
   const int64_t width = (H + 2 * K) * D;
   auto* query = reinterpret_cast<T*>(work.query.data());  // per run: (K, tokens, G, D)
   const auto prepare = [&](const Run& run, int64_t t) {
@@ -211,14 +230,17 @@ void PackedModel::attention(const Layer& layer, int64_t index, std::span<const R
     float* row = work.qkv.data() + (run.first_row + t) * width;
     add_bias(layer.qkv_bias, row);
     const auto angles = static_cast<size_t>((run.first_row + t) * (D / 2));
-    for (int64_t h = 0; h < H + K; ++h) packed::rotate(row + h * D, &work.cos[angles], &work.sin[angles], D / 2);
+    for (int64_t h = 0; h < H + K; ++h)
+      packed::rotate(row + h * D, &work.cos[angles], &work.sin[angles], D / 2);
     for (int64_t h = 0; h < H; ++h) {
-      packed::store_row(row + h * D, D, query + run.first_row * H * D + ((h / G * tokens + t) * G + h % G) * D);
+      packed::store_row(row + h * D, D,
+                        query + run.first_row * H * D + ((h / G * tokens + t) * G + h % G) * D);
     }
     run.sequence->cache.append(index, run.first_position() + t, row + H * D, row + (H + K) * D);
   };
   if (runs.size() == 1) {
-    for_rows(*team_, static_cast<int64_t>(runs[0].ids.size()), [&](int64_t t) { prepare(runs[0], t); });
+    for_rows(*team_, static_cast<int64_t>(runs[0].ids.size()),
+             [&](int64_t t) { prepare(runs[0], t); });
   } else {
     for (const Run& run : runs) {
       for (size_t t = 0; t < run.ids.size(); ++t) prepare(run, static_cast<int64_t>(t));
@@ -230,32 +252,39 @@ void PackedModel::attention(const Layer& layer, int64_t index, std::span<const R
     const Run& run = runs[static_cast<size_t>(item / K)];
     const int64_t head = item % K;
     const auto tokens = static_cast<int64_t>(run.ids.size());
-    const PanelCache::Queries queries{.q = query + run.first_row * H * D + head * tokens * G * D,
-                                      .first_position = run.first_position(),
-                                      .tokens = tokens,
-                                      .group = G,
-                                      .scale = scale,
-                                      .window = config_.sliding_window.value_or(0),
-                                      .out = work.attended.data() + run.first_row * H * D + head * G * D,
-                                      .token_stride = H * D};
+    const PanelCache::Queries queries{
+        .q = query + run.first_row * H * D + head * tokens * G * D,
+        .first_position = run.first_position(),
+        .tokens = tokens,
+        .group = G,
+        .scale = scale,
+        .window = config_.sliding_window.value_or(0),
+        .out = work.attended.data() + run.first_row * H * D + head * G * D,
+        .token_stride = H * D};
     run.sequence->cache.attend(index, head, queries, work.scratch[static_cast<size_t>(member)]);
   });
 }
 
-/// hidden (rows, C): the embedding on entry, what the last layer leaves (before the final norm) on return.
+/// hidden (rows, C): the embedding on entry, what the last layer leaves (before the final norm) on
+/// return.
 template <typename T>
 void PackedModel::forward(std::span<const Run> runs, Workspace& work) const {
-  const int64_t C = config_.hidden_size, H = config_.num_attention_heads, K = config_.key_value_heads(), D = config_.head_size(), F = config_.ffn_size();
+  const int64_t C = config_.hidden_size, H = config_.num_attention_heads,
+                K = config_.key_value_heads(), D = config_.head_size(), F = config_.ffn_size();
   const int64_t rows = work.rows;
   const auto eps = static_cast<float>(config_.rms_norm_eps);
   auto* input = reinterpret_cast<T*>(work.input.data());
-  const auto row_elements = [&](const PackedWeight& weight) { return activation_row_elements(weight); };
+  const auto row_elements = [&](const PackedWeight& weight) {
+    return activation_row_elements(weight);
+  };
   const float* pending = nullptr;  // a product that has not been added to the residual stream yet
-  const auto normed = [&](const std::vector<float>& weight, const std::vector<float>& pending_bias, const PackedWeight& consumer) {
+  const auto normed = [&](const std::vector<float>& weight, const std::vector<float>& pending_bias,
+                          const PackedWeight& consumer) {
     for_rows(*team_, rows, [&](int64_t row) {
       float* delta = pending == nullptr ? nullptr : work.product.data() + row * C;
       if (delta != nullptr) add_bias(pending_bias, delta);
-      packed::add_rms_norm(work.hidden.data() + row * C, delta, weight.data(), eps, C, input + row * row_elements(consumer));
+      packed::add_rms_norm(work.hidden.data() + row * C, delta, weight.data(), eps, C,
+                           input + row * row_elements(consumer));
     });
   };
   static const std::vector<float> no_bias;
@@ -265,7 +294,10 @@ void PackedModel::forward(std::span<const Run> runs, Workspace& work) const {
     normed(layer.input_norm, *pending_bias, layer.qkv);
     packed_linear(layer.qkv, input, rows, work.qkv.data(), (H + 2 * K) * D, *team_);
     attention<T>(layer, i, runs, work);
-    for_rows(*team_, rows, [&](int64_t row) { packed::store_row(work.attended.data() + row * H * D, H * D, input + row * row_elements(layer.o)); });
+    for_rows(*team_, rows, [&](int64_t row) {
+      packed::store_row(work.attended.data() + row * H * D, H * D,
+                        input + row * row_elements(layer.o));
+    });
     packed_linear(layer.o, input, rows, work.product.data(), C, *team_);
     pending = work.product.data();
     normed(layer.post_attention_norm, layer.o_bias, layer.gate_up);
@@ -324,12 +356,14 @@ std::unique_ptr<TokenSequence> PackedModel::start(int64_t capacity) const {
 namespace {
 
 void check_ids(std::span<const int32_t> ids, int64_t vocab_size) {
-  for (const int32_t id : ids) check(id >= 0 && id < vocab_size, "token {} is not below vocab_size {}", id, vocab_size);
+  for (const int32_t id : ids)
+    check(id >= 0 && id < vocab_size, "token {} is not below vocab_size {}", id, vocab_size);
 }
 
 }  // namespace
 
-std::span<const float> PackedModel::append(TokenSequence& sequence, std::span<const int32_t> ids) const {
+std::span<const float> PackedModel::append(TokenSequence& sequence,
+                                           std::span<const int32_t> ids) const {
   auto& own = static_cast<PackedSequence&>(sequence);
   check(!ids.empty(), "append: no tokens");
   check_ids(ids, config_.vocab_size);
@@ -345,7 +379,8 @@ std::span<const float> PackedModel::append(TokenSequence& sequence, std::span<co
   return own.work.logits;
 }
 
-void PackedModel::append_all(TokenSequence& sequence, std::span<const int32_t> ids, std::span<float> logits) const {
+void PackedModel::append_all(TokenSequence& sequence, std::span<const int32_t> ids,
+                             std::span<float> logits) const {
   auto& own = static_cast<PackedSequence&>(sequence);
   check_ids(ids, config_.vocab_size);
   for (size_t first = 0; first < ids.size(); first += kPromptChunk) {
@@ -353,15 +388,18 @@ void PackedModel::append_all(TokenSequence& sequence, std::span<const int32_t> i
     own.work.resize(static_cast<int64_t>(part.size()), config_, team_->size());
     const Run one{&own, part, 0};
     run({&one, 1}, own.work);
-    head(own.work.hidden.data(), own.work.rows, logits.data() + first * static_cast<size_t>(config_.vocab_size), own.work);
+    head(own.work.hidden.data(), own.work.rows,
+         logits.data() + first * static_cast<size_t>(config_.vocab_size), own.work);
   }
 }
 
-void PackedModel::step(std::span<TokenSequence* const> sequences, std::span<const int32_t> ids, std::span<float> logits) const {
+void PackedModel::step(std::span<TokenSequence* const> sequences, std::span<const int32_t> ids,
+                       std::span<float> logits) const {
   check_ids(ids, config_.vocab_size);
   std::vector<Run> runs;
   for (size_t row = 0; row < sequences.size(); ++row) {
-    runs.push_back({static_cast<PackedSequence*>(sequences[row]), ids.subspan(row, 1), static_cast<int64_t>(row)});
+    runs.push_back({static_cast<PackedSequence*>(sequences[row]), ids.subspan(row, 1),
+                    static_cast<int64_t>(row)});
   }
   Workspace& work = runs.front().sequence->work;
   work.resize(static_cast<int64_t>(runs.size()), config_, team_->size());

@@ -1,11 +1,16 @@
-// The quick TokenModel: a Transformer's weights packed for streaming, and a forward pass over preallocated buffers.
+// The quick TokenModel: a Transformer's weights packed for streaming, and a forward pass over
+// preallocated buffers.
 //
-// For CPUs with AVX-512-BF16 and models of the Llama kind: RoPE, RMSNorm before each half, gated feed-forward, any number of key/value heads, biases,
-// tied or separate head, sliding window. Everything else runs through TransformerModel; `runs_packed` tells which, and why not.
-// Products read bfloat16 or float32 weights as the model has them, with inputs rounded to the same; sums, norms, softmax and the residual stream are float32.
+// For CPUs with AVX-512-BF16 and models of the Llama kind: RoPE, RMSNorm before each half, gated
+// feed-forward, any number of key/value heads, biases, tied or separate head, sliding window.
+// Everything else runs through TransformerModel; `runs_packed` tells which, and why not. Products
+// read bfloat16 or float32 weights as the model has them, with inputs rounded to the same; sums,
+// norms, softmax and the residual stream are float32.
 //
-// Law (from packed_linear.h): the logits of a token are the same bits whether it came in a prompt, one at a time, or in a batch with others, and for any number of
-// threads. The weights are copied: the Transformer may go afterwards. Const and shared; a PackedModel's sequences are used by one thread at a time.
+// Law (from packed_linear.h): the logits of a token are the same bits whether it came in a prompt,
+// one at a time, or in a batch with others, and for any number of threads. The weights are copied:
+// the Transformer may go afterwards. Const and shared; a PackedModel's sequences are used by one
+// thread at a time.
 #pragma once
 
 #include <memory>
@@ -34,9 +39,12 @@ class PackedModel final : public TokenModel {
   int64_t vocab_size() const override { return config_.vocab_size; }
   int64_t context_length() const override { return config_.max_position_embeddings; }
   std::unique_ptr<TokenSequence> start(int64_t capacity) const override;
-  std::span<const float> append(TokenSequence& sequence, std::span<const int32_t> ids) const override;
-  void append_all(TokenSequence& sequence, std::span<const int32_t> ids, std::span<float> logits) const override;
-  void step(std::span<TokenSequence* const> sequences, std::span<const int32_t> ids, std::span<float> logits) const override;
+  std::span<const float> append(TokenSequence& sequence,
+                                std::span<const int32_t> ids) const override;
+  void append_all(TokenSequence& sequence, std::span<const int32_t> ids,
+                  std::span<float> logits) const override;
+  void step(std::span<TokenSequence* const> sequences, std::span<const int32_t> ids,
+            std::span<float> logits) const override;
 
   /// Bytes of weights that one token's step reads: the denominator of a share-of-bandwidth figure.
   int64_t bytes_per_token() const;
@@ -50,7 +58,8 @@ class PackedModel final : public TokenModel {
   template <typename T>
   void forward(std::span<const Run> runs, Workspace& work) const;
   template <typename T>
-  void attention(const Layer& layer, int64_t index, std::span<const Run> runs, Workspace& work) const;
+  void attention(const Layer& layer, int64_t index, std::span<const Run> runs,
+                 Workspace& work) const;
   void embed(std::span<const Run> runs, Workspace& work) const;
   void rotation(std::span<const Run> runs, Workspace& work) const;
   void run(std::span<const Run> runs, Workspace& work) const;
@@ -65,7 +74,8 @@ class PackedModel final : public TokenModel {
   PackedWeight output_;
   std::vector<float> inverse_frequencies_;
   double rope_factor_ = 1;
-  std::unique_ptr<WorkerTeam> team_;  // as many threads as LibTorch has at construction; takes one caller at a time, others work alone
+  std::unique_ptr<WorkerTeam> team_;  // as many threads as LibTorch has at construction; takes one
+                                      // caller at a time, others work alone
 };
 
 }  // namespace llm

@@ -25,12 +25,15 @@ constexpr float kImpossible = -std::numeric_limits<float>::infinity();
 /// Larger logit first, then the lower id: a strict order without ties.
 struct ByRank {
   const float* logits;
-  bool operator()(int32_t a, int32_t b) const { return logits[a] != logits[b] ? logits[a] > logits[b] : a < b; }
+  bool operator()(int32_t a, int32_t b) const {
+    return logits[a] != logits[b] ? logits[a] > logits[b] : a < b;
+  }
 };
 
 }  // namespace
 
-void apply_repetition_penalty(std::span<float> logits, std::span<const int32_t> distinct_ids, double penalty) {
+void apply_repetition_penalty(std::span<float> logits, std::span<const int32_t> distinct_ids,
+                              double penalty) {
   const auto factor = static_cast<float>(penalty);
   for (const int32_t id : distinct_ids) {
     float& x = logits[static_cast<size_t>(id)];
@@ -38,9 +41,12 @@ void apply_repetition_penalty(std::span<float> logits, std::span<const int32_t> 
   }
 }
 
-void apply_count_penalties(std::span<float> logits, std::span<const std::pair<int32_t, int32_t>> counts, double frequency, double presence) {
+void apply_count_penalties(std::span<float> logits,
+                           std::span<const std::pair<int32_t, int32_t>> counts, double frequency,
+                           double presence) {
   for (const auto& [id, count] : counts) {
-    logits[static_cast<size_t>(id)] -= static_cast<float>(frequency * count + (count > 0 ? presence : 0.0));
+    logits[static_cast<size_t>(id)] -=
+        static_cast<float>(frequency * count + (count > 0 ? presence : 0.0));
   }
 }
 
@@ -51,7 +57,8 @@ void apply_temperature(std::span<float> logits, double temperature) {
 
 Candidates take_top_k(std::span<const float> logits, int64_t k) {
   for (size_t id = 0; id < logits.size(); ++id) {
-    if (std::isnan(logits[id])) [[unlikely]] fail_on_nan(id);
+    if (std::isnan(logits[id])) [[unlikely]]
+      fail_on_nan(id);
   }
   const ByRank by_rank{logits.data()};
   Candidates kept;
@@ -59,7 +66,8 @@ Candidates take_top_k(std::span<const float> logits, int64_t k) {
     kept.ids.resize(logits.size());
     std::iota(kept.ids.begin(), kept.ids.end(), 0);
   } else {
-    // One pass with a rising bar: only what beats the worst of the best k so far is looked at again.
+    // One pass with a rising bar: only what beats the worst of the best k so far is looked at
+    // again.
     const auto wanted = static_cast<size_t>(k);
     const size_t room = std::min(logits.size(), 2 * wanted + 64);
     kept.ids.reserve(room);
@@ -76,12 +84,14 @@ Candidates take_top_k(std::span<const float> logits, int64_t k) {
       kept.ids.resize(wanted);
     }
     if (kept.ids.size() > wanted) {
-      std::nth_element(kept.ids.begin(), kept.ids.begin() + static_cast<std::ptrdiff_t>(wanted - 1), kept.ids.end(), by_rank);
+      std::nth_element(kept.ids.begin(), kept.ids.begin() + static_cast<std::ptrdiff_t>(wanted - 1),
+                       kept.ids.end(), by_rank);
       kept.ids.resize(wanted);
     }
     std::sort(kept.ids.begin(), kept.ids.end());
   }
-  std::erase_if(kept.ids, [&](int32_t id) { return logits[static_cast<size_t>(id)] == kImpossible; });
+  std::erase_if(kept.ids,
+                [&](int32_t id) { return logits[static_cast<size_t>(id)] == kImpossible; });
   if (kept.ids.empty()) fail_on_nothing();
   kept.logits.reserve(kept.ids.size());
   for (const int32_t id : kept.ids) kept.logits.push_back(logits[static_cast<size_t>(id)]);
@@ -94,7 +104,8 @@ std::vector<double> weights_of(const Candidates& candidates) {
   weights.reserve(candidates.logits.size());
   for (const float x : candidates.logits) {
     const bool certain = std::isinf(largest);
-    weights.push_back(certain ? (x == largest ? 1.0 : 0.0) : std::exp(static_cast<double>(x) - static_cast<double>(largest)));
+    weights.push_back(certain ? (x == largest ? 1.0 : 0.0)
+                              : std::exp(static_cast<double>(x) - static_cast<double>(largest)));
   }
   return weights;
 }
@@ -102,7 +113,8 @@ std::vector<double> weights_of(const Candidates& candidates) {
 namespace {
 
 /// Keeps the candidates whose places are in `places` (ascending).
-void keep_places(Candidates& candidates, std::vector<double>& weights, const std::vector<size_t>& places) {
+void keep_places(Candidates& candidates, std::vector<double>& weights,
+                 const std::vector<size_t>& places) {
   for (size_t i = 0; i < places.size(); ++i) {
     candidates.ids[i] = candidates.ids[places[i]];
     candidates.logits[i] = candidates.logits[places[i]];
@@ -118,15 +130,20 @@ void keep_places(Candidates& candidates, std::vector<double>& weights, const std
 void keep_top_p(Candidates& candidates, std::vector<double>& weights, double p) {
   if (p >= 1.0) return;
   const double enough = p * std::accumulate(weights.begin(), weights.end(), 0.0);
-  const auto heavier = [&](size_t a, size_t b) { return weights[a] != weights[b] ? weights[a] > weights[b] : a < b; };
+  const auto heavier = [&](size_t a, size_t b) {
+    return weights[a] != weights[b] ? weights[a] > weights[b] : a < b;
+  };
   std::vector<size_t> places(weights.size());
   std::iota(places.begin(), places.end(), size_t{0});
-  // The heaviest come first in ever larger sorted stretches: a peaked distribution never pays for sorting the vocabulary.
+  // The heaviest come first in ever larger sorted stretches: a peaked distribution never pays for
+  // sorting the vocabulary.
   double sum = 0;
   size_t kept = 0;
-  for (size_t sorted = 0, stretch = 64; sorted < places.size() && (kept == 0 || sum < enough); stretch *= 4) {
+  for (size_t sorted = 0, stretch = 64; sorted < places.size() && (kept == 0 || sum < enough);
+       stretch *= 4) {
     const size_t end = std::min(places.size(), sorted + stretch);
-    std::partial_sort(places.begin() + static_cast<std::ptrdiff_t>(sorted), places.begin() + static_cast<std::ptrdiff_t>(end), places.end(), heavier);
+    std::partial_sort(places.begin() + static_cast<std::ptrdiff_t>(sorted),
+                      places.begin() + static_cast<std::ptrdiff_t>(end), places.end(), heavier);
     for (; kept < end && (kept == 0 || sum < enough); ++kept) sum += weights[places[kept]];
     sorted = end;
   }
@@ -161,7 +178,8 @@ size_t draw(std::span<const double> weights, double unit) {
 int32_t argmax(std::span<const float> logits) {
   size_t best = 0;
   for (size_t id = 0; id < logits.size(); ++id) {
-    if (std::isnan(logits[id])) [[unlikely]] fail_on_nan(id);
+    if (std::isnan(logits[id])) [[unlikely]]
+      fail_on_nan(id);
     if (logits[id] > logits[best]) best = id;
   }
   if (logits[best] == kImpossible) fail_on_nothing();
@@ -176,17 +194,20 @@ double log_probability(std::span<const float> logits, int32_t id) {
     return own == largest ? -std::log(certain) : -std::numeric_limits<double>::infinity();
   }
   double sum = 0;
-  for (const float x : logits) sum += std::exp(static_cast<double>(x) - static_cast<double>(largest));
+  for (const float x : logits)
+    sum += std::exp(static_cast<double>(x) - static_cast<double>(largest));
   return static_cast<double>(own) - static_cast<double>(largest) - std::log(sum);
 }
 
-Sampler::Sampler(FrozenGenerationConfig config, std::span<const int32_t> prompt, int64_t vocab_size, int64_t sequence)
+Sampler::Sampler(FrozenGenerationConfig config, std::span<const int32_t> prompt, int64_t vocab_size,
+                 int64_t sequence)
     : config_(std::move(config)), sequence_(sequence) {
   if (config_->repetition_penalty != 1.0) {
     seen_.resize(static_cast<size_t>(vocab_size));
     for (const int32_t id : prompt) remember(id);
   }
-  if (config_->frequency_penalty != 0.0 || config_->presence_penalty != 0.0) count_slot_.resize(static_cast<size_t>(vocab_size));
+  if (config_->frequency_penalty != 0.0 || config_->presence_penalty != 0.0)
+    count_slot_.resize(static_cast<size_t>(vocab_size));
 }
 
 void Sampler::remember(int32_t id) {
@@ -232,7 +253,8 @@ TokenChoice Sampler::choose(std::span<const float> logits) {
   keep_min_p(candidates, weights, config_->min_p);
   const CounterRandom random(combine_keys(config_.seed(), static_cast<uint64_t>(sequence_)));
   const size_t place = draw(weights, random.uniform(static_cast<uint64_t>(generated_)));
-  return {candidates.ids[place], 0.0, weights[place] / std::accumulate(weights.begin(), weights.end(), 0.0)};
+  return {candidates.ids[place], 0.0,
+          weights[place] / std::accumulate(weights.begin(), weights.end(), 0.0)};
 }
 
 TokenChoice Sampler::next(std::span<const float> logits) {

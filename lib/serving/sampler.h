@@ -1,10 +1,13 @@
 // From logits to the next token, in the documented order:
-//   end-of-text mask while fewer than min_new_tokens exist; repetition, frequency, presence penalty; temperature; top_k; top_p; min_p; softmax; draw.
+//   end-of-text mask while fewer than min_new_tokens exist; repetition, frequency, presence
+//   penalty; temperature; top_k; top_p; min_p; softmax; draw.
 //
-// Logits are V float32 values of one position. -inf is an impossible token, +inf a certain one; NaN (or nothing possible at all) is an error, exit 5.
-// Ties are settled by the lower id everywhere, so top_k = 1 is argmax and the result does not depend on a sort. The steps are free functions, each usable
-// and tested alone. A Sampler belongs to one sequence: its draws are a function of (seed, sequence, position) and of the logits
-// only, never of what else is being generated. Not thread-safe; make one per sequence.
+// Logits are V float32 values of one position. -inf is an impossible token, +inf a certain one; NaN
+// (or nothing possible at all) is an error, exit 5. Ties are settled by the lower id everywhere, so
+// top_k = 1 is argmax and the result does not depend on a sort. The steps are free functions, each
+// usable and tested alone. A Sampler belongs to one sequence: its draws are a function of (seed,
+// sequence, position) and of the logits only, never of what else is being generated. Not
+// thread-safe; make one per sequence.
 #pragma once
 
 #include <cstdint>
@@ -17,9 +20,12 @@
 namespace llm {
 
 /// x / penalty where x > 0, else x * penalty, once for each distinct id.
-void apply_repetition_penalty(std::span<float> logits, std::span<const int32_t> distinct_ids, double penalty);
+void apply_repetition_penalty(std::span<float> logits, std::span<const int32_t> distinct_ids,
+                              double penalty);
 /// logits[id] -= frequency * count + presence * (count > 0) for each (id, count).
-void apply_count_penalties(std::span<float> logits, std::span<const std::pair<int32_t, int32_t>> counts, double frequency, double presence);
+void apply_count_penalties(std::span<float> logits,
+                           std::span<const std::pair<int32_t, int32_t>> counts, double frequency,
+                           double presence);
 void apply_temperature(std::span<float> logits, double temperature);
 
 /// What may still be drawn: ids in ascending order with their logits. The filters shrink it.
@@ -27,11 +33,14 @@ struct Candidates {
   std::vector<int32_t> ids;
   std::vector<float> logits;
 };
-/// The k largest of all (k = 0 or k >= V: all), without those that are -inf. Throws on NaN and where nothing is left.
+/// The k largest of all (k = 0 or k >= V: all), without those that are -inf. Throws on NaN and
+/// where nothing is left.
 Candidates take_top_k(std::span<const float> logits, int64_t k);
-/// Unnormalised probabilities exp(logit - max) of the candidates; several +inf weigh 1 each and everything else 0.
+/// Unnormalised probabilities exp(logit - max) of the candidates; several +inf weigh 1 each and
+/// everything else 0.
 std::vector<double> weights_of(const Candidates& candidates);
-/// Keeps the smallest set, most probable first, whose share of the weights reaches p (at least one); p >= 1 changes nothing. Shrinks both alike.
+/// Keeps the smallest set, most probable first, whose share of the weights reaches p (at least
+/// one); p >= 1 changes nothing. Shrinks both alike.
 void keep_top_p(Candidates& candidates, std::vector<double>& weights, double p);
 /// Keeps those with at least p times the weight of the heaviest; p = 0 changes nothing.
 void keep_min_p(Candidates& candidates, std::vector<double>& weights, double p);
@@ -51,8 +60,10 @@ struct TokenChoice {
 
 class Sampler {
  public:
-  /// `prompt` counts for the repetition penalty, pads excluded. `sequence` tells apart the num_return_sequences of one request.
-  Sampler(FrozenGenerationConfig config, std::span<const int32_t> prompt, int64_t vocab_size, int64_t sequence = 0);
+  /// `prompt` counts for the repetition penalty, pads excluded. `sequence` tells apart the
+  /// num_return_sequences of one request.
+  Sampler(FrozenGenerationConfig config, std::span<const int32_t> prompt, int64_t vocab_size,
+          int64_t sequence = 0);
 
   /// Chooses the next token and remembers it.
   TokenChoice next(std::span<const float> logits);
@@ -67,11 +78,11 @@ class Sampler {
   FrozenGenerationConfig config_;
   int64_t sequence_ = 0;
   int64_t generated_ = 0;
-  std::vector<uint8_t> seen_;                         // per id: occurs in prompt or new tokens
-  std::vector<int32_t> distinct_;                     // ids with seen_ set
-  std::vector<int32_t> count_slot_;                   // per id: 1 + index into counts_, 0 = none
-  std::vector<std::pair<int32_t, int32_t>> counts_;   // (id, occurrences) among the new tokens
-  std::vector<float> work_;                           // V values, reused
+  std::vector<uint8_t> seen_;                        // per id: occurs in prompt or new tokens
+  std::vector<int32_t> distinct_;                    // ids with seen_ set
+  std::vector<int32_t> count_slot_;                  // per id: 1 + index into counts_, 0 = none
+  std::vector<std::pair<int32_t, int32_t>> counts_;  // (id, occurrences) among the new tokens
+  std::vector<float> work_;                          // V values, reused
 };
 
 }  // namespace llm

@@ -9,16 +9,22 @@ namespace llm {
 
 std::string_view finish_reason_name(FinishReason reason) {
   switch (reason) {
-    case FinishReason::stop: return "stop";
-    case FinishReason::length: return "length";
-    case FinishReason::stop_string: return "stop_string";
-    case FinishReason::cancelled: return "cancelled";
-    case FinishReason::none: break;
+    case FinishReason::stop:
+      return "stop";
+    case FinishReason::length:
+      return "length";
+    case FinishReason::stop_string:
+      return "stop_string";
+    case FinishReason::cancelled:
+      return "cancelled";
+    case FinishReason::none:
+      break;
   }
   return "none";
 }
 
-StopStringFilter::StopStringFilter(std::vector<std::string> stop_strings) : stop_strings_(std::move(stop_strings)) {
+StopStringFilter::StopStringFilter(std::vector<std::string> stop_strings)
+    : stop_strings_(std::move(stop_strings)) {
   for (const std::string& stop : stop_strings_) longest_ = std::max(longest_, stop.size());
 }
 
@@ -34,7 +40,8 @@ std::string StopStringFilter::feed(std::string_view bytes) {
   // The longest tail that is the beginning of a stop string has to wait.
   size_t wait = longest_ == 0 ? 0 : std::min(held_.size(), longest_ - 1);
   const auto may_become_stop = [&](std::string_view tail) {
-    return std::any_of(stop_strings_.begin(), stop_strings_.end(), [&](const std::string& stop) { return stop.starts_with(tail); });
+    return std::any_of(stop_strings_.begin(), stop_strings_.end(),
+                       [&](const std::string& stop) { return stop.starts_with(tail); });
   };
   while (wait > 0 && !may_become_stop(std::string_view(held_).substr(held_.size() - wait))) --wait;
   std::string shown = held_.substr(0, held_.size() - wait);
@@ -57,7 +64,9 @@ std::string Utf8Filter::feed(std::string_view bytes) {
 
 std::string Utf8Filter::finish() { return utf8::replace_invalid(std::exchange(held_, {})); }
 
-std::string TextStreamer::feed(std::string_view token_bytes) { return utf8_.feed(stop_.feed(token_bytes)); }
+std::string TextStreamer::feed(std::string_view token_bytes) {
+  return utf8_.feed(stop_.feed(token_bytes));
+}
 
 std::string TextStreamer::finish() {
   if (std::exchange(finished_, true)) return {};

@@ -1,8 +1,10 @@
 // When a generation ends, and which part of its text may already be shown.
 //
-// The text of a generation is the concatenation of its tokens' bytes, cut before the first stop string, with every byte that is not UTF-8 replaced by
-// U+FFFD. TextStreamer computes exactly that text piece by piece: it holds back an unfinished UTF-8 character and any tail that could still
-// become a stop string, so that the concatenation of the pieces it releases is the final text, always valid UTF-8. One per sequence; not thread-safe.
+// The text of a generation is the concatenation of its tokens' bytes, cut before the first stop
+// string, with every byte that is not UTF-8 replaced by U+FFFD. TextStreamer computes exactly that
+// text piece by piece: it holds back an unfinished UTF-8 character and any tail that could still
+// become a stop string, so that the concatenation of the pieces it releases is the final text,
+// always valid UTF-8. One per sequence; not thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -19,11 +21,13 @@ enum class FinishReason { none, stop, length, stop_string, cancelled };
 /// stop, length, stop_string, cancelled; "none" while running.
 std::string_view finish_reason_name(FinishReason reason);
 
-/// Bytes in, bytes out, up to the first occurrence of any of the stop strings (the earliest start wins).
+/// Bytes in, bytes out, up to the first occurrence of any of the stop strings (the earliest start
+/// wins).
 class StopStringFilter {
  public:
   explicit StopStringFilter(std::vector<std::string> stop_strings);
-  /// Appends `bytes`; returns what is now known to stand before any stop string. After a match: nothing more.
+  /// Appends `bytes`; returns what is now known to stand before any stop string. After a match:
+  /// nothing more.
   std::string feed(std::string_view bytes);
   /// The end of the text: what was held back.
   std::string finish();
@@ -36,7 +40,8 @@ class StopStringFilter {
   bool matched_ = false;
 };
 
-/// Bytes in, valid UTF-8 out; an unfinished character waits for its rest, what can never be UTF-8 becomes U+FFFD.
+/// Bytes in, valid UTF-8 out; an unfinished character waits for its rest, what can never be UTF-8
+/// becomes U+FFFD.
 class Utf8Filter {
  public:
   std::string feed(std::string_view bytes);
@@ -65,7 +70,8 @@ class TextStreamer {
 class StoppingCriteria {
  public:
   explicit StoppingCriteria(FrozenGenerationConfig config) : config_(std::move(config)) {}
-  /// After token `id` as the `generated`-th new token (1 for the first); the end of text is looked at before the length.
+  /// After token `id` as the `generated`-th new token (1 for the first); the end of text is looked
+  /// at before the length.
   FinishReason after_token(int32_t id, int64_t generated) const;
 
  private:

@@ -52,7 +52,8 @@ std::unique_ptr<TokenSequence> TransformerModel::start(int64_t capacity) const {
   return std::make_unique<CachedSequence>(model_.config(), capacity);
 }
 
-std::span<const float> TransformerModel::append(TokenSequence& sequence, std::span<const int32_t> ids) const {
+std::span<const float> TransformerModel::append(TokenSequence& sequence,
+                                                std::span<const int32_t> ids) const {
   const c10::InferenceMode inference;
   auto& own = static_cast<CachedSequence&>(sequence);
   const at::Tensor hidden = read(model_, own, ids);
@@ -61,12 +62,14 @@ std::span<const float> TransformerModel::append(TokenSequence& sequence, std::sp
   return own.logits;
 }
 
-void TransformerModel::append_all(TokenSequence& sequence, std::span<const int32_t> ids, std::span<float> logits) const {
+void TransformerModel::append_all(TokenSequence& sequence, std::span<const int32_t> ids,
+                                  std::span<float> logits) const {
   const c10::InferenceMode inference;
   copy_logits(model_, read(model_, static_cast<CachedSequence&>(sequence), ids), logits.data());
 }
 
-void TransformerModel::step(std::span<TokenSequence* const> sequences, std::span<const int32_t> ids, std::span<float> logits) const {
+void TransformerModel::step(std::span<TokenSequence* const> sequences, std::span<const int32_t> ids,
+                            std::span<float> logits) const {
   const auto vocab = static_cast<size_t>(vocab_size());
   for (size_t row = 0; row < sequences.size(); ++row) {
     const std::span<const float> own = append(*sequences[row], ids.subspan(row, 1));

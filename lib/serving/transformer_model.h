@@ -1,7 +1,9 @@
 // The general TokenModel: any Transformer on any device, through its own forward pass and KvCache.
 //
-// One sequence at a time, each with a cache of batch size one, so that company cannot change a result. The float32 products of a batch of one or two rows differ
-// in the last bits from those of longer ones, which is within the law: it compares the same calls. PackedModel is the quick one where it applies.
+// One sequence at a time, each with a cache of batch size one, so that company cannot change a
+// result. The float32 products of a batch of one or two rows differ in the last bits from those of
+// longer ones, which is within the law: it compares the same calls. PackedModel is the quick one
+// where it applies.
 #pragma once
 
 #include <memory>
@@ -19,15 +21,19 @@ class TransformerModel final : public TokenModel {
   int64_t vocab_size() const override;
   int64_t context_length() const override;
   std::unique_ptr<TokenSequence> start(int64_t capacity) const override;
-  std::span<const float> append(TokenSequence& sequence, std::span<const int32_t> ids) const override;
-  void append_all(TokenSequence& sequence, std::span<const int32_t> ids, std::span<float> logits) const override;
-  void step(std::span<TokenSequence* const> sequences, std::span<const int32_t> ids, std::span<float> logits) const override;
+  std::span<const float> append(TokenSequence& sequence,
+                                std::span<const int32_t> ids) const override;
+  void append_all(TokenSequence& sequence, std::span<const int32_t> ids,
+                  std::span<float> logits) const override;
+  void step(std::span<TokenSequence* const> sequences, std::span<const int32_t> ids,
+            std::span<float> logits) const override;
 
  private:
   const Transformer& model_;
 };
 
-/// PackedModel where it applies and `allow_packed`, else TransformerModel. The Transformer must outlive the result.
+/// PackedModel where it applies and `allow_packed`, else TransformerModel. The Transformer must
+/// outlive the result.
 std::unique_ptr<TokenModel> make_token_model(const Transformer& model, bool allow_packed = true);
 
 }  // namespace llm

@@ -1,6 +1,7 @@
-// Byte-pair encoding as SentencePiece does it: characters are joined, always the pair whose joint piece has the highest score (of equal ones the
-// leftmost), until no two neighbours form a piece. SentencePiece looks joint pieces up by their text; here every pair of symbols that forms a piece is
-// in a table beforehand, so that a step costs one probe of two integers.
+// Byte-pair encoding as SentencePiece does it: characters are joined, always the pair whose joint
+// piece has the highest score (of equal ones the leftmost), until no two neighbours form a piece.
+// SentencePiece looks joint pieces up by their text; here every pair of symbols that forms a piece
+// is in a table beforehand, so that a step costs one probe of two integers.
 #include <algorithm>
 #include <bit>
 #include <limits>
@@ -51,7 +52,8 @@ class MergeTable {
     Merge merge;
   };
   size_t place(int32_t left, int32_t right) const {
-    const uint64_t pair = static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32 | static_cast<uint32_t>(right);
+    const uint64_t pair =
+        static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32 | static_cast<uint32_t>(right);
     return (pair ^ (pair >> 29)) * 0x9E3779B97F4A7C15ull >> shift_;
   }
   std::vector<Slot> slots_;
@@ -76,46 +78,59 @@ class BpeSegmenter : public Segmenter {
   size_t read_characters(std::string_view text, Symbols symbols) const;
   Merge look_up(int32_t left, int32_t right, std::vector<Split>* splits) const {
     const Merge merge = merges_.find(left, right);
-    if (has_unused_ && merge.piece >= 0 && vocabulary_.type(merge.piece) == PieceType::unused) splits->push_back({merge.piece, left, right});
+    if (has_unused_ && merge.piece >= 0 && vocabulary_.type(merge.piece) == PieceType::unused)
+      splits->push_back({merge.piece, left, right});
     return merge;
   }
   size_t merge_short(size_t count, Symbols symbols, std::vector<Split>* splits) const;
   size_t merge_long(size_t count, Symbols symbols, std::vector<Split>* splits) const;
-  void append(int32_t symbol, std::string_view text, const std::vector<Split>& splits, std::vector<int32_t>& ids) const;
+  void append(int32_t symbol, std::string_view text, const std::vector<Split>& splits,
+              std::vector<int32_t>& ids) const;
 
   const Vocabulary& vocabulary_;
   std::vector<int32_t> plane_symbols_;  // by code point below 0x10000
   PieceIndex far_symbols_;              // the other characters
-  std::vector<std::string_view> extra_;  // characters that only occur inside pieces: symbol - vocabulary size
+  std::vector<std::string_view>
+      extra_;  // characters that only occur inside pieces: symbol - vocabulary size
   MergeTable merges_;
   bool has_unused_ = false;
 };
 
 uint32_t code_point(std::string_view character) {
-  const auto byte = [&](size_t i) { return static_cast<uint32_t>(static_cast<uint8_t>(character[i])); };
+  const auto byte = [&](size_t i) {
+    return static_cast<uint32_t>(static_cast<uint8_t>(character[i]));
+  };
   switch (character.size()) {
-    case 1: return byte(0);
-    case 2: return (byte(0) & 0x1F) << 6 | (byte(1) & 0x3F);
-    case 3: return (byte(0) & 0x0F) << 12 | (byte(1) & 0x3F) << 6 | (byte(2) & 0x3F);
-    default: return (byte(0) & 0x07) << 18 | (byte(1) & 0x3F) << 12 | (byte(2) & 0x3F) << 6 | (byte(3) & 0x3F);
+    case 1:
+      return byte(0);
+    case 2:
+      return (byte(0) & 0x1F) << 6 | (byte(1) & 0x3F);
+    case 3:
+      return (byte(0) & 0x0F) << 12 | (byte(1) & 0x3F) << 6 | (byte(2) & 0x3F);
+    default:
+      return (byte(0) & 0x07) << 18 | (byte(1) & 0x3F) << 12 | (byte(2) & 0x3F) << 6 |
+             (byte(3) & 0x3F);
   }
 }
 
 /// Rank of every piece by falling score; equal scores share a rank.
 std::vector<int32_t> rank_pieces(const Vocabulary& vocabulary) {
   std::vector<float> scores;
-  for (size_t id = 0; id < vocabulary.size(); ++id) scores.push_back(vocabulary.score(static_cast<int32_t>(id)));
+  for (size_t id = 0; id < vocabulary.size(); ++id)
+    scores.push_back(vocabulary.score(static_cast<int32_t>(id)));
   std::vector<float> order = scores;
   std::sort(order.begin(), order.end(), std::greater<>());
   order.erase(std::unique(order.begin(), order.end()), order.end());
   std::vector<int32_t> ranks;
   for (const float score : scores) {
-    ranks.push_back(static_cast<int32_t>(std::lower_bound(order.begin(), order.end(), score, std::greater<>()) - order.begin()));
+    ranks.push_back(static_cast<int32_t>(
+        std::lower_bound(order.begin(), order.end(), score, std::greater<>()) - order.begin()));
   }
   return ranks;
 }
 
-BpeSegmenter::BpeSegmenter(const Vocabulary& vocabulary, std::string_view file_name) : vocabulary_(vocabulary), plane_symbols_(0x10000, kNoSymbol) {
+BpeSegmenter::BpeSegmenter(const Vocabulary& vocabulary, std::string_view file_name)
+    : vocabulary_(vocabulary), plane_symbols_(0x10000, kNoSymbol) {
   std::vector<int32_t> pieces;
   std::vector<bool> length_exists;
   size_t far_characters = 0;
@@ -126,14 +141,17 @@ BpeSegmenter::BpeSegmenter(const Vocabulary& vocabulary, std::string_view file_n
     has_unused_ |= vocabulary.type(id) == PieceType::unused;
     if (length_exists.size() <= text.size()) length_exists.resize(text.size() + 1);
     length_exists[text.size()] = true;
-    far_characters += static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) { return static_cast<uint8_t>(c) >= 0xF0; }));
+    far_characters += static_cast<size_t>(std::count_if(
+        text.begin(), text.end(), [](char c) { return static_cast<uint8_t>(c) >= 0xF0; }));
   }
 
   PieceIndex index(pieces.size());
   far_symbols_ = PieceIndex(far_characters);
   const auto set_symbol = [&](std::string_view character, int32_t symbol) {
-    if (character.size() == 4) far_symbols_.insert(character, symbol);
-    else plane_symbols_[code_point(character)] = symbol;
+    if (character.size() == 4)
+      far_symbols_.insert(character, symbol);
+    else
+      plane_symbols_[code_point(character)] = symbol;
   };
   for (const int32_t id : pieces) {
     const std::string_view text = vocabulary.text(id);
@@ -164,16 +182,19 @@ BpeSegmenter::BpeSegmenter(const Vocabulary& vocabulary, std::string_view file_n
   };
   for (const int32_t id : pieces) {
     const std::string_view text = vocabulary.text(id);
-    for (size_t cut = character_bytes(text[0]); cut < text.size(); cut += character_bytes(text[cut])) {
+    for (size_t cut = character_bytes(text[0]); cut < text.size();
+         cut += character_bytes(text[cut])) {
       const int32_t left = symbol_of(text.substr(0, cut));
       const int32_t right = left == kNoSymbol ? kNoSymbol : symbol_of(text.substr(cut));
       if (right != kNoSymbol) pairs.push_back({left, right, id});
     }
-    check_input(bytes_compared <= kPreparationBytes, "'{}': too many long pieces that are made of each other", file_name);
+    check_input(bytes_compared <= kPreparationBytes,
+                "'{}': too many long pieces that are made of each other", file_name);
   }
   const std::vector<int32_t> ranks = rank_pieces(vocabulary);
   merges_.reserve(pairs.size());
-  for (const Pair& pair : pairs) merges_.insert(pair.left, pair.right, {ranks[pair.piece], pair.piece});
+  for (const Pair& pair : pairs)
+    merges_.insert(pair.left, pair.right, {ranks[pair.piece], pair.piece});
 }
 
 int32_t BpeSegmenter::character_symbol(std::string_view character) const {
@@ -207,7 +228,8 @@ void BpeSegmenter::segment(std::string_view text, std::vector<int32_t>& ids) con
     finish(merge_short(read_characters(text, symbols), symbols, &splits), symbols);
     return;
   }
-  check(text.size() <= std::numeric_limits<int32_t>::max(), "tokenizer: {} bytes without a place to cut; 2147483647 are the most", text.size());
+  check(text.size() <= std::numeric_limits<int32_t>::max(),
+        "tokenizer: {} bytes without a place to cut; 2147483647 are the most", text.size());
   std::vector<int32_t> symbol(text.size());
   std::vector<uint32_t> begin(text.size());
   const Symbols symbols{symbol.data(), begin.data()};
@@ -216,7 +238,8 @@ void BpeSegmenter::segment(std::string_view text, std::vector<int32_t>& ids) con
 
 size_t BpeSegmenter::merge_short(size_t count, Symbols symbols, std::vector<Split>* splits) const {
   Merge merge[kShortText];  // of symbol i with symbol i + 1
-  for (size_t i = 0; i + 1 < count; ++i) merge[i] = look_up(symbols.symbol[i], symbols.symbol[i + 1], splits);
+  for (size_t i = 0; i + 1 < count; ++i)
+    merge[i] = look_up(symbols.symbol[i], symbols.symbol[i + 1], splits);
   while (count > 1) {
     size_t best = 0;
     for (size_t i = 1; i + 1 < count; ++i) {
@@ -229,7 +252,8 @@ size_t BpeSegmenter::merge_short(size_t count, Symbols symbols, std::vector<Spli
     std::copy(symbols.begin + best + 2, symbols.begin + count + 1, symbols.begin + best + 1);
     if (best + 1 < count) std::copy(merge + best + 2, merge + count, merge + best + 1);
     if (best > 0) merge[best - 1] = look_up(symbols.symbol[best - 1], symbols.symbol[best], splits);
-    if (best + 1 < count) merge[best] = look_up(symbols.symbol[best], symbols.symbol[best + 1], splits);
+    if (best + 1 < count)
+      merge[best] = look_up(symbols.symbol[best], symbols.symbol[best + 1], splits);
   }
   return count;
 }
@@ -237,7 +261,9 @@ size_t BpeSegmenter::merge_short(size_t count, Symbols symbols, std::vector<Spli
 size_t BpeSegmenter::merge_long(size_t count, Symbols symbols, std::vector<Split>* splits) const {
   struct Candidate {
     int32_t rank, left_at, right_at, left, right, piece;
-    bool operator<(const Candidate& other) const { return rank != other.rank ? rank > other.rank : left_at > other.left_at; }
+    bool operator<(const Candidate& other) const {
+      return rank != other.rank ? rank > other.rank : left_at > other.left_at;
+    }
   };
   constexpr int32_t kGone = -2;
   const auto total = static_cast<int32_t>(count);
@@ -246,7 +272,9 @@ size_t BpeSegmenter::merge_long(size_t count, Symbols symbols, std::vector<Split
   const auto consider = [&](int32_t left_at, int32_t right_at) {
     if (left_at < 0 || right_at >= total) return;
     const Merge merge = look_up(symbols.symbol[left_at], symbols.symbol[right_at], splits);
-    if (merge.piece >= 0) agenda.push({merge.rank, left_at, right_at, symbols.symbol[left_at], symbols.symbol[right_at], merge.piece});
+    if (merge.piece >= 0)
+      agenda.push({merge.rank, left_at, right_at, symbols.symbol[left_at], symbols.symbol[right_at],
+                   merge.piece});
   };
   for (int32_t i = 0; i < total; ++i) {
     previous[i] = i - 1;
@@ -256,7 +284,8 @@ size_t BpeSegmenter::merge_long(size_t count, Symbols symbols, std::vector<Split
   while (!agenda.empty()) {
     const Candidate top = agenda.top();
     agenda.pop();
-    if (symbols.symbol[top.left_at] != top.left || symbols.symbol[top.right_at] != top.right) continue;  // one of them was joined meanwhile
+    if (symbols.symbol[top.left_at] != top.left || symbols.symbol[top.right_at] != top.right)
+      continue;  // one of them was joined meanwhile
     symbols.symbol[top.left_at] = top.piece;
     symbols.symbol[top.right_at] = kGone;
     next[top.left_at] = next[top.right_at];
@@ -272,14 +301,18 @@ size_t BpeSegmenter::merge_long(size_t count, Symbols symbols, std::vector<Split
   return kept;
 }
 
-void BpeSegmenter::append(int32_t symbol, std::string_view text, const std::vector<Split>& splits, std::vector<int32_t>& ids) const {
-  if (symbol < 0 || symbol >= static_cast<int32_t>(vocabulary_.size())) return vocabulary_.append_unknown(text, ids);
+void BpeSegmenter::append(int32_t symbol, std::string_view text, const std::vector<Split>& splits,
+                          std::vector<int32_t>& ids) const {
+  if (symbol < 0 || symbol >= static_cast<int32_t>(vocabulary_.size()))
+    return vocabulary_.append_unknown(text, ids);
   if (has_unused_ && vocabulary_.type(symbol) == PieceType::unused) {
-    const auto split = std::find_if(splits.rbegin(), splits.rend(), [&](const Split& s) { return s.piece == symbol; });
+    const auto split = std::find_if(splits.rbegin(), splits.rend(),
+                                    [&](const Split& s) { return s.piece == symbol; });
     if (split != splits.rend()) {
       const auto symbol_text = [&](int32_t s) {
         const size_t own = vocabulary_.size();
-        return static_cast<size_t>(s) < own ? vocabulary_.text(s) : extra_[static_cast<size_t>(s) - own];
+        return static_cast<size_t>(s) < own ? vocabulary_.text(s)
+                                            : extra_[static_cast<size_t>(s) - own];
       };
       append(split->left, symbol_text(split->left), splits, ids);
       append(split->right, symbol_text(split->right), splits, ids);
@@ -291,7 +324,8 @@ void BpeSegmenter::append(int32_t symbol, std::string_view text, const std::vect
 
 }  // namespace
 
-std::unique_ptr<const Segmenter> make_bpe_segmenter(const Vocabulary& vocabulary, std::string_view file_name) {
+std::unique_ptr<const Segmenter> make_bpe_segmenter(const Vocabulary& vocabulary,
+                                                    std::string_view file_name) {
   return std::make_unique<BpeSegmenter>(vocabulary, file_name);
 }
 

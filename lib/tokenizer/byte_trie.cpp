@@ -24,7 +24,9 @@ ByteTrie::ByteTrie(std::vector<Entry> entries) {
       while (range.begin < range.end) {
         const auto byte = static_cast<uint8_t>(entries[range.begin].first[depth]);
         const size_t begin = range.begin;
-        while (range.begin < range.end && static_cast<uint8_t>(entries[range.begin].first[depth]) == byte) ++range.begin;
+        while (range.begin < range.end &&
+               static_cast<uint8_t>(entries[range.begin].first[depth]) == byte)
+          ++range.begin;
         if (depth == 0) root_[byte] = static_cast<int32_t>(label_.size());
         label_.push_back(byte);
         value_.push_back(-1);

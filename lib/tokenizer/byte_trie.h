@@ -1,7 +1,8 @@
 // A read-only prefix tree over texts.
 //
-// Nodes are numbered level by level, so the children of a node are neighbours and a node costs nine bytes: where its edges begin, the byte that leads
-// to it, its value. Const and thread-safe after construction.
+// Nodes are numbered level by level, so the children of a node are neighbours and a node costs nine
+// bytes: where its edges begin, the byte that leads to it, its value. Const and thread-safe after
+// construction.
 #pragma once
 
 #include <array>

@@ -1,7 +1,8 @@
 // A hash table from texts to ids, for texts that live elsewhere and do not move.
 //
-// Open addressing with a table at most half full. The hash is keyed by a random word per table, so that nobody can prepare a file whose pieces all
-// collide; the key has no influence on any result. find() is const and thread-safe once everything is inserted.
+// Open addressing with a table at most half full. The hash is keyed by a random word per table, so
+// that nobody can prepare a file whose pieces all collide; the key has no influence on any result.
+// find() is const and thread-safe once everything is inserted.
 #pragma once
 
 #include <cstdint>
@@ -33,7 +34,8 @@ inline uint64_t hash_text(std::string_view text, uint64_t key) {
     std::memcpy(&high, at + left - 4, 4);
     word = static_cast<uint64_t>(high) << 32 | low;
   } else if (left > 0) {
-    word = static_cast<uint64_t>(static_cast<uint8_t>(at[0])) | static_cast<uint64_t>(static_cast<uint8_t>(at[left / 2])) << 8 |
+    word = static_cast<uint64_t>(static_cast<uint8_t>(at[0])) |
+           static_cast<uint64_t>(static_cast<uint8_t>(at[left / 2])) << 8 |
            static_cast<uint64_t>(static_cast<uint8_t>(at[left - 1])) << 16;
   }
   return mix(state ^ word, kOdd ^ key);
@@ -44,7 +46,8 @@ class PieceIndex {
   /// Room for `texts` entries.
   explicit PieceIndex(size_t texts = 0);
 
-  /// Adds text -> id, or gives the id that this text has already (then nothing changes). -1 = added. Not more often than there is room.
+  /// Adds text -> id, or gives the id that this text has already (then nothing changes). -1 =
+  /// added. Not more often than there is room.
   int32_t insert(std::string_view text, int32_t id);
 
   /// The id, or -1.
@@ -53,7 +56,9 @@ class PieceIndex {
     for (size_t slot = hash & mask_;; slot = (slot + 1) & mask_) {
       const Slot& entry = slots_[slot];
       if (entry.id < 0) return -1;
-      if (entry.tag == static_cast<uint32_t>(hash >> 32) && entry.length == text.size() && std::memcmp(entry.text, text.data(), text.size()) == 0) return entry.id;
+      if (entry.tag == static_cast<uint32_t>(hash >> 32) && entry.length == text.size() &&
+          std::memcmp(entry.text, text.data(), text.size()) == 0)
+        return entry.id;
     }
   }
 

@@ -15,14 +15,17 @@ PieceIndex index_texts(const Vocabulary& vocabulary) {
 
 class CharacterSegmenter : public Segmenter {
  public:
-  explicit CharacterSegmenter(const Vocabulary& vocabulary) : vocabulary_(vocabulary), index_(index_texts(vocabulary)) {}
+  explicit CharacterSegmenter(const Vocabulary& vocabulary)
+      : vocabulary_(vocabulary), index_(index_texts(vocabulary)) {}
 
   void segment(std::string_view text, std::vector<int32_t>& ids) const override {
     while (!text.empty()) {
       const std::string_view character = text.substr(0, character_bytes(text[0]));
       const int32_t id = index_.find(character);
-      if (id >= 0) ids.push_back(id);
-      else vocabulary_.append_unknown(character, ids);
+      if (id >= 0)
+        ids.push_back(id);
+      else
+        vocabulary_.append_unknown(character, ids);
       text.remove_prefix(character.size());
     }
   }
@@ -35,15 +38,18 @@ class CharacterSegmenter : public Segmenter {
 /// A word begins at every space and reaches to the next one; a tab or a newline stands alone.
 class WordSegmenter : public Segmenter {
  public:
-  explicit WordSegmenter(const Vocabulary& vocabulary) : vocabulary_(vocabulary), index_(index_texts(vocabulary)) {}
+  explicit WordSegmenter(const Vocabulary& vocabulary)
+      : vocabulary_(vocabulary), index_(index_texts(vocabulary)) {}
 
   void segment(std::string_view text, std::vector<int32_t>& ids) const override {
     while (!text.empty()) {
       const bool alone = text[0] == '\t' || text[0] == '\n';
       const std::string_view word = text.substr(0, alone ? 1 : text.find_first_of(" \t\n", 1));
       const int32_t id = index_.find(word);
-      if (id >= 0) ids.push_back(id);
-      else vocabulary_.append_unknown(word, ids);
+      if (id >= 0)
+        ids.push_back(id);
+      else
+        vocabulary_.append_unknown(word, ids);
       text.remove_prefix(word.size());
     }
   }
@@ -55,7 +61,11 @@ class WordSegmenter : public Segmenter {
 
 }  // namespace
 
-std::unique_ptr<const Segmenter> make_character_segmenter(const Vocabulary& vocabulary) { return std::make_unique<CharacterSegmenter>(vocabulary); }
-std::unique_ptr<const Segmenter> make_word_segmenter(const Vocabulary& vocabulary) { return std::make_unique<WordSegmenter>(vocabulary); }
+std::unique_ptr<const Segmenter> make_character_segmenter(const Vocabulary& vocabulary) {
+  return std::make_unique<CharacterSegmenter>(vocabulary);
+}
+std::unique_ptr<const Segmenter> make_word_segmenter(const Vocabulary& vocabulary) {
+  return std::make_unique<WordSegmenter>(vocabulary);
+}
 
 }  // namespace llm

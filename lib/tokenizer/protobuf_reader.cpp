@@ -4,7 +4,9 @@
 
 namespace llm {
 
-float ProtobufField::as_float() const { return std::bit_cast<float>(static_cast<uint32_t>(integer)); }
+float ProtobufField::as_float() const {
+  return std::bit_cast<float>(static_cast<uint32_t>(integer));
+}
 
 std::optional<uint64_t> ProtobufReader::varint(size_t& at) const {
   uint64_t value = 0;
@@ -43,12 +45,18 @@ std::optional<ProtobufField> ProtobufReader::next() {
       at += *length;
       break;
     }
-    case ProtobufField::Wire::fixed64: fixed_bytes = 8; break;
-    case ProtobufField::Wire::fixed32: fixed_bytes = 4; break;
-    default: return std::nullopt;  // groups and unassigned types
+    case ProtobufField::Wire::fixed64:
+      fixed_bytes = 8;
+      break;
+    case ProtobufField::Wire::fixed32:
+      fixed_bytes = 4;
+      break;
+    default:
+      return std::nullopt;  // groups and unassigned types
   }
   if (fixed_bytes > rest_.size() - at) return std::nullopt;
-  for (size_t i = 0; i < fixed_bytes; ++i) field.integer |= static_cast<uint64_t>(static_cast<uint8_t>(rest_[at++])) << (8 * i);
+  for (size_t i = 0; i < fixed_bytes; ++i)
+    field.integer |= static_cast<uint64_t>(static_cast<uint8_t>(rest_[at++])) << (8 * i);
 
   rest_.remove_prefix(at);
   position_ += at;

@@ -1,7 +1,8 @@
-// Reads the fields of one Protocol Buffers message from memory (https://protobuf.dev/programming-guides/encoding), without any schema.
+// Reads the fields of one Protocol Buffers message from memory
+// (https://protobuf.dev/programming-guides/encoding), without any schema.
 //
-// Nothing is allocated or copied; views point into the given bytes. Every length is checked against what is left before it is used. Thread-safe as
-// any value; a reader belongs to one thread.
+// Nothing is allocated or copied; views point into the given bytes. Every length is checked against
+// what is left before it is used. Thread-safe as any value; a reader belongs to one thread.
 #pragma once
 
 #include <cstdint>
@@ -24,13 +25,15 @@ struct ProtobufField {
 class ProtobufReader {
  public:
   /// `file_offset` is the place of `message` in the file, for position().
-  explicit ProtobufReader(std::string_view message, size_t file_offset = 0) : rest_(message), position_(file_offset) {}
+  explicit ProtobufReader(std::string_view message, size_t file_offset = 0)
+      : rest_(message), position_(file_offset) {}
 
   /// The next field; nothing at the end of the message and where it is damaged.
   std::optional<ProtobufField> next();
 
   bool damaged() const { return damaged_; }
-  /// File offset of the first byte that is not read yet; when damaged, of the field that could not be read.
+  /// File offset of the first byte that is not read yet; when damaged, of the field that could not
+  /// be read.
   size_t position() const { return position_; }
 
  private:

@@ -8,12 +8,14 @@
 namespace llm {
 namespace {
 
-constexpr std::string_view kSpaceMark = "\xE2\x96\x81";  // U+2581
+constexpr std::string_view kSpaceMark = "\xE2\x96\x81";    // U+2581
 constexpr std::string_view kReplacement = "\xEF\xBF\xBD";  // U+FFFD
 
 /// Bytes of the character at `at`, 0 if they are not valid UTF-8 (RFC 3629).
 size_t valid_character(std::string_view text, size_t at) {
-  const auto byte = [&](size_t i) { return at + i < text.size() ? static_cast<uint8_t>(text[at + i]) : uint8_t{0}; };
+  const auto byte = [&](size_t i) {
+    return at + i < text.size() ? static_cast<uint8_t>(text[at + i]) : uint8_t{0};
+  };
   const auto follows = [&](size_t i) { return (byte(i) & 0xC0) == 0x80; };
   const uint8_t first = byte(0), second = byte(1);
   if (first < 0x80) return 1;
@@ -29,25 +31,35 @@ size_t valid_character(std::string_view text, size_t at) {
   return 0;
 }
 
-/// What SentencePiece reads where it has no byte pieces: spaces for space marks, U+FFFD for broken bytes.
+/// What SentencePiece reads where it has no byte pieces: spaces for space marks, U+FFFD for broken
+/// bytes.
 std::string without_lost_bytes(std::string_view text) {
   std::string out;
   for (size_t at = 0; at < text.size();) {
     const size_t bytes = valid_character(text, at);
-    if (bytes == 0) out += kReplacement;
-    else if (text.substr(at, bytes) == kSpaceMark) out += ' ';
-    else out += text.substr(at, bytes);
+    if (bytes == 0)
+      out += kReplacement;
+    else if (text.substr(at, bytes) == kSpaceMark)
+      out += ' ';
+    else
+      out += text.substr(at, bytes);
     at += std::max<size_t>(bytes, 1);
   }
   return out;
 }
 
-std::unique_ptr<const Segmenter> make_segmenter(const SentencePieceModel& model, const Vocabulary& vocabulary, std::string_view name) {
+std::unique_ptr<const Segmenter> make_segmenter(const SentencePieceModel& model,
+                                                const Vocabulary& vocabulary,
+                                                std::string_view name) {
   switch (model.segmentation) {
-    case SegmentationType::unigram: return make_unigram_segmenter(vocabulary);
-    case SegmentationType::bpe: return make_bpe_segmenter(vocabulary, name);
-    case SegmentationType::word: return make_word_segmenter(vocabulary);
-    case SegmentationType::character: break;
+    case SegmentationType::unigram:
+      return make_unigram_segmenter(vocabulary);
+    case SegmentationType::bpe:
+      return make_bpe_segmenter(vocabulary, name);
+    case SegmentationType::word:
+      return make_word_segmenter(vocabulary);
+    case SegmentationType::character:
+      break;
   }
   return make_character_segmenter(vocabulary);
 }
@@ -55,16 +67,25 @@ std::unique_ptr<const Segmenter> make_segmenter(const SentencePieceModel& model,
 }  // namespace
 
 SentencePieceTokenizer::SentencePieceTokenizer(std::string file, std::string_view name)
-    : file_(std::move(file)), sha256_(sha256_hex(std::string_view(file_))), model_(read_sentencepiece_model(file_, name)), vocabulary_(model_),
-      normalizer_(model_, name), names_(model_.pieces.size()), segmenter_(make_segmenter(model_, vocabulary_, name)) {
-  for (size_t id = 0; id < model_.pieces.size(); ++id) names_.insert(model_.pieces[id].text, static_cast<int32_t>(id));
+    : file_(std::move(file)),
+      sha256_(sha256_hex(std::string_view(file_))),
+      model_(read_sentencepiece_model(file_, name)),
+      vocabulary_(model_),
+      normalizer_(model_, name),
+      names_(model_.pieces.size()),
+      segmenter_(make_segmenter(model_, vocabulary_, name)) {
+  for (size_t id = 0; id < model_.pieces.size(); ++id)
+    names_.insert(model_.pieces[id].text, static_cast<int32_t>(id));
   pad_id_ = special_id(model_.pad_piece);
   bos_id_ = special_id(model_.bos_piece);
   eos_id_ = special_id(model_.eos_piece);
   mask_id_ = special_id("<mask>") >= 0 ? special_id("<mask>") : special_id("[MASK]");
   if (eos_id_ < 0) {
-    fail(Exit::bad_input, fmt::format("'{}' has no end-of-text token (no piece is called '{}')", name, model_.eos_piece),
-         "documents cannot be separated without one: take another tokenizer, or make one with: llm train-tokenizer --input FILE");
+    fail(Exit::bad_input,
+         fmt::format("'{}' has no end-of-text token (no piece is called '{}')", name,
+                     model_.eos_piece),
+         "documents cannot be separated without one: take another tokenizer, or make one with: llm "
+         "train-tokenizer --input FILE");
   }
   find_cuts();
   index_whole_pieces();
@@ -77,8 +98,10 @@ int32_t SentencePieceTokenizer::special_id(std::string_view piece) const {
 
 void SentencePieceTokenizer::find_cuts() {
   cut_before_spaces_ = cut_at_newline_ = true;
-  // In BPE and character models SentencePiece takes user-defined pieces out first; in unigram models they compete with the others.
-  const bool freezes = model_.segmentation == SegmentationType::bpe || model_.segmentation == SegmentationType::character;
+  // In BPE and character models SentencePiece takes user-defined pieces out first; in unigram
+  // models they compete with the others.
+  const bool freezes = model_.segmentation == SegmentationType::bpe ||
+                       model_.segmentation == SegmentationType::character;
   std::vector<ByteTrie::Entry> frozen;
   for (int32_t id = 0; id < static_cast<int32_t>(vocabulary_.size()); ++id) {
     const std::string_view text = vocabulary_.text(id);
@@ -87,7 +110,8 @@ void SentencePieceTokenizer::find_cuts() {
       may_freeze_[static_cast<uint8_t>(text[0])] = true;
     } else if (vocabulary_.is_frozen(id) || vocabulary_.is_text(id)) {
       const size_t word = text.find_first_not_of(' ');
-      if (word != std::string_view::npos && text.find(' ', word) != std::string_view::npos) cut_before_spaces_ = false;
+      if (word != std::string_view::npos && text.find(' ', word) != std::string_view::npos)
+        cut_before_spaces_ = false;
       if (text.size() > 1 && text.find('\n') != std::string_view::npos) cut_at_newline_ = false;
     }
   }
@@ -108,20 +132,25 @@ void SentencePieceTokenizer::index_whole_pieces() {
   }
 }
 
-void SentencePieceTokenizer::encode_stretch(std::string_view text, std::vector<int32_t>& ids) const {
+void SentencePieceTokenizer::encode_stretch(std::string_view text,
+                                            std::vector<int32_t>& ids) const {
   if (text.empty()) return;
   const int32_t id = whole_.find(text);
-  if (id >= 0) ids.push_back(id);
-  else segmenter_->segment(text, ids);
+  if (id >= 0)
+    ids.push_back(id);
+  else
+    segmenter_->segment(text, ids);
 }
 
-void SentencePieceTokenizer::encode_normalized(std::string_view text, std::vector<int32_t>& ids) const {
+void SentencePieceTokenizer::encode_normalized(std::string_view text,
+                                               std::vector<int32_t>& ids) const {
   size_t begin = 0, at = 0;
-  const auto cut_out = [&](size_t bytes) {  // ends the stretch before `at` and begins the next one after these bytes
-    encode_stretch(text.substr(begin, at - begin), ids);
-    at += bytes;
-    begin = at;
-  };
+  const auto cut_out =
+      [&](size_t bytes) {  // ends the stretch before `at` and begins the next one after these bytes
+        encode_stretch(text.substr(begin, at - begin), ids);
+        at += bytes;
+        begin = at;
+      };
   while (at < text.size()) {
     const auto byte = static_cast<uint8_t>(text[at]);
     if (may_freeze_[byte]) {
@@ -139,7 +168,8 @@ void SentencePieceTokenizer::encode_normalized(std::string_view text, std::vecto
       encode_stretch("\n", ids);
     } else if (byte < 0x80) {
       ++at;
-    } else if (const size_t bytes = valid_character(text, at); bytes == 0 || text.substr(at, bytes) == kSpaceMark) {
+    } else if (const size_t bytes = valid_character(text, at);
+               bytes == 0 || text.substr(at, bytes) == kSpaceMark) {
       const std::string_view lost = text.substr(at, std::max<size_t>(bytes, 1));
       cut_out(lost.size());
       vocabulary_.append_unknown(lost, ids);
@@ -166,7 +196,8 @@ std::vector<int32_t> SentencePieceTokenizer::encode(std::string_view text) const
 }
 
 void SentencePieceTokenizer::check_id(int32_t id) const {
-  check(id >= 0 && id < vocab_size(), "token id {} is outside the vocabulary (0 to {})", id, vocab_size() - 1);
+  check(id >= 0 && id < vocab_size(), "token id {} is outside the vocabulary (0 to {})", id,
+        vocab_size() - 1);
 }
 
 std::string SentencePieceTokenizer::decode(std::span<const int32_t> ids) const {
@@ -188,8 +219,10 @@ std::string SentencePieceTokenizer::decode(std::span<const int32_t> ids) const {
 std::string_view SentencePieceTokenizer::token_bytes(int32_t id) const {
   check_id(id);
   switch (vocabulary_.type(id)) {
-    case PieceType::control: return {};
-    case PieceType::unknown: return model_.unk_surface;
+    case PieceType::control:
+      return {};
+    case PieceType::unknown:
+      return model_.unk_surface;
     case PieceType::byte: {
       static constexpr std::array<char, 256> kBytes = [] {
         std::array<char, 256> bytes{};
@@ -200,7 +233,8 @@ std::string_view SentencePieceTokenizer::token_bytes(int32_t id) const {
       const auto digit = [](char c) { return c <= '9' ? c - '0' : c - 'A' + 10; };
       return {&kBytes[digit(name[3]) * 16 + digit(name[4])], 1};
     }
-    default: return vocabulary_.text(id);
+    default:
+      return vocabulary_.text(id);
   }
 }
 

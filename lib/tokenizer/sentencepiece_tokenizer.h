@@ -1,14 +1,19 @@
-// A Tokenizer for SentencePiece .model files: BPE, unigram, word and character models, from `llm train-tokenizer` or from elsewhere.
+// A Tokenizer for SentencePiece .model files: BPE, unigram, word and character models, from `llm
+// train-tokenizer` or from elsewhere.
 //
-// Segmentation is this program's own and equals SentencePiece 0.1.97 (tests/tokenizer/parity_test.cpp), with four differences, all on purpose:
-//   - bytes that are not UTF-8 and a literal U+2581 go through the byte pieces and come back exactly, where the library gives U+FFFD and a space;
+// Segmentation is this program's own and equals SentencePiece 0.1.97
+// (tests/tokenizer/parity_test.cpp), with four differences, all on purpose:
+//   - bytes that are not UTF-8 and a literal U+2581 go through the byte pieces and come back
+//   exactly, where the library gives U+FFFD and a space;
 //   - user-defined pieces that look like markup ("<|im_end|>", "[INST]") are not made from text;
 //   - a newline or a tab separates the words of a word model;
-//   - a unigram model judges every word alone, where the library's choice between equally good cuts depends on the rounding of the text before.
+//   - a unigram model judges every word alone, where the library's choice between equally good cuts
+//   depends on the rounding of the text before.
 //
-// Speed: a text is cut where no piece of the vocabulary can cross, which is found out when the model is loaded: before a run of spaces, around a
-// newline. Most stretches are then whole pieces, found by one table look-up; the others are segmented. Cutting changes no result, and long texts cost
-// time and memory in proportion to their length.
+// Speed: a text is cut where no piece of the vocabulary can cross, which is found out when the
+// model is loaded: before a run of spaces, around a newline. Most stretches are then whole pieces,
+// found by one table look-up; the others are segmented. Cutting changes no result, and long texts
+// cost time and memory in proportion to their length.
 #pragma once
 
 #include <array>
@@ -27,7 +32,8 @@ namespace llm {
 
 class SentencePieceTokenizer : public Tokenizer {
  public:
-  /// `file` is the content of the .model file; throws Error(Exit::bad_input) with `name` in the message.
+  /// `file` is the content of the .model file; throws Error(Exit::bad_input) with `name` in the
+  /// message.
   SentencePieceTokenizer(std::string file, std::string_view name);
 
   std::vector<int32_t> encode(std::string_view text) const override;
@@ -67,9 +73,9 @@ class SentencePieceTokenizer : public Tokenizer {
 
   bool cut_before_spaces_ = false;  // no piece goes on with a space after something else
   bool cut_at_newline_ = false;     // no piece joins a newline with anything
-  ByteTrie frozen_;                 // user-defined pieces, taken out of the text before it is segmented
+  ByteTrie frozen_;  // user-defined pieces, taken out of the text before it is segmented
   std::array<bool, 256> may_freeze_{};
-  PieceIndex whole_;                // pieces that are segmented into themselves
+  PieceIndex whole_;  // pieces that are segmented into themselves
 };
 
 }  // namespace llm

@@ -1,8 +1,10 @@
-// The normalisation that a SentencePiece model asks for: rewriting by its compiled rules (NFKC and the like), and dropping surplus spaces.
+// The normalisation that a SentencePiece model asks for: rewriting by its compiled rules (NFKC and
+// the like), and dropping surplus spaces.
 //
-// Models trained by this program have neither and never come here. The rules are a double-array trie (darts-clone) and a block of NUL-terminated
-// results, https://github.com/google/sentencepiece/blob/master/doc/normalization.md; every step through the array is checked against its size.
-// Const and thread-safe.
+// Models trained by this program have neither and never come here. The rules are a double-array
+// trie (darts-clone) and a block of NUL-terminated results,
+// https://github.com/google/sentencepiece/blob/master/doc/normalization.md; every step through the
+// array is checked against its size. Const and thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +24,8 @@ class TextNormalizer {
   /// True when the result always is the text itself.
   bool is_identity() const { return units_.empty() && !squeeze_spaces_; }
 
-  /// The text with plain spaces (SentencePiece would print U+2581), without the dummy prefix. Bytes that are not UTF-8 become U+FFFD each.
+  /// The text with plain spaces (SentencePiece would print U+2581), without the dummy prefix. Bytes
+  /// that are not UTF-8 become U+FFFD each.
   std::string normalize(std::string_view text) const;
 
  private:

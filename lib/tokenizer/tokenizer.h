@@ -1,14 +1,17 @@
 // The seam between text and token ids.
 //
-// A tokenizer turns any byte string into ids and back. It is immutable after loading: every method is const and may be called from any number of
-// threads at once. Ids are int32 and dense, 0 .. vocab_size() - 1.
+// A tokenizer turns any byte string into ids and back. It is immutable after loading: every method
+// is const and may be called from any number of threads at once. Ids are int32 and dense, 0 ..
+// vocab_size() - 1.
 //
-// Text is only text: encode() adds no begin or end token, and the spelling of a special token inside the text ("<s>", "<mask>") is encoded as the
-// characters it consists of, so that nobody can smuggle a control id into a prompt or a dataset.
+// Text is only text: encode() adds no begin or end token, and the spelling of a special token
+// inside the text ("<s>", "<mask>") is encoded as the characters it consists of, so that nobody can
+// smuggle a control id into a prompt or a dataset.
 //
-// Tokenizers made by `llm train-tokenizer` with byte fallback are exact: decode(encode(x)) == x for every byte string x, NUL, invalid UTF-8 and a
-// literal U+2581 included. Their special ids are pad 0, bos 1, eos 2, unk 3, mask 4. Tokenizers from elsewhere follow their own file (other ids,
-// a space put before the text, Unicode normalisation).
+// Tokenizers made by `llm train-tokenizer` with byte fallback are exact: decode(encode(x)) == x for
+// every byte string x, NUL, invalid UTF-8 and a literal U+2581 included. Their special ids are pad
+// 0, bos 1, eos 2, unk 3, mask 4. Tokenizers from elsewhere follow their own file (other ids, a
+// space put before the text, Unicode normalisation).
 #pragma once
 
 #include <cstdint>
@@ -29,15 +32,18 @@ class Tokenizer {
   /// The ids of `text`, any bytes; empty for empty text.
   virtual std::vector<int32_t> encode(std::string_view text) const = 0;
 
-  /// The bytes of `ids`. Control ids (pad, bos, eos, mask) give nothing. It equals the token_bytes() one after another, except that a model which
-  /// puts a space before every text takes that space off again. The bytes of a part of a text may end inside a UTF-8 character (base/utf8.h).
-  /// An id outside the vocabulary is the caller's error (Exit::usage).
+  /// The bytes of `ids`. Control ids (pad, bos, eos, mask) give nothing. It equals the
+  /// token_bytes() one after another, except that a model which puts a space before every text
+  /// takes that space off again. The bytes of a part of a text may end inside a UTF-8 character
+  /// (base/utf8.h). An id outside the vocabulary is the caller's error (Exit::usage).
   virtual std::string decode(std::span<const int32_t> ids) const = 0;
 
-  /// What one id adds to a text that already has something before it. Valid as long as the tokenizer.
+  /// What one id adds to a text that already has something before it. Valid as long as the
+  /// tokenizer.
   virtual std::string_view token_bytes(int32_t id) const = 0;
 
-  /// The piece as the file spells it ("▁the", "<0x0A>", "<s>"): for display. Valid as long as the tokenizer.
+  /// The piece as the file spells it ("▁the", "<0x0A>", "<s>"): for display. Valid as long as the
+  /// tokenizer.
   virtual std::string_view token_text(int32_t id) const = 0;
 
   /// The id whose token_text is `text`.
@@ -55,7 +61,8 @@ class Tokenizer {
   virtual int32_t unk_id() const = 0;
   virtual int32_t mask_id() const = 0;
 
-  /// Lower-case hex SHA-256 of the tokenizer's file: its identity in datasets, checkpoints and run records.
+  /// Lower-case hex SHA-256 of the tokenizer's file: its identity in datasets, checkpoints and run
+  /// records.
   virtual const std::string& sha256() const = 0;
 
   /// The file itself, for copying into a model directory as file_name().
@@ -63,17 +70,20 @@ class Tokenizer {
   virtual std::string_view file_name() const = 0;
 };
 
-/// Loads a tokenizer file, or the one inside a model directory. Everything about the file is checked before any of it is used; a bad file throws
-/// Error(Exit::bad_input) that says what it is instead (docs/reliability.md 7.3).
+/// Loads a tokenizer file, or the one inside a model directory. Everything about the file is
+/// checked before any of it is used; a bad file throws Error(Exit::bad_input) that says what it is
+/// instead (docs/reliability.md 7.3).
 std::unique_ptr<const Tokenizer> load_tokenizer(const std::filesystem::path& file_or_directory);
 
 /// The same from the bytes of a file; `name` stands in messages.
 std::unique_ptr<const Tokenizer> load_tokenizer_bytes(std::string bytes, std::string_view name);
 
-/// Refuses (Exit::bad_input) a tokenizer that has not exactly one piece for each of the `rows` of an embedding.
+/// Refuses (Exit::bad_input) a tokenizer that has not exactly one piece for each of the `rows` of
+/// an embedding.
 void check_vocabulary(const Tokenizer& tokenizer, int64_t rows);
 
-/// Refuses (Exit::bad_input) a dataset whose recorded tokenizer hash is another one; a difference would train silently on noise.
+/// Refuses (Exit::bad_input) a dataset whose recorded tokenizer hash is another one; a difference
+/// would train silently on noise.
 void check_dataset_tokenizer(const Tokenizer& tokenizer, std::string_view dataset_sha256);
 
 }  // namespace llm

@@ -30,7 +30,8 @@ class LineIterator : public sentencepiece::SentenceIterator {
   size_t at_ = 0;
 };
 
-std::unordered_map<std::string, std::string> settings(const TokenizerTrainerConfig& config, bool has_tab) {
+std::unordered_map<std::string, std::string> settings(const TokenizerTrainerConfig& config,
+                                                      bool has_tab) {
   const bool searches = config.model_type == "bpe" || config.model_type == "unigram";
   std::unordered_map<std::string, std::string> options{
       {"model_type", config.model_type},
@@ -41,11 +42,16 @@ std::unordered_map<std::string, std::string> settings(const TokenizerTrainerConf
       {"add_dummy_prefix", "false"},
       {"remove_extra_whitespaces", "false"},
       {"allow_whitespace_only_pieces", searches ? "true" : "false"},
-      {"pad_id", "0"}, {"bos_id", "1"}, {"eos_id", "2"}, {"unk_id", "3"}, {"control_symbols", "<mask>"},
+      {"pad_id", "0"},
+      {"bos_id", "1"},
+      {"eos_id", "2"},
+      {"unk_id", "3"},
+      {"control_symbols", "<mask>"},
       {"unk_surface", "\xEF\xBF\xBD"},
       {"max_sentence_length", std::to_string(2 * kMaxLineBytes)},
       {"shuffle_input_sentence", "false"},
-      {"num_threads", "4"},  // stands in the file and orders the sums of unigram training: the same on every machine
+      {"num_threads", "4"},  // stands in the file and orders the sums of unigram training: the same
+                             // on every machine
       {"minloglevel", "3"},
   };
   // Without byte pieces these two would be lost: lines are cut at them before training.
@@ -70,12 +76,18 @@ std::optional<int64_t> last_number(std::string_view text) {
 [[noreturn]] void fail_training(const TokenizerTrainerConfig& config, std::string_view reason) {
   if (const size_t advice = reason.find("value <= "); advice != std::string_view::npos) {
     const auto most = last_number(reason);
-    fail(Exit::bad_input, fmt::format("vocab_size {} is too high for this text; the most possible is {}", config.vocab_size, most.value_or(0)),
+    fail(Exit::bad_input,
+         fmt::format("vocab_size {} is too high for this text; the most possible is {}",
+                     config.vocab_size, most.value_or(0)),
          fmt::format("--vocab-size {}, or more text", most.value_or(0)));
   }
-  if (const size_t sizes = reason.find(" vs "); sizes != std::string_view::npos && reason.find("required_chars") != std::string_view::npos) {
-    const auto needed = last_number(reason.substr(0, reason.find_first_not_of("0123456789", sizes + 4)));
-    fail(Exit::bad_input, fmt::format("vocab_size {} is too low for this text; its characters need at least {}", config.vocab_size, needed.value_or(0) + 1),
+  if (const size_t sizes = reason.find(" vs ");
+      sizes != std::string_view::npos && reason.find("required_chars") != std::string_view::npos) {
+    const auto needed =
+        last_number(reason.substr(0, reason.find_first_not_of("0123456789", sizes + 4)));
+    fail(Exit::bad_input,
+         fmt::format("vocab_size {} is too low for this text; its characters need at least {}",
+                     config.vocab_size, needed.value_or(0) + 1),
          "a larger --vocab-size, or a lower --character-coverage");
   }
   fail(Exit::bad_input, fmt::format("SentencePiece cannot train on this text: {}", reason));
@@ -83,15 +95,19 @@ std::optional<int64_t> last_number(std::string_view text) {
 
 /// The first ids are a promise to every other part of the program.
 void check_promises(const Tokenizer& tokenizer) {
-  const bool fixed = tokenizer.pad_id() == 0 && tokenizer.bos_id() == 1 && tokenizer.eos_id() == 2 && tokenizer.unk_id() == 3 && tokenizer.mask_id() == 4;
-  if (!fixed) fail(Exit::internal, "SentencePiece gave the special tokens other ids than pad 0, bos 1, eos 2, unk 3, mask 4");
+  const bool fixed = tokenizer.pad_id() == 0 && tokenizer.bos_id() == 1 &&
+                     tokenizer.eos_id() == 2 && tokenizer.unk_id() == 3 && tokenizer.mask_id() == 4;
+  if (!fixed)
+    fail(Exit::internal,
+         "SentencePiece gave the special tokens other ids than pad 0, bos 1, eos 2, unk 3, mask 4");
 }
 
 }  // namespace
 
 TokenizerTraining train_tokenizer(const TokenizerTrainerConfig& config, const TextSource& source) {
   const int64_t fixed_pieces = kSpecialPieces + (config.byte_fallback ? kBytePieces : 0);
-  check(config.vocab_size > fixed_pieces, "vocab_size {} is too low: the special tokens{} alone are {}", config.vocab_size,
+  check(config.vocab_size > fixed_pieces,
+        "vocab_size {} is too low: the special tokens{} alone are {}", config.vocab_size,
         config.byte_fallback ? " and byte pieces" : "", fixed_pieces);
 
   TrainingLines lines(config.max_sentences, config.model_type == "char");
@@ -101,10 +117,12 @@ TokenizerTraining train_tokenizer(const TokenizerTrainerConfig& config, const Te
   result.lines = lines.seen();
   std::vector<std::string> sample = lines.take();
   result.lines_used = static_cast<int64_t>(sample.size());
-  check_input(!sample.empty(), "there is no text to train a tokenizer on ({} bytes read)", result.text_bytes);
+  check_input(!sample.empty(), "there is no text to train a tokenizer on ({} bytes read)",
+              result.text_bytes);
 
   LineIterator iterator(std::move(sample));
-  const auto status = sentencepiece::SentencePieceTrainer::Train(settings(config, lines.has_tab()), &iterator, &result.model);
+  const auto status = sentencepiece::SentencePieceTrainer::Train(settings(config, lines.has_tab()),
+                                                                 &iterator, &result.model);
   if (!status.ok()) fail_training(config, status.error_message());
 
   const auto tokenizer = load_tokenizer_bytes(result.model, "the trained tokenizer");
@@ -114,7 +132,8 @@ TokenizerTraining train_tokenizer(const TokenizerTrainerConfig& config, const Te
   return result;
 }
 
-TokenizerTraining train_tokenizer(const TokenizerTrainerConfig& config, const TextSource& source, const std::filesystem::path& output) {
+TokenizerTraining train_tokenizer(const TokenizerTrainerConfig& config, const TextSource& source,
+                                  const std::filesystem::path& output) {
   TokenizerTraining result = train_tokenizer(config, source);
   if (output.has_parent_path()) make_directories(output.parent_path());
   write_file_atomically(output, result.model);

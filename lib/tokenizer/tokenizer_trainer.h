@@ -1,13 +1,17 @@
 // Trains a SentencePiece model on text.
 //
-// The model keeps text as it is: identity normalisation, no space put in front, no whitespace removed. Its first ids are <pad> 0, <s> 1, </s> 2,
-// <unk> 3, <mask> 4; with byte fallback the 256 byte pieces <0x00> .. <0xFF> follow. Runs of spaces are learned as pieces. A newline is always a
-// token of its own (its byte piece; without byte fallback a piece "\n"), so lines can be encoded apart from each other; the same holds for a tab,
-// which SentencePiece keeps for itself while training.
+// The model keeps text as it is: identity normalisation, no space put in front, no whitespace
+// removed. Its first ids are <pad> 0, <s> 1, </s> 2, <unk> 3, <mask> 4; with byte fallback the 256
+// byte pieces <0x00> .. <0xFF> follow. Runs of spaces are learned as pieces. A newline is always a
+// token of its own (its byte piece; without byte fallback a piece "\n"), so lines can be encoded
+// apart from each other; the same holds for a tab, which SentencePiece keeps for itself while
+// training.
 //
-// Without byte fallback, characters that the vocabulary lacks become <unk> and are lost: that is what the setting means.
+// Without byte fallback, characters that the vocabulary lacks become <unk> and are lost: that is
+// what the setting means.
 //
-// The same text and settings give the same bytes, on any machine: no path, time or thread count enters the file.
+// The same text and settings give the same bytes, on any machine: no path, time or thread count
+// enters the file.
 #pragma once
 
 #include <cstdint>
@@ -19,11 +23,12 @@
 
 namespace llm {
 
-/// The section `tokenizer` of a run config: which tokenizer to use, and how to train one where there is none.
+/// The section `tokenizer` of a run config: which tokenizer to use, and how to train one where
+/// there is none.
 struct TokenizerTrainerConfig {
-  std::string path;                    // tokenizer file or model directory; empty = the run finds or trains one
-  int64_t vocab_size = 32000;          // char: an upper limit, the text decides
-  std::string model_type = "bpe";      // bpe, unigram, char, word
+  std::string path;  // tokenizer file or model directory; empty = the run finds or trains one
+  int64_t vocab_size = 32000;      // char: an upper limit, the text decides
+  std::string model_type = "bpe";  // bpe, unigram, char, word
   bool byte_fallback = true;
   double character_coverage = 0.9999;  // rarer characters go through byte pieces
   int64_t max_sentences = 200'000;     // lines drawn evenly from the input; 0 = all of it
@@ -35,7 +40,7 @@ struct TokenizerTrainerConfig {
 using TextSource = std::function<bool(std::string& text)>;
 
 struct TokenizerTraining {
-  std::string model;       // the bytes of the .model file
+  std::string model;  // the bytes of the .model file
   std::string sha256;
   int64_t vocab_size = 0;
   int64_t text_bytes = 0;  // read
@@ -43,11 +48,13 @@ struct TokenizerTraining {
   int64_t lines_used = 0;  // after drawing max_sentences
 };
 
-/// Memory is bounded by max_sentences, not by the input. Throws Error(Exit::bad_input) when the text is too small or too varied for vocab_size and
-/// says which size would do.
+/// Memory is bounded by max_sentences, not by the input. Throws Error(Exit::bad_input) when the
+/// text is too small or too varied for vocab_size and says which size would do.
 TokenizerTraining train_tokenizer(const TokenizerTrainerConfig& config, const TextSource& source);
 
-/// The same, written to `output` in one step (base/atomic_file.h); its folder is made if it is missing.
-TokenizerTraining train_tokenizer(const TokenizerTrainerConfig& config, const TextSource& source, const std::filesystem::path& output);
+/// The same, written to `output` in one step (base/atomic_file.h); its folder is made if it is
+/// missing.
+TokenizerTraining train_tokenizer(const TokenizerTrainerConfig& config, const TextSource& source,
+                                  const std::filesystem::path& output);
 
 }  // namespace llm

@@ -22,7 +22,9 @@ bool continues_character(char byte) { return (static_cast<uint8_t>(byte) & 0xC0)
 }  // namespace
 
 TrainingLines::TrainingLines(int64_t max_lines, bool keep_newlines)
-    : max_lines_(max_lines > 0 ? static_cast<size_t>(max_lines) : SIZE_MAX), keep_newlines_(keep_newlines), random_(kSampleSeed) {}
+    : max_lines_(max_lines > 0 ? static_cast<size_t>(max_lines) : SIZE_MAX),
+      keep_newlines_(keep_newlines),
+      random_(kSampleSeed) {}
 
 void TrainingLines::add(std::string_view text) {
   text_bytes_ += static_cast<int64_t>(text.size());
@@ -39,7 +41,8 @@ void TrainingLines::add_line(std::string_view line) {
   while (at < line.size()) {
     const size_t reserved = reserved_bytes(line.substr(at));
     if (reserved == 0) {
-      at += static_cast<uint8_t>(line[at]) < 0x80 ? 1 : utf8::first_character(line.substr(at)).length;
+      at +=
+          static_cast<uint8_t>(line[at]) < 0x80 ? 1 : utf8::first_character(line.substr(at)).length;
       continue;
     }
     has_tab_ |= line[at] == '\t';
@@ -66,7 +69,8 @@ void TrainingLines::keep(std::string_view line) {
   ++seen_;
   if (lines_.size() < max_lines_) {
     lines_.emplace_back(line);
-  } else if (const uint64_t place = random_.below(static_cast<uint64_t>(seen_)); place < max_lines_) {
+  } else if (const uint64_t place = random_.below(static_cast<uint64_t>(seen_));
+             place < max_lines_) {
     lines_[place] = line;
   }
 }

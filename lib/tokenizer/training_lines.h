@@ -1,8 +1,11 @@
-// The lines that a tokenizer is trained on: cut out of any text, and an even sample of them where there are too many.
+// The lines that a tokenizer is trained on: cut out of any text, and an even sample of them where
+// there are too many.
 //
-// SentencePiece keeps a few characters for itself (NUL, tab, U+2581, U+2585) and cannot use bytes that are not UTF-8: lines are cut there, and the
-// characters are left to the byte pieces. Lines longer than kMaxLineBytes are cut before a space if there is one, so memory is at most
-// max_lines * kMaxLineBytes. The sample depends on the lines and their order only, not on how the text arrives in parts that end at newlines.
+// SentencePiece keeps a few characters for itself (NUL, tab, U+2581, U+2585) and cannot use bytes
+// that are not UTF-8: lines are cut there, and the characters are left to the byte pieces. Lines
+// longer than kMaxLineBytes are cut before a space if there is one, so memory is at most max_lines
+// * kMaxLineBytes. The sample depends on the lines and their order only, not on how the text
+// arrives in parts that end at newlines.
 #pragma once
 
 #include <cstdint>

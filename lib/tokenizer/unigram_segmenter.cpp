@@ -1,4 +1,5 @@
-// The cut with the highest sum of piece scores (Viterbi), as SentencePiece computes it: in single precision, of equal cuts the one found first.
+// The cut with the highest sum of piece scores (Viterbi), as SentencePiece computes it: in single
+// precision, of equal cuts the one found first.
 #include <algorithm>
 #include <cfloat>
 
@@ -22,7 +23,8 @@ class UnigramSegmenter : public Segmenter {
         lowest = std::min(lowest, vocabulary.score(id));
         highest_ = std::max(highest_, vocabulary.score(id));
       }
-      if ((type == PieceType::normal && vocabulary.is_text(id)) || vocabulary.is_frozen(id)) entries.emplace_back(vocabulary.text(id), id);
+      if ((type == PieceType::normal && vocabulary.is_text(id)) || vocabulary.is_frozen(id))
+        entries.emplace_back(vocabulary.text(id), id);
     }
     unknown_score_ = lowest - kUnknownPenalty;
     trie_ = ByteTrie(std::move(entries));
@@ -38,7 +40,8 @@ class UnigramSegmenter : public Segmenter {
     std::vector<Best> best(text.size() + 1);
     const auto offer = [&](size_t begin, size_t end, double score, int32_t id) {
       const double total = score + best[begin].score;
-      if (!best[end].reached || total > best[end].score) best[end] = {id, static_cast<float>(total), begin, true};
+      if (!best[end].reached || total > best[end].score)
+        best[end] = {id, static_cast<float>(total), begin, true};
     };
     for (size_t begin = 0; begin < text.size();) {
       const size_t character = character_bytes(text[begin]);
@@ -51,7 +54,10 @@ class UnigramSegmenter : public Segmenter {
         if (id < 0) continue;
         const bool frozen = vocabulary_.type(id) == PieceType::user_defined;
         const auto bytes = static_cast<float>(end - begin);
-        offer(begin, end, frozen ? static_cast<double>(bytes * highest_) - 0.1 : static_cast<double>(vocabulary_.score(id)), id);
+        offer(begin, end,
+              frozen ? static_cast<double>(bytes * highest_) - 0.1
+                     : static_cast<double>(vocabulary_.score(id)),
+              id);
         character_known |= end - begin == character;
       }
       if (!character_known) offer(begin, begin + character, unknown_score_, vocabulary_.unk_id());
@@ -63,8 +69,10 @@ class UnigramSegmenter : public Segmenter {
     std::reverse(ends.begin(), ends.end());
     for (const size_t end : ends) {
       const Best& node = best[end];
-      if (node.id == vocabulary_.unk_id()) vocabulary_.append_unknown(text.substr(node.begin, end - node.begin), ids);
-      else ids.push_back(node.id);
+      if (node.id == vocabulary_.unk_id())
+        vocabulary_.append_unknown(text.substr(node.begin, end - node.begin), ids);
+      else
+        ids.push_back(node.id);
     }
   }
 
@@ -76,6 +84,8 @@ class UnigramSegmenter : public Segmenter {
 
 }  // namespace
 
-std::unique_ptr<const Segmenter> make_unigram_segmenter(const Vocabulary& vocabulary) { return std::make_unique<UnigramSegmenter>(vocabulary); }
+std::unique_ptr<const Segmenter> make_unigram_segmenter(const Vocabulary& vocabulary) {
+  return std::make_unique<UnigramSegmenter>(vocabulary);
+}
 
 }  // namespace llm

@@ -15,7 +15,11 @@ bool looks_like_markup(std::string_view text) {
 }  // namespace
 
 Vocabulary::Vocabulary(const SentencePieceModel& model)
-    : pieces_(model.pieces), uses_(pieces_.size(), Use::none), byte_ids_(model.byte_ids), byte_fallback_(model.byte_fallback), unk_id_(model.unk_id) {
+    : pieces_(model.pieces),
+      uses_(pieces_.size(), Use::none),
+      byte_ids_(model.byte_ids),
+      byte_fallback_(model.byte_fallback),
+      unk_id_(model.unk_id) {
   std::vector<size_t> offsets(pieces_.size());
   for (size_t id = 0; id < pieces_.size(); ++id) {
     offsets[id] = spelled_.size();
@@ -30,13 +34,15 @@ Vocabulary::Vocabulary(const SentencePieceModel& model)
   }
   for (size_t id = 0; id < pieces_.size(); ++id) {
     const size_t end = id + 1 < pieces_.size() ? offsets[id + 1] : spelled_.size();
-    // SentencePiece turns every space into a mark before it looks, so it never finds a piece that holds a literal space.
+    // SentencePiece turns every space into a mark before it looks, so it never finds a piece that
+    // holds a literal space.
     const bool reachable = pieces_[id].text.find(' ') == std::string_view::npos;
     pieces_[id].text = std::string_view(spelled_).substr(offsets[id], end - offsets[id]);
     if (!reachable) continue;
     const PieceType type = pieces_[id].type;
     if (type == PieceType::normal || type == PieceType::unused) uses_[id] = Use::text;
-    if (type == PieceType::user_defined) uses_[id] = looks_like_markup(pieces_[id].text) ? Use::marker : Use::frozen;
+    if (type == PieceType::user_defined)
+      uses_[id] = looks_like_markup(pieces_[id].text) ? Use::marker : Use::frozen;
   }
 }
 

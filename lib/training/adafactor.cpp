@@ -1,4 +1,5 @@
-// Adafactor, https://arxiv.org/abs/1804.04235: the second moment of a matrix is kept as its row and column means, so the state is R + C instead of R * C.
+// Adafactor, https://arxiv.org/abs/1804.04235: the second moment of a matrix is kept as its row and
+// column means, so the state is R + C instead of R * C.
 #include <ATen/Functions.h>
 #include <ATen/core/grad_mode.h>
 
@@ -14,7 +15,8 @@ constexpr double kSquareFloor = 1e-30;  // epsilon_1 of the paper
 
 class Adafactor final : public Optimizer {
  public:
-  Adafactor(const OptimizerConfig& config, FlatParameters parameters) : config_(config), parameters_(std::move(parameters)) {
+  Adafactor(const OptimizerConfig& config, FlatParameters parameters)
+      : config_(config), parameters_(std::move(parameters)) {
     const auto options = parameters_.gradients.options();
     for (const ParameterSlice& slice : parameters_.slices) {
       Moments moments;
@@ -62,7 +64,8 @@ class Adafactor final : public Optimizer {
     at::Tensor full;         // everything else
   };
 
-  static at::Tensor scaled_gradient(const at::Tensor& gradient, const Moments& moments, double beta) {
+  static at::Tensor scaled_gradient(const at::Tensor& gradient, const Moments& moments,
+                                    double beta) {
     const at::Tensor square = gradient.square().add_(kSquareFloor);
     if (moments.full.defined()) {
       moments.full.mul_(beta).add_(square, 1 - beta);
@@ -70,13 +73,17 @@ class Adafactor final : public Optimizer {
     }
     moments.row.mul_(beta).add_(square.mean(1), 1 - beta);
     moments.column.mul_(beta).add_(square.mean(0), 1 - beta);
-    const at::Tensor row_factor = moments.row.div(moments.row.mean()).rsqrt_().unsqueeze(1);  // (R, 1)
-    return gradient.mul(row_factor).mul_(moments.column.rsqrt().unsqueeze(0));               // (R, C)
+    const at::Tensor row_factor =
+        moments.row.div(moments.row.mean()).rsqrt_().unsqueeze(1);              // (R, 1)
+    return gradient.mul(row_factor).mul_(moments.column.rsqrt().unsqueeze(0));  // (R, C)
   }
 
-  void update_slice(const ParameterSlice& slice, const Moments& moments, double beta, const OptimizerStep& options) {
-    const at::Tensor value = parameters_.values.narrow(0, slice.offset, slice.numel()).view(slice.shape);
-    const at::Tensor gradient = parameters_.gradients.narrow(0, slice.offset, slice.numel()).view(slice.shape);
+  void update_slice(const ParameterSlice& slice, const Moments& moments, double beta,
+                    const OptimizerStep& options) {
+    const at::Tensor value =
+        parameters_.values.narrow(0, slice.offset, slice.numel()).view(slice.shape);
+    const at::Tensor gradient =
+        parameters_.gradients.narrow(0, slice.offset, slice.numel()).view(slice.shape);
     if (options.gradient_scale != 1) {
       gradient.mul_(options.gradient_scale);
     }
@@ -100,7 +107,8 @@ class Adafactor final : public Optimizer {
 
 }  // namespace
 
-std::unique_ptr<Optimizer> make_adafactor(const OptimizerConfig& config, FlatParameters parameters) {
+std::unique_ptr<Optimizer> make_adafactor(const OptimizerConfig& config,
+                                          FlatParameters parameters) {
   return std::make_unique<Adafactor>(config, std::move(parameters));
 }
 

@@ -25,9 +25,12 @@ class Adamw final : public Optimizer {
     adamw.gradient_scale = options.gradient_scale;
     adamw.clear_gradient = true;
     for (const FlatRange& range : ranges_) {
-      const auto part = [&](const at::Tensor& flat) { return flat.defined() ? flat.narrow(0, range.offset, range.length) : flat; };
+      const auto part = [&](const at::Tensor& flat) {
+        return flat.defined() ? flat.narrow(0, range.offset, range.length) : flat;
+      };
       adamw.weight_decay = range.weight_decay;
-      adamw_step(part(parameters_.values.detach()), part(parameters_.gradients), part(exp_avg_), part(exp_avg_sq_), part(parameters_.compute), adamw);
+      adamw_step(part(parameters_.values.detach()), part(parameters_.gradients), part(exp_avg_),
+                 part(exp_avg_sq_), part(parameters_.compute), adamw);
     }
   }
 

@@ -32,7 +32,8 @@ std::string manifest_text(const fs::path& directory, int64_t step) {
   }
   std::sort(files.begin(), files.end());
   for (const fs::path& file : files) {
-    manifest["files"][fs::relative(file, directory).generic_string()] = {{"size", fs::file_size(file)}, {"sha256", sha256_file(file)}};
+    manifest["files"][fs::relative(file, directory).generic_string()] = {
+        {"size", fs::file_size(file)}, {"sha256", sha256_file(file)}};
   }
   return dump_json(manifest, 2) + "\n";
 }
@@ -47,9 +48,11 @@ std::string newest_complete(const fs::path& run) {
   return {};
 }
 
-/// Renamed first: a crash in the middle of the removal must not leave half a checkpoint under a checkpoint's name.
+/// Renamed first: a crash in the middle of the removal must not leave half a checkpoint under a
+/// checkpoint's name.
 void remove_checkpoint(const fs::path& checkpoint) {
-  const fs::path doomed = checkpoint.parent_path() / fmt::format(".{}.tmp-{}", checkpoint.filename().string(), ::getpid());
+  const fs::path doomed = checkpoint.parent_path() /
+                          fmt::format(".{}.tmp-{}", checkpoint.filename().string(), ::getpid());
   remove_tree(doomed);
   rename_path(checkpoint, doomed);
   sync_directory(checkpoint.parent_path());
@@ -76,7 +79,8 @@ std::optional<int64_t> step_of_checkpoint(const fs::path& checkpoint) {
     return std::nullopt;
   }
   int64_t step = 0;
-  const auto [end, error] = std::from_chars(name.data() + kStepPrefix.size(), name.data() + name.size(), step);
+  const auto [end, error] =
+      std::from_chars(name.data() + kStepPrefix.size(), name.data() + name.size(), step);
   const bool whole = error == std::errc() && end == name.data() + name.size() && step >= 0;
   return whole ? std::optional(step) : std::nullopt;
 }
@@ -94,7 +98,8 @@ std::vector<int64_t> checkpoint_steps(const fs::path& run) {
   return steps;
 }
 
-fs::path save_checkpoint(const fs::path& run, int64_t step, const std::vector<CheckpointPart>& parts, int64_t expected_bytes) {
+fs::path save_checkpoint(const fs::path& run, int64_t step,
+                         const std::vector<CheckpointPart>& parts, int64_t expected_bytes) {
   const fs::path target = run / checkpoint_name(step);
   const std::string previous = newest_complete(run);
   const std::string note = previous.empty() ? "" : previous + " is intact";
@@ -107,7 +112,8 @@ fs::path save_checkpoint(const fs::path& run, int64_t step, const std::vector<Ch
     directory.write_file(kManifestName, manifest_text(directory.temporary(), step));
     directory.commit();
   } catch (const Error& error) {
-    if (error.code() != Exit::io || note.empty() || error.message().find(note) != std::string::npos) {
+    if (error.code() != Exit::io || note.empty() ||
+        error.message().find(note) != std::string::npos) {
       throw;
     }
     fail(Exit::io, fmt::format("{}; {}", error.message(), note), error.hint());
@@ -116,7 +122,9 @@ fs::path save_checkpoint(const fs::path& run, int64_t step, const std::vector<Ch
   return target;
 }
 
-void point_to(const fs::path& run, const std::string& link, const fs::path& checkpoint) { replace_symlink(run / link, checkpoint.filename()); }
+void point_to(const fs::path& run, const std::string& link, const fs::path& checkpoint) {
+  replace_symlink(run / link, checkpoint.filename());
+}
 
 void remove_old_checkpoints(const fs::path& run, int64_t keep) {
   const std::vector<int64_t> steps = checkpoint_steps(run);
@@ -136,7 +144,9 @@ void remove_old_checkpoints(const fs::path& run, int64_t keep) {
     }
     if (!good_one_kept) {
       // Once per clean-up: at least one of those that stay must be whole before anything goes.
-      good_one_kept = std::any_of(steps.rbegin(), step, [&](int64_t newer) { return verifies(run / checkpoint_name(newer)); });
+      good_one_kept = std::any_of(steps.rbegin(), step, [&](int64_t newer) {
+        return verifies(run / checkpoint_name(newer));
+      });
       if (!good_one_kept) {
         log_warn("kept '{}': none of the newer checkpoints is whole", name);
         good_one_kept = verifies(run / name);

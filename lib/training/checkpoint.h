@@ -2,12 +2,15 @@
 //
 //   RUN/step-00001000/  config.json generation_config.json model.safetensors tokenizer.model
 //                       training_state/optimizer.safetensors training_state/state.json
-//                       manifest.json   {"format": 1, "step": 1000, "files": {"model.safetensors": {"size": 8388608, "sha256": "..."}}}, written last
+//                       manifest.json   {"format": 1, "step": 1000, "files": {"model.safetensors":
+//                       {"size": 8388608, "sha256": "..."}}}, written last
 //   RUN/latest, RUN/best   symlinks, moved after the manifest is on disk
 //
-// Order of a save: temporary directory, files, fsync each, manifest, fsync, rename, fsync of RUN, `latest`; then old ones are removed. A directory without
-// a manifest is an interrupted save and is never loaded. No torch here: a checkpoint is files with names.
-// Errors: Error(bad_input) naming the file for what is damaged, Error(io) for what cannot be read or written. One process per run directory (RunLock).
+// Order of a save: temporary directory, files, fsync each, manifest, fsync, rename, fsync of RUN,
+// `latest`; then old ones are removed. A directory without a manifest is an interrupted save and is
+// never loaded. No torch here: a checkpoint is files with names. Errors: Error(bad_input) naming
+// the file for what is damaged, Error(io) for what cannot be read or written. One process per run
+// directory (RunLock).
 #pragma once
 
 #include <cstdint>
@@ -29,30 +32,38 @@ std::string checkpoint_name(int64_t step);  // step-00001000
 /// The step in a directory's name; nothing where it has another form.
 std::optional<int64_t> step_of_checkpoint(const std::filesystem::path& checkpoint);
 
-/// Saves RUN/step-N and moves `latest`. Free space is checked against expected_bytes first: "need 812 MB, 96 MB free in /data; step-400 is intact".
-std::filesystem::path save_checkpoint(const std::filesystem::path& run, int64_t step, const std::vector<CheckpointPart>& parts, int64_t expected_bytes);
+/// Saves RUN/step-N and moves `latest`. Free space is checked against expected_bytes first: "need
+/// 812 MB, 96 MB free in /data; step-400 is intact".
+std::filesystem::path save_checkpoint(const std::filesystem::path& run, int64_t step,
+                                      const std::vector<CheckpointPart>& parts,
+                                      int64_t expected_bytes);
 
 /// Points RUN/best (or another name) at a checkpoint, atomically.
-void point_to(const std::filesystem::path& run, const std::string& link, const std::filesystem::path& checkpoint);
+void point_to(const std::filesystem::path& run, const std::string& link,
+              const std::filesystem::path& checkpoint);
 
-/// Checks the manifest: every file there, with its size and hash, and no name that leads outside. Throws naming the first that fails.
+/// Checks the manifest: every file there, with its size and hash, and no name that leads outside.
+/// Throws naming the first that fails.
 void verify_checkpoint(const std::filesystem::path& checkpoint);
 
 /// Steps that have a directory in RUN, ascending, complete or not.
 std::vector<int64_t> checkpoint_steps(const std::filesystem::path& run);
 
-/// Removes all but the newest `keep` verified checkpoints and what `best` and `latest` point to; never the only one that verifies. Leftovers of interrupted
-/// saves go too. keep 0 = keep all.
+/// Removes all but the newest `keep` verified checkpoints and what `best` and `latest` point to;
+/// never the only one that verifies. Leftovers of interrupted saves go too. keep 0 = keep all.
 void remove_old_checkpoints(const std::filesystem::path& run, int64_t keep);
 
 struct ResumeChoice {
-  std::filesystem::path checkpoint;         // verified
-  std::vector<std::string> passed_over;     // why newer ones were not taken, one line each; to be logged
+  std::filesystem::path checkpoint;  // verified
+  std::vector<std::string>
+      passed_over;  // why newer ones were not taken, one line each; to be logged
 };
-/// "auto": the newest checkpoint that verifies (nothing where RUN has none; Error where it has some and none verifies).
-/// A path: that checkpoint, or what `latest` of that run directory names, exactly; damage is an error.
-/// Newer checkpoints that were passed over because they are damaged are renamed to step-N.damaged, so that they cannot be taken for good ones later.
-std::optional<ResumeChoice> choose_checkpoint(const std::filesystem::path& run, const std::string& resume_from);
+/// "auto": the newest checkpoint that verifies (nothing where RUN has none; Error where it has some
+/// and none verifies). A path: that checkpoint, or what `latest` of that run directory names,
+/// exactly; damage is an error. Newer checkpoints that were passed over because they are damaged
+/// are renamed to step-N.damaged, so that they cannot be taken for good ones later.
+std::optional<ResumeChoice> choose_checkpoint(const std::filesystem::path& run,
+                                              const std::string& resume_from);
 
 /// What `latest` names; it must exist.
 std::filesystem::path latest_checkpoint(const std::filesystem::path& run);

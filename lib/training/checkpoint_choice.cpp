@@ -23,7 +23,8 @@ void check_inside(const std::string& checkpoint, const std::string& name) {
   check_input(inside, "{}: manifest names '{}', outside the checkpoint", checkpoint, name);
 }
 
-void verify_file(const fs::path& checkpoint, const std::string& name, int64_t size, const std::string& sha256) {
+void verify_file(const fs::path& checkpoint, const std::string& name, int64_t size,
+                 const std::string& sha256) {
   const std::string who = checkpoint.filename().string();
   const fs::path file = checkpoint / name;
   std::error_code error;
@@ -39,7 +40,10 @@ void verify_file(const fs::path& checkpoint, const std::string& name, int64_t si
 }
 
 /// RUN itself, or a checkpoint inside it.
-bool is_run_directory(const fs::path& path) { return fs::is_directory(path) && !fs::exists(path / kManifestName) && !path.filename().string().starts_with("step-"); }
+bool is_run_directory(const fs::path& path) {
+  return fs::is_directory(path) && !fs::exists(path / kManifestName) &&
+         !path.filename().string().starts_with("step-");
+}
 
 std::optional<ResumeChoice> newest_good(const fs::path& run) {
   ResumeChoice choice;
@@ -67,7 +71,8 @@ std::optional<ResumeChoice> newest_good(const fs::path& run) {
   if (choice.passed_over.empty()) {
     return std::nullopt;
   }
-  fail(Exit::bad_input, fmt::format("no checkpoint of '{}' is whole: {}", run.string(), choice.passed_over.front()),
+  fail(Exit::bad_input,
+       fmt::format("no checkpoint of '{}' is whole: {}", run.string(), choice.passed_over.front()),
        "start over with --resume-from-checkpoint never --force, or name another --output-dir");
 }
 
@@ -84,16 +89,19 @@ void verify_checkpoint(const fs::path& checkpoint) {
   const JsonView manifest(document, who + "/manifest.json");
   manifest.expect_object();
   const int64_t format = manifest.get_int("format", 1, INT64_MAX);
-  check_input(format <= kCheckpointFormat, "checkpoint format {} is newer than this program ({})", format, kCheckpointFormat);
+  check_input(format <= kCheckpointFormat, "checkpoint format {} is newer than this program ({})",
+              format, kCheckpointFormat);
   const int64_t step = manifest.get_int("step", 0, INT64_MAX);
-  check_input(step_of_checkpoint(checkpoint).value_or(step) == step, "{}: manifest.json says step {}", who, step);
+  check_input(step_of_checkpoint(checkpoint).value_or(step) == step,
+              "{}: manifest.json says step {}", who, step);
   const JsonView files = manifest.at("files");
   for (const std::string& name : files.keys()) {
     check_inside(who, name);
     const JsonView entry = files.at(name);
     verify_file(checkpoint, name, entry.get_int("size", 0, INT64_MAX), entry.get_string("sha256"));
   }
-  for (const char* needed : {"config.json", "training_state/state.json", "training_state/optimizer.safetensors"}) {
+  for (const char* needed :
+       {"config.json", "training_state/state.json", "training_state/optimizer.safetensors"}) {
     check_input(files.has(needed), "{}: manifest does not name {}", who, needed);
   }
 }
@@ -107,7 +115,8 @@ fs::path latest_checkpoint(const fs::path& run) {
   if (error) {
     return newest;
   }
-  check_input(fs::is_directory(run / target), "latest -> {} does not exist; newest complete is {}", target.string(), newest.filename().string());
+  check_input(fs::is_directory(run / target), "latest -> {} does not exist; newest complete is {}",
+              target.string(), newest.filename().string());
   return run / target;
 }
 
@@ -128,12 +137,17 @@ std::optional<ResumeChoice> choose_checkpoint(const fs::path& run, const std::st
   check_input(there, "checkpoint '{}' does not exist", trimmed.string());
   if (!fs::is_directory(trimmed)) {
     const std::string suffix = trimmed.extension().string();
-    const bool pickle = suffix == ".pt" || suffix == ".pth" || suffix == ".bin" || suffix == ".ckpt";
-    fail(Exit::bad_input, pickle ? "PyTorch pickle files are not loaded (they can run code)" : fmt::format("'{}' is not a checkpoint directory", trimmed.string()),
-         pickle ? "convert the weights to safetensors first" : "name a directory such as checkpoints/step-00001000");
+    const bool pickle =
+        suffix == ".pt" || suffix == ".pth" || suffix == ".bin" || suffix == ".ckpt";
+    fail(Exit::bad_input,
+         pickle ? "PyTorch pickle files are not loaded (they can run code)"
+                : fmt::format("'{}' is not a checkpoint directory", trimmed.string()),
+         pickle ? "convert the weights to safetensors first"
+                : "name a directory such as checkpoints/step-00001000");
   }
   ResumeChoice choice;
-  choice.checkpoint = is_run_directory(trimmed) ? latest_checkpoint(trimmed) : fs::canonical(trimmed);
+  choice.checkpoint =
+      is_run_directory(trimmed) ? latest_checkpoint(trimmed) : fs::canonical(trimmed);
   verify_checkpoint(choice.checkpoint);
   return choice;
 }

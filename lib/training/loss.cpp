@@ -30,7 +30,8 @@ at::Tensor window_rows(DataLoader& loader, int64_t first_row, int64_t count) {
   return windows;
 }
 
-/// One draw per (row, position): uniform in [0, 1) from the high bits, and a second word for the replacement.
+/// One draw per (row, position): uniform in [0, 1) from the high bits, and a second word for the
+/// replacement.
 struct MaskDraw {
   double choice;
   double treatment;
@@ -63,7 +64,8 @@ BatchSource masked_batches(DataLoader& loader, MaskedLmOptions options) {
   };
 }
 
-TrainingBatch mask_tokens(const at::Tensor& tokens, const MaskedLmOptions& options, int64_t first_row) {
+TrainingBatch mask_tokens(const at::Tensor& tokens, const MaskedLmOptions& options,
+                          int64_t first_row) {
   TrainingBatch batch;
   batch.input_ids = tokens.clone();
   batch.targets = at::empty_like(tokens);
@@ -73,19 +75,24 @@ TrainingBatch mask_tokens(const at::Tensor& tokens, const MaskedLmOptions& optio
   int64_t* target = batch.targets.data_ptr<int64_t>();
   std::vector<int64_t> ordinary;  // what a random replacement is drawn from
   for (int64_t id = 0; id < options.vocab_size; ++id) {
-    const bool special = options.is_special.empty() ? id == options.mask_id : options.is_special.at(static_cast<size_t>(id));
+    const bool special = options.is_special.empty()
+                             ? id == options.mask_id
+                             : options.is_special.at(static_cast<size_t>(id));
     if (!special) {
       ordinary.push_back(id);
     }
   }
-  check(!ordinary.empty(), "training.objective: mlm needs ordinary tokens besides the special ones");
+  check(!ordinary.empty(),
+        "training.objective: mlm needs ordinary tokens besides the special ones");
   for (int64_t row = 0; row < rows; ++row) {
-    const CounterRandom random(combine_keys(options.seed, 0x4d4c4dULL, static_cast<uint64_t>(first_row + row)));
+    const CounterRandom random(
+        combine_keys(options.seed, 0x4d4c4dULL, static_cast<uint64_t>(first_row + row)));
     for (int64_t col = 0; col < cols; ++col) {
       int64_t& id = input[row * cols + col];
       int64_t& wanted = target[row * cols + col];
       wanted = kIgnoreTarget;
-      const bool special = !options.is_special.empty() && options.is_special.at(static_cast<size_t>(id));
+      const bool special =
+          !options.is_special.empty() && options.is_special.at(static_cast<size_t>(id));
       const MaskDraw drawn = draw(random, col);
       if (special || drawn.choice >= options.probability) {
         continue;
@@ -104,6 +111,8 @@ TrainingBatch mask_tokens(const at::Tensor& tokens, const MaskedLmOptions& optio
 
 double LossTotals::perplexity() const { return std::exp(loss()); }
 
-double LossTotals::bits_per_byte() const { return bytes > 0 ? nll / (std::numbers::ln2 * static_cast<double>(bytes)) : 0; }
+double LossTotals::bits_per_byte() const {
+  return bytes > 0 ? nll / (std::numbers::ln2 * static_cast<double>(bytes)) : 0;
+}
 
 }  // namespace llm

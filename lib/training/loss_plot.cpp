@@ -39,8 +39,13 @@ std::string escaped(const std::string& text) {
 /// From data to picture coordinates.
 struct Frame {
   double step_low, step_high, loss_low, loss_high;
-  double x(double step) const { return kLeft + (step - step_low) / (step_high - step_low) * (kWidth - kLeft - kRight); }
-  double y(double loss) const { return kHeight - kBottom - (loss - loss_low) / (loss_high - loss_low) * (kHeight - kTop - kBottom); }
+  double x(double step) const {
+    return kLeft + (step - step_low) / (step_high - step_low) * (kWidth - kLeft - kRight);
+  }
+  double y(double loss) const {
+    return kHeight - kBottom -
+           (loss - loss_low) / (loss_high - loss_low) * (kHeight - kTop - kBottom);
+  }
 };
 
 Frame frame_of(const LossCurves& curves) {
@@ -64,9 +69,13 @@ Frame frame_of(const LossCurves& curves) {
 }
 
 std::string polyline(const Frame& frame, const std::vector<LossPoint>& points, const char* color) {
-  std::string out = fmt::format("<polyline fill=\"none\" stroke=\"{}\" stroke-width=\"1.8\" stroke-linejoin=\"round\" points=\"", color);
+  std::string out = fmt::format(
+      "<polyline fill=\"none\" stroke=\"{}\" stroke-width=\"1.8\" stroke-linejoin=\"round\" "
+      "points=\"",
+      color);
   for (const LossPoint& point : points) {
-    out += fmt::format("{:.1f},{:.1f} ", frame.x(static_cast<double>(point.step)), frame.y(point.loss));
+    out += fmt::format("{:.1f},{:.1f} ", frame.x(static_cast<double>(point.step)),
+                       frame.y(point.loss));
   }
   out.back() = '"';
   return out + "/>\n";
@@ -76,17 +85,24 @@ std::string axes(const Frame& frame) {
   std::string out;
   for (const double loss : round_ticks(frame.loss_low, frame.loss_high, 8)) {
     const double y = frame.y(loss);
-    out += fmt::format("<line x1=\"{}\" x2=\"{}\" y1=\"{:.1f}\" y2=\"{:.1f}\" stroke=\"#ddd\"/>\n", kLeft, kWidth - kRight, y, y);
-    out += fmt::format("<text x=\"{}\" y=\"{:.1f}\" text-anchor=\"end\">{:.4g}</text>\n", kLeft - 8, y + 4, loss);
+    out += fmt::format("<line x1=\"{}\" x2=\"{}\" y1=\"{:.1f}\" y2=\"{:.1f}\" stroke=\"#ddd\"/>\n",
+                       kLeft, kWidth - kRight, y, y);
+    out += fmt::format("<text x=\"{}\" y=\"{:.1f}\" text-anchor=\"end\">{:.4g}</text>\n", kLeft - 8,
+                       y + 4, loss);
   }
   for (const double step : round_ticks(frame.step_low, frame.step_high, 8)) {
-    out += fmt::format("<text x=\"{:.1f}\" y=\"{}\" text-anchor=\"middle\">{}</text>\n", frame.x(step), kHeight - kBottom + 20,
-                       human_count(static_cast<int64_t>(step)));
+    out +=
+        fmt::format("<text x=\"{:.1f}\" y=\"{}\" text-anchor=\"middle\">{}</text>\n", frame.x(step),
+                    kHeight - kBottom + 20, human_count(static_cast<int64_t>(step)));
   }
-  out += fmt::format("<path d=\"M{} {}V{}H{}\" fill=\"none\" stroke=\"#333\"/>\n", kLeft, kTop, kHeight - kBottom, kWidth - kRight);
-  out += fmt::format("<text x=\"{}\" y=\"{}\" text-anchor=\"middle\">step</text>\n", (kLeft + kWidth - kRight) / 2, kHeight - 8);
-  out += fmt::format("<text x=\"16\" y=\"{}\" text-anchor=\"middle\" transform=\"rotate(-90 16 {})\">loss (nats per token)</text>\n", (kTop + kHeight - kBottom) / 2,
-                     (kTop + kHeight - kBottom) / 2);
+  out += fmt::format("<path d=\"M{} {}V{}H{}\" fill=\"none\" stroke=\"#333\"/>\n", kLeft, kTop,
+                     kHeight - kBottom, kWidth - kRight);
+  out += fmt::format("<text x=\"{}\" y=\"{}\" text-anchor=\"middle\">step</text>\n",
+                     (kLeft + kWidth - kRight) / 2, kHeight - 8);
+  out += fmt::format(
+      "<text x=\"16\" y=\"{}\" text-anchor=\"middle\" transform=\"rotate(-90 16 {})\">loss (nats "
+      "per token)</text>\n",
+      (kTop + kHeight - kBottom) / 2, (kTop + kHeight - kBottom) / 2);
   return out;
 }
 
@@ -94,7 +110,9 @@ std::string legend(const LossCurves& curves) {
   std::string out;
   double y = kTop + 14;
   const auto entry = [&](const char* color, const std::string& text, const char* dash) {
-    out += fmt::format("<line x1=\"{}\" x2=\"{}\" y1=\"{}\" y2=\"{}\" stroke=\"{}\" stroke-width=\"2\"{}/>\n", kWidth - 230, kWidth - 206, y - 4, y - 4, color, dash);
+    out += fmt::format(
+        "<line x1=\"{}\" x2=\"{}\" y1=\"{}\" y2=\"{}\" stroke=\"{}\" stroke-width=\"2\"{}/>\n",
+        kWidth - 230, kWidth - 206, y - 4, y - 4, color, dash);
     out += fmt::format("<text x=\"{}\" y=\"{}\">{}</text>\n", kWidth - 200, y, text);
     y += 18;
   };
@@ -103,7 +121,8 @@ std::string legend(const LossCurves& curves) {
     entry("#d62728", fmt::format("validation, last {:.4f}", curves.validation.back().loss), "");
   }
   if (curves.floor) {
-    entry("#2ca02c", fmt::format("entropy of the data {:.4f}", *curves.floor), " stroke-dasharray=\"6 4\"");
+    entry("#2ca02c", fmt::format("entropy of the data {:.4f}", *curves.floor),
+          " stroke-dasharray=\"6 4\"");
   }
   return out;
 }
@@ -151,9 +170,11 @@ LossCurves read_loss_curves(const std::filesystem::path& run) {
   LossCurves curves;
   curves.title = run.lexically_normal().string();
   int64_t line = 0;
-  for (size_t begin = 0, end; (end = text.find('\n', begin)) != std::string::npos; begin = end + 1) {
+  for (size_t begin = 0, end; (end = text.find('\n', begin)) != std::string::npos;
+       begin = end + 1) {
     const std::string source = fmt::format("{}:{}", file.string(), ++line);
-    const nlohmann::json document = parse_json(std::string_view(text).substr(begin, end - begin), source);
+    const nlohmann::json document =
+        parse_json(std::string_view(text).substr(begin, end - begin), source);
     const JsonView row(document, source);
     const int64_t step = row.get_int("step", 0, INT64_MAX);
     if (row.has("loss")) {
@@ -172,20 +193,26 @@ std::string loss_plot_svg(const LossCurves& given) {
   curves.training = thinned(given.training, kMostPoints);
   curves.validation = thinned(given.validation, kMostPoints);
   const Frame frame = frame_of(curves);
-  std::string svg = fmt::format("<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {} {}\" width=\"{}\" height=\"{}\" font-family=\"sans-serif\" font-size=\"12\">\n",
-                                kWidth, kHeight, kWidth, kHeight);
+  std::string svg = fmt::format(
+      "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {} {}\" width=\"{}\" height=\"{}\" "
+      "font-family=\"sans-serif\" font-size=\"12\">\n",
+      kWidth, kHeight, kWidth, kHeight);
   svg += fmt::format("<rect width=\"{}\" height=\"{}\" fill=\"white\"/>\n", kWidth, kHeight);
-  svg += fmt::format("<text x=\"{}\" y=\"24\" font-size=\"15\">{}</text>\n", kLeft, escaped(curves.title));
+  svg += fmt::format("<text x=\"{}\" y=\"24\" font-size=\"15\">{}</text>\n", kLeft,
+                     escaped(curves.title));
   svg += axes(frame);
   if (curves.floor) {
-    svg += fmt::format("<line x1=\"{}\" x2=\"{}\" y1=\"{:.1f}\" y2=\"{:.1f}\" stroke=\"#2ca02c\" stroke-width=\"1.5\" stroke-dasharray=\"6 4\"/>\n", kLeft, kWidth - kRight,
-                       frame.y(*curves.floor), frame.y(*curves.floor));
+    svg += fmt::format(
+        "<line x1=\"{}\" x2=\"{}\" y1=\"{:.1f}\" y2=\"{:.1f}\" stroke=\"#2ca02c\" "
+        "stroke-width=\"1.5\" stroke-dasharray=\"6 4\"/>\n",
+        kLeft, kWidth - kRight, frame.y(*curves.floor), frame.y(*curves.floor));
   }
   svg += polyline(frame, curves.training, "#1f77b4");
   if (!curves.validation.empty()) {
     svg += polyline(frame, curves.validation, "#d62728");
     for (const LossPoint& point : curves.validation) {
-      svg += fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"2.6\" fill=\"#d62728\"/>\n", frame.x(static_cast<double>(point.step)), frame.y(point.loss));
+      svg += fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"2.6\" fill=\"#d62728\"/>\n",
+                         frame.x(static_cast<double>(point.step)), frame.y(point.loss));
     }
   }
   return svg + legend(given) + "</svg>\n";

@@ -18,12 +18,14 @@ double LrSchedule::at(int64_t step) const {
   const double floor = config.min_lr_ratio * peak;
   int64_t start = warmup_steps;
   if (config.name == "wsd") {
-    const auto decay_steps = static_cast<int64_t>(std::llround(config.decay_fraction * static_cast<double>(total_steps)));
+    const auto decay_steps = static_cast<int64_t>(
+        std::llround(config.decay_fraction * static_cast<double>(total_steps)));
     start = std::max(start, total_steps - decay_steps);
     if (step < start) {
       return peak;
     }
-    // The first decaying step already lies one part below the peak, so that the last one reaches the floor.
+    // The first decaying step already lies one part below the peak, so that the last one reaches
+    // the floor.
     const double parts = static_cast<double>(std::max<int64_t>(1, total_steps - start));
     return peak + (floor - peak) * std::min(1.0, static_cast<double>(step - start + 1) / parts);
   }
@@ -35,7 +37,9 @@ double LrSchedule::at(int64_t step) const {
   if (config.name == "linear") {
     return floor + (peak - floor) * (1 - t);
   }
-  check(config.name == "polynomial", "scheduler.name: '{}' is not one of cosine, linear, polynomial, constant, wsd", config.name);
+  check(config.name == "polynomial",
+        "scheduler.name: '{}' is not one of cosine, linear, polynomial, constant, wsd",
+        config.name);
   return floor + (peak - floor) * std::pow(1 - t, config.power);
 }
 

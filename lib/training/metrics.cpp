@@ -15,7 +15,8 @@ namespace llm {
 namespace {
 
 constexpr const char* kCsvHeader =
-    "step,epoch,tokens,loss,lr,grad_norm,tokens_per_second,step_ms,mfu,peak_memory_bytes,skipped_steps,val_loss,val_perplexity,val_bits_per_byte,"
+    "step,epoch,tokens,loss,lr,grad_norm,tokens_per_second,step_ms,mfu,peak_memory_bytes,skipped_"
+    "steps,val_loss,val_perplexity,val_bits_per_byte,"
     "val_accuracy\n";
 
 nlohmann::ordered_json to_json(const StepRecord& record) {
@@ -48,11 +49,13 @@ nlohmann::ordered_json to_json(const StepRecord& record) {
 }
 
 std::string to_csv(const StepRecord& r) {
-  std::string row = fmt::format("{},{},{},{},{},{},{},{},{},{},{}", r.step, r.epoch, r.tokens, r.loss, r.lr, r.grad_norm, r.tokens_per_second, r.step_ms,
-                                r.mfu, r.peak_memory_bytes, r.skipped_steps);
+  std::string row = fmt::format("{},{},{},{},{},{},{},{},{},{},{}", r.step, r.epoch, r.tokens,
+                                r.loss, r.lr, r.grad_norm, r.tokens_per_second, r.step_ms, r.mfu,
+                                r.peak_memory_bytes, r.skipped_steps);
   if (r.validation) {
     const LossTotals& v = *r.validation;
-    row += fmt::format(",{},{},{},{}\n", v.loss(), v.perplexity(), v.bytes > 0 ? fmt::format("{}", v.bits_per_byte()) : "", v.accuracy());
+    row += fmt::format(",{},{},{},{}\n", v.loss(), v.perplexity(),
+                       v.bytes > 0 ? fmt::format("{}", v.bits_per_byte()) : "", v.accuracy());
   } else {
     row += ",,,,\n";
   }
@@ -61,10 +64,14 @@ std::string to_csv(const StepRecord& r) {
 
 std::vector<std::pair<std::string, double>> to_scalars(const StepRecord& record) {
   std::vector<std::pair<std::string, double>> scalars = {
-      {"train/loss", record.loss},         {"train/lr", record.lr},
-      {"train/grad_norm", record.grad_norm}, {"train/epoch", record.epoch},
-      {"perf/tokens_per_s", record.tokens_per_second}, {"perf/step_ms", record.step_ms},
-      {"perf/mfu", record.mfu},            {"perf/peak_memory_bytes", static_cast<double>(record.peak_memory_bytes)},
+      {"train/loss", record.loss},
+      {"train/lr", record.lr},
+      {"train/grad_norm", record.grad_norm},
+      {"train/epoch", record.epoch},
+      {"perf/tokens_per_s", record.tokens_per_second},
+      {"perf/step_ms", record.step_ms},
+      {"perf/mfu", record.mfu},
+      {"perf/peak_memory_bytes", static_cast<double>(record.peak_memory_bytes)},
   };
   if (record.validation) {
     scalars.emplace_back("eval/loss", record.validation->loss());
@@ -91,13 +98,15 @@ int64_t step_of_row(std::string_view row, std::string_view lead) {
 }
 
 /// Keeps the whole rows up to a step: a run that was killed may have written more, or half a row.
-void keep_rows_up_to(const std::filesystem::path& file, int64_t last_step, std::string_view lead, std::string_view header) {
+void keep_rows_up_to(const std::filesystem::path& file, int64_t last_step, std::string_view lead,
+                     std::string_view header) {
   if (!std::filesystem::exists(file)) {
     return;
   }
   const std::string content = read_file(file);
   std::string kept(header);
-  for (size_t begin = 0, end; (end = content.find('\n', begin)) != std::string::npos; begin = end + 1) {
+  for (size_t begin = 0, end; (end = content.find('\n', begin)) != std::string::npos;
+       begin = end + 1) {
     const std::string_view row(content.data() + begin, end - begin);
     const int64_t step = step_of_row(row, lead);
     if (step > 0 && step <= last_step) {
@@ -111,19 +120,24 @@ void keep_rows_up_to(const std::filesystem::path& file, int64_t last_step, std::
 
 }  // namespace
 
-std::string step_line(const StepRecord& record, int64_t total_steps, std::optional<double> last_validation_loss, double eta_seconds) {
-  std::string line = fmt::format("step {}/{} ({:.1f}%) | loss {:.4f}", record.step, total_steps,
-                                 100.0 * static_cast<double>(record.step) / static_cast<double>(total_steps), record.loss);
+std::string step_line(const StepRecord& record, int64_t total_steps,
+                      std::optional<double> last_validation_loss, double eta_seconds) {
+  std::string line = fmt::format(
+      "step {}/{} ({:.1f}%) | loss {:.4f}", record.step, total_steps,
+      100.0 * static_cast<double>(record.step) / static_cast<double>(total_steps), record.loss);
   if (last_validation_loss) {
     line += fmt::format(" | val {:.2f}", *last_validation_loss);
   }
-  line += fmt::format(" | lr {:.1e} | grad {:.2f} | {} tok/s | {:.0f} ms | mem {} | eta {}", record.lr, record.grad_norm,
-                      format_count(static_cast<int64_t>(std::llround(record.tokens_per_second))), record.step_ms,
-                      human_bytes(static_cast<uint64_t>(record.peak_memory_bytes)), human_duration(eta_seconds));
+  line += fmt::format(" | lr {:.1e} | grad {:.2f} | {} tok/s | {:.0f} ms | mem {} | eta {}",
+                      record.lr, record.grad_norm,
+                      format_count(static_cast<int64_t>(std::llround(record.tokens_per_second))),
+                      record.step_ms, human_bytes(static_cast<uint64_t>(record.peak_memory_bytes)),
+                      human_duration(eta_seconds));
   return line;
 }
 
-MetricsWriter::MetricsWriter(std::filesystem::path run, const MetricsConfig& config, int64_t resumed_step) {
+MetricsWriter::MetricsWriter(std::filesystem::path run, const MetricsConfig& config,
+                             int64_t resumed_step) {
   const auto jsonl = run / "metrics.jsonl";
   const auto csv = run / "metrics.csv";
   keep_rows_up_to(jsonl, resumed_step, "{\"step\":", {});
@@ -144,7 +158,8 @@ MetricsWriter::MetricsWriter(std::filesystem::path run, const MetricsConfig& con
 MetricsWriter::~MetricsWriter() = default;
 
 void MetricsWriter::write(const StepRecord& record) {
-  jsonl_.write(to_json(record).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + '\n');
+  jsonl_.write(to_json(record).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) +
+               '\n');
   if (csv_.is_open()) {
     csv_.write(to_csv(record));
   }
@@ -159,7 +174,8 @@ int64_t peak_memory_bytes() {
     if (line.starts_with("VmHWM:")) {
       const size_t digits = line.find_first_of("0123456789");
       int64_t kilobytes = 0;
-      std::from_chars(line.data() + std::min(digits, line.size()), line.data() + line.size(), kilobytes);
+      std::from_chars(line.data() + std::min(digits, line.size()), line.data() + line.size(),
+                      kilobytes);
       return kilobytes * 1024;
     }
   }

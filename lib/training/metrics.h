@@ -1,9 +1,12 @@
-// Where a run's numbers go: one log line, metrics.jsonl, metrics.csv and TensorBoard events, all from one record per logged step.
+// Where a run's numbers go: one log line, metrics.jsonl, metrics.csv and TensorBoard events, all
+// from one record per logged step.
 //
-// Keys: step epoch tokens loss lr grad_norm tokens_per_second step_ms mfu peak_memory_bytes skipped_steps samples_per_second batches_per_second; on evaluation steps val_loss val_perplexity
-// val_bits_per_byte val_accuracy; at gradient-norm steps gradient_norms {group: norm}. mfu is the share of a matrix-product speed measured when the run
-// started. Rows after the step a run resumes from are dropped, so the files read as if it had never been interrupted; TensorBoard gets a new file.
-// Owned by the trainer, used from one thread.
+// Keys: step epoch tokens loss lr grad_norm tokens_per_second step_ms mfu peak_memory_bytes
+// skipped_steps samples_per_second batches_per_second; on evaluation steps val_loss val_perplexity
+// val_bits_per_byte val_accuracy; at gradient-norm steps gradient_norms {group: norm}. mfu is the
+// share of a matrix-product speed measured when the run started. Rows after the step a run resumes
+// from are dropped, so the files read as if it had never been interrupted; TensorBoard gets a new
+// file. Owned by the trainer, used from one thread.
 #pragma once
 
 #include <cstdint>
@@ -40,8 +43,10 @@ struct StepRecord {
   std::map<std::string, double> gradient_norms;
 };
 
-/// `step 420/5000 (8.4%) | loss 3.1234 | val 3.20 | lr 3.0e-04 | grad 0.91 | 76,000 tok/s | 214 ms | mem 1.9 GiB | eta 16m`
-std::string step_line(const StepRecord& record, int64_t total_steps, std::optional<double> last_validation_loss, double eta_seconds);
+/// `step 420/5000 (8.4%) | loss 3.1234 | val 3.20 | lr 3.0e-04 | grad 0.91 | 76,000 tok/s | 214 ms
+/// | mem 1.9 GiB | eta 16m`
+std::string step_line(const StepRecord& record, int64_t total_steps,
+                      std::optional<double> last_validation_loss, double eta_seconds);
 
 class MetricsWriter {
  public:
@@ -57,8 +62,8 @@ class MetricsWriter {
   std::unique_ptr<TensorBoardWriter> events_;
 };
 
-/// Groups of parameters whose gradient is out of proportion: above 1000 (or not finite, or 1000 times the median group) exploding, below 1e-10 (or a
-/// millionth of the median) vanishing.
+/// Groups of parameters whose gradient is out of proportion: above 1000 (or not finite, or 1000
+/// times the median group) exploding, below 1e-10 (or a millionth of the median) vanishing.
 inline constexpr double kExplodingNorm = 1000, kExplodingRatio = 1000;
 inline constexpr double kVanishingNorm = 1e-10, kVanishingRatio = 1e6;
 struct GradientHealth {

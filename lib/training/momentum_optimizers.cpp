@@ -1,4 +1,5 @@
-// Lion and SGD: one momentum buffer, updated piece by piece so that a piece stays in cache over the few operators of its update.
+// Lion and SGD: one momentum buffer, updated piece by piece so that a piece stays in cache over the
+// few operators of its update.
 #include <ATen/Functions.h>
 #include <ATen/core/grad_mode.h>
 
@@ -27,7 +28,8 @@ class MomentumOptimizer : public Optimizer {
         gradient.mul_(options.gradient_scale);
       }
       updated.mul_(1 - options.learning_rate * weight_decay);
-      updated.add_(direction(momentum_.narrow(0, offset, length), gradient), -options.learning_rate);
+      updated.add_(direction(momentum_.narrow(0, offset, length), gradient),
+                   -options.learning_rate);
       if (!updated.is_same(value)) {
         value.copy_(updated);
       }

@@ -1,5 +1,6 @@
-// Muon for hidden matrices, AdamW for everything else. The momentum of a matrix is replaced by the nearest (semi-)orthogonal matrix, found by a quintic
-// Newton-Schulz iteration; products run in bf16 where the model's do.
+// Muon for hidden matrices, AdamW for everything else. The momentum of a matrix is replaced by the
+// nearest (semi-)orthogonal matrix, found by a quintic Newton-Schulz iteration; products run in
+// bf16 where the model's do.
 #include <ATen/Functions.h>
 #include <ATen/core/grad_mode.h>
 
@@ -11,16 +12,17 @@
 namespace llm {
 namespace {
 
-/// X -> U V^T of its singular value decomposition, roughly (singular values end in about 0.7 .. 1.2).
+/// X -> U V^T of its singular value decomposition, roughly (singular values end in about 0.7
+/// .. 1.2).
 at::Tensor orthogonalized(const at::Tensor& matrix, int64_t iterations, at::ScalarType dtype) {
   constexpr double a = 3.4445, b = -4.7750, c = 2.0315;
   const bool tall = matrix.size(0) > matrix.size(1);
   at::Tensor x = tall ? matrix.t() : matrix;
   x = x.div(matrix.norm().add_(1e-7)).to(dtype).contiguous();  // (r, k), r <= k
   for (int64_t i = 0; i < iterations; ++i) {
-    const at::Tensor gram = at::mm(x, x.t());                   // (r, r)
+    const at::Tensor gram = at::mm(x, x.t());  // (r, r)
     const at::Tensor polynomial = at::mm(gram, gram).mul_(c).add_(gram, b);
-    x = at::mm(polynomial, x).add_(x, a);                       // (r, k)
+    x = at::mm(polynomial, x).add_(x, a);  // (r, k)
   }
   return (tall ? x.t() : x).to(at::kFloat);
 }
@@ -31,7 +33,8 @@ class Muon final : public Optimizer {
       : config_(config),
         parameters_(std::move(parameters)),
         exp_avg_(at::zeros_like(parameters_.gradients)),
-        product_dtype_(parameters_.compute.defined() ? parameters_.compute.scalar_type() : parameters_.values.scalar_type()) {
+        product_dtype_(parameters_.compute.defined() ? parameters_.compute.scalar_type()
+                                                     : parameters_.values.scalar_type()) {
     if (product_dtype_ == at::kHalf) {
       product_dtype_ = at::kFloat;  // fp16 overflows in the iteration's squares
     }
@@ -64,7 +67,8 @@ class Muon final : public Optimizer {
     append_state(out, "exp_avg", exp_avg_, others_);
     int64_t offset = 0;
     for (const ParameterSlice& slice : others_) {
-      out.push_back({"exp_avg_sq/" + slice.name, exp_avg_sq_.narrow(0, offset, slice.numel()).view(slice.shape)});
+      out.push_back({"exp_avg_sq/" + slice.name,
+                     exp_avg_sq_.narrow(0, offset, slice.numel()).view(slice.shape)});
       offset += slice.numel();
     }
     return out;
@@ -83,16 +87,20 @@ class Muon final : public Optimizer {
     adamw.clear_gradient = true;
     int64_t offset = 0;
     for (const FlatRange& range : ranges_) {
-      const auto part = [&](const at::Tensor& flat) { return flat.defined() ? flat.narrow(0, range.offset, range.length) : flat; };
+      const auto part = [&](const at::Tensor& flat) {
+        return flat.defined() ? flat.narrow(0, range.offset, range.length) : flat;
+      };
       adamw.weight_decay = range.weight_decay;
-      adamw_step(part(parameters_.values.detach()), part(parameters_.gradients), part(exp_avg_), exp_avg_sq_.narrow(0, offset, range.length),
-                 part(parameters_.compute), adamw);
+      adamw_step(part(parameters_.values.detach()), part(parameters_.gradients), part(exp_avg_),
+                 exp_avg_sq_.narrow(0, offset, range.length), part(parameters_.compute), adamw);
       offset += range.length;
     }
   }
 
   void step_matrix(const ParameterSlice& slice, const OptimizerStep& options) {
-    const auto part = [&](const at::Tensor& flat) { return flat.narrow(0, slice.offset, slice.numel()).view(slice.shape); };
+    const auto part = [&](const at::Tensor& flat) {
+      return flat.narrow(0, slice.offset, slice.numel()).view(slice.shape);
+    };
     const at::Tensor value = part(parameters_.values);
     const at::Tensor gradient = part(parameters_.gradients);
     const at::Tensor momentum = part(exp_avg_);
@@ -100,9 +108,11 @@ class Muon final : public Optimizer {
       gradient.mul_(options.gradient_scale);
     }
     momentum.lerp_(gradient, 1 - config_.muon_momentum);
-    const at::Tensor direction = gradient.lerp_(momentum, config_.muon_momentum);  // Nesterov's look ahead
+    const at::Tensor direction =
+        gradient.lerp_(momentum, config_.muon_momentum);  // Nesterov's look ahead
     const at::Tensor update = orthogonalized(direction, config_.muon_iterations, product_dtype_);
-    const double scale = 0.2 * std::sqrt(static_cast<double>(std::max(slice.shape[0], slice.shape[1])));
+    const double scale =
+        0.2 * std::sqrt(static_cast<double>(std::max(slice.shape[0], slice.shape[1])));
     at::Tensor updated = value.scalar_type() == at::kFloat ? value : value.to(at::kFloat);
     updated.mul_(1 - options.learning_rate * (decays(config_, slice) ? config_.weight_decay : 0));
     updated.add_(update, -options.learning_rate * scale);
@@ -116,8 +126,8 @@ class Muon final : public Optimizer {
   FlatParameters parameters_;
   std::vector<ParameterSlice> matrices_, others_;
   std::vector<FlatRange> ranges_;  // of others_
-  at::Tensor exp_avg_;             // Muon's momentum in the matrices, AdamW's first moment elsewhere
-  at::Tensor exp_avg_sq_;          // others_ only, one after another
+  at::Tensor exp_avg_;     // Muon's momentum in the matrices, AdamW's first moment elsewhere
+  at::Tensor exp_avg_sq_;  // others_ only, one after another
   at::ScalarType product_dtype_;
 };
 

@@ -19,7 +19,8 @@ FlatParameters flat_parameters_of(Transformer& model) {
   parameters.gradients = model.flat_gradients();
   parameters.compute = model.flat_compute_copy();
   for (const Parameter& parameter : model.named_parameters()) {
-    parameters.slices.push_back({parameter.name, parameter.offset, parameter.tensor.sizes().vec(), parameter.kind});
+    parameters.slices.push_back(
+        {parameter.name, parameter.offset, parameter.tensor.sizes().vec(), parameter.kind});
   }
   return parameters;
 }
@@ -38,11 +39,13 @@ bool decays(const OptimizerConfig& config, const ParameterSlice& slice) {
   return false;
 }
 
-std::vector<FlatRange> decay_ranges(const OptimizerConfig& config, const std::vector<ParameterSlice>& slices) {
+std::vector<FlatRange> decay_ranges(const OptimizerConfig& config,
+                                    const std::vector<ParameterSlice>& slices) {
   std::vector<FlatRange> ranges;
   for (const ParameterSlice& slice : slices) {
     const double decay = decays(config, slice) ? config.weight_decay : 0;
-    if (!ranges.empty() && ranges.back().weight_decay == decay && ranges.back().offset + ranges.back().length == slice.offset) {
+    if (!ranges.empty() && ranges.back().weight_decay == decay &&
+        ranges.back().offset + ranges.back().length == slice.offset) {
       ranges.back().length += slice.numel();
     } else {
       ranges.push_back({slice.offset, slice.numel(), decay});
@@ -51,13 +54,16 @@ std::vector<FlatRange> decay_ranges(const OptimizerConfig& config, const std::ve
   return ranges;
 }
 
-void append_state(std::vector<OptimizerTensor>& out, const std::string& kind, const at::Tensor& flat, const std::vector<ParameterSlice>& slices) {
+void append_state(std::vector<OptimizerTensor>& out, const std::string& kind,
+                  const at::Tensor& flat, const std::vector<ParameterSlice>& slices) {
   for (const ParameterSlice& slice : slices) {
-    out.push_back({kind + "/" + slice.name, flat.narrow(0, slice.offset, slice.numel()).view(slice.shape)});
+    out.push_back(
+        {kind + "/" + slice.name, flat.narrow(0, slice.offset, slice.numel()).view(slice.shape)});
   }
 }
 
-std::unique_ptr<Optimizer> make_optimizer(const OptimizerConfig& config, FlatParameters parameters) {
+std::unique_ptr<Optimizer> make_optimizer(const OptimizerConfig& config,
+                                          FlatParameters parameters) {
   if (config.name == "adamw") {
     return make_adamw(config, std::move(parameters));
   }
@@ -70,7 +76,8 @@ std::unique_ptr<Optimizer> make_optimizer(const OptimizerConfig& config, FlatPar
   if (config.name == "adafactor") {
     return make_adafactor(config, std::move(parameters));
   }
-  check(config.name == "muon", "optimizer.name: '{}' is not one of adamw, lion, sgd, adafactor, muon", config.name);
+  check(config.name == "muon",
+        "optimizer.name: '{}' is not one of adamw, lion, sgd, adafactor, muon", config.name);
   return make_muon(config, std::move(parameters));
 }
 

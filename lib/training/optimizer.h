@@ -1,15 +1,19 @@
 // Optimizers over a model's flat parameter buffer.
 //
-// Parameters, gradients and states are one-dimensional tensors of equal length in which each named parameter is a slice. Gradients are fp32; parameters
-// are fp32 or bf16; states are fp32. `step` multiplies the gradient by gradient_scale (clip factor over loss scale) as it reads it.
+// Parameters, gradients and states are one-dimensional tensors of equal length in which each named
+// parameter is a slice. Gradients are fp32; parameters are fp32 or bf16; states are fp32. `step`
+// multiplies the gradient by gradient_scale (clip factor over loss scale) as it reads it.
 //   adamw      decoupled weight decay, https://arxiv.org/abs/1711.05101
-//   lion       u = sign(b1 m + (1 - b1) g); p -= lr (u + wd p); m = b2 m + (1 - b2) g, https://arxiv.org/abs/2302.06675
-//   sgd        m = momentum m + g; p -= lr (m + wd p), optionally Nesterov
-//   adafactor  factored second moments for matrices, update clipping, https://arxiv.org/abs/1804.04235, with the schedule's learning rate
-//   muon       Newton-Schulz orthogonalised momentum for hidden matrices, https://kellerjordan.github.io/posts/muon/, update scaled by
-//              0.2 sqrt(max(rows, columns)) so that AdamW's learning rate fits, https://arxiv.org/abs/2502.16982; AdamW for embeddings, head, norms, biases
-// Weight decay is lr * wd * p, applied to matrices (and embeddings where decay_embeddings) and never to norms and biases.
-// Not thread-safe. Deterministic for a fixed thread count.
+//   lion       u = sign(b1 m + (1 - b1) g); p -= lr (u + wd p); m = b2 m + (1 - b2) g,
+//   https://arxiv.org/abs/2302.06675 sgd        m = momentum m + g; p -= lr (m + wd p), optionally
+//   Nesterov adafactor  factored second moments for matrices, update clipping,
+//   https://arxiv.org/abs/1804.04235, with the schedule's learning rate muon       Newton-Schulz
+//   orthogonalised momentum for hidden matrices, https://kellerjordan.github.io/posts/muon/, update
+//   scaled by
+//              0.2 sqrt(max(rows, columns)) so that AdamW's learning rate fits,
+//              https://arxiv.org/abs/2502.16982; AdamW for embeddings, head, norms, biases
+// Weight decay is lr * wd * p, applied to matrices (and embeddings where decay_embeddings) and
+// never to norms and biases. Not thread-safe. Deterministic for a fixed thread count.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -36,7 +40,7 @@ struct ParameterSlice {
 struct FlatParameters {
   at::Tensor values;     // fp32 or bf16
   at::Tensor gradients;  // fp32
-  at::Tensor compute;    // rounded copy that products read; undefined where values are used directly
+  at::Tensor compute;  // rounded copy that products read; undefined where values are used directly
   std::vector<ParameterSlice> slices;
 };
 FlatParameters flat_parameters_of(Transformer& model);

@@ -1,4 +1,5 @@
-// The optimizers behind make_optimizer, and what they share: ranges of the flat buffer with equal weight decay, and the naming of stored state.
+// The optimizers behind make_optimizer, and what they share: ranges of the flat buffer with equal
+// weight decay, and the naming of stored state.
 #pragma once
 
 #include <algorithm>
@@ -16,12 +17,15 @@ struct FlatRange {
   int64_t length = 0;
   double weight_decay = 0;
 };
-std::vector<FlatRange> decay_ranges(const OptimizerConfig& config, const std::vector<ParameterSlice>& slices);
+std::vector<FlatRange> decay_ranges(const OptimizerConfig& config,
+                                    const std::vector<ParameterSlice>& slices);
 
 /// Adds "kind/parameter" views of a flat state buffer.
-void append_state(std::vector<OptimizerTensor>& out, const std::string& kind, const at::Tensor& flat, const std::vector<ParameterSlice>& slices);
+void append_state(std::vector<OptimizerTensor>& out, const std::string& kind,
+                  const at::Tensor& flat, const std::vector<ParameterSlice>& slices);
 
-/// Calls visit(offset, length, weight_decay) on pieces small enough to stay in cache between the operators of one update.
+/// Calls visit(offset, length, weight_decay) on pieces small enough to stay in cache between the
+/// operators of one update.
 template <typename Visit>
 void for_each_piece(const std::vector<FlatRange>& ranges, Visit visit) {
   constexpr int64_t kPiece = int64_t{1} << 16;

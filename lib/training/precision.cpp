@@ -23,7 +23,9 @@ Precision parse_precision(std::string_view name, const at::Device& device) {
   if (resolved == "bf16-true") {
     return {resolved, at::kBFloat16, at::kBFloat16, false};
   }
-  check(resolved == "16-mixed", "training.precision: '{}' is not one of auto, 32-true, bf16-mixed, bf16-true, 16-mixed", name);
+  check(resolved == "16-mixed",
+        "training.precision: '{}' is not one of auto, 32-true, bf16-mixed, bf16-true, 16-mixed",
+        name);
   return {resolved, at::kFloat, at::kHalf, true};
 }
 

@@ -3,8 +3,9 @@
 //   32-true     parameters, products and optimizer in fp32
 //   bf16-mixed  fp32 parameters and optimizer, products in bf16 from a rounded copy of the weights
 //   bf16-true   bf16 parameters and products, fp32 optimizer state
-//   16-mixed    as bf16-mixed with fp16, and a loss scale that halves on overflow and doubles after `growth_interval` good steps
-//   auto        bf16-mixed where the device multiplies bf16 natively, else 32-true
+//   16-mixed    as bf16-mixed with fp16, and a loss scale that halves on overflow and doubles after
+//   `growth_interval` good steps auto        bf16-mixed where the device multiplies bf16 natively,
+//   else 32-true
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -27,7 +28,8 @@ Precision parse_precision(std::string_view name, const at::Device& device);
 /// What "auto" means on this device.
 std::string native_precision(const at::Device& device);
 
-/// https://arxiv.org/abs/1710.03740, section 3.2. Scale is a power of two, so scaling and unscaling lose nothing.
+/// https://arxiv.org/abs/1710.03740, section 3.2. Scale is a power of two, so scaling and unscaling
+/// lose nothing.
 struct LossScale {
   bool enabled = false;
   double value = 65536;

@@ -13,7 +13,8 @@
 namespace llm {
 namespace {
 
-static_assert(std::endian::native == std::endian::little, "records are written as they lie in memory");
+static_assert(std::endian::native == std::endian::little,
+              "records are written as they lie in memory");
 
 template <typename T>
 std::string raw(T value) {
@@ -31,17 +32,25 @@ std::string varint(uint64_t value) {
 }
 
 // Protobuf wire types: 0 varint, 1 eight bytes, 2 length and bytes, 5 four bytes.
-std::string tagged(int field, int wire_type, std::string_view payload) { return varint(static_cast<uint64_t>(field << 3 | wire_type)).append(payload); }
-std::string with_length(int field, std::string_view payload) { return tagged(field, 2, varint(payload.size()).append(payload)); }
+std::string tagged(int field, int wire_type, std::string_view payload) {
+  return varint(static_cast<uint64_t>(field << 3 | wire_type)).append(payload);
+}
+std::string with_length(int field, std::string_view payload) {
+  return tagged(field, 2, varint(payload.size()).append(payload));
+}
 
-double now_seconds() { return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count(); }
+double now_seconds() {
+  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
 
 std::filesystem::path event_file(const std::filesystem::path& folder) {
   std::array<char, 256> host{};
   gethostname(host.data(), host.size() - 1);
   // A run continued within the same second by the same process still gets a file of its own.
   for (int number = 0;; ++number) {
-    const auto path = folder / fmt::format("events.out.tfevents.{}.{}.{}.{}", static_cast<int64_t>(now_seconds()), host.data(), getpid(), number);
+    const auto path =
+        folder / fmt::format("events.out.tfevents.{}.{}.{}.{}", static_cast<int64_t>(now_seconds()),
+                             host.data(), getpid(), number);
     if (!std::filesystem::exists(path)) {
       return path;
     }
@@ -143,22 +152,29 @@ uint32_t crc32c(std::string_view bytes) {
   return crc.checksum();
 }
 
-uint32_t masked_crc32c(std::string_view bytes) { return std::rotr(crc32c(bytes), 15) + 0xa282ead8u; }
+uint32_t masked_crc32c(std::string_view bytes) {
+  return std::rotr(crc32c(bytes), 15) + 0xa282ead8u;
+}
 
-TensorBoardWriter::TensorBoardWriter(const std::filesystem::path& folder, int64_t first_step) : file_(OutputFile::create(event_file(folder))) {
+TensorBoardWriter::TensorBoardWriter(const std::filesystem::path& folder, int64_t first_step)
+    : file_(OutputFile::create(event_file(folder))) {
   write_record(tagged(1, 1, raw(now_seconds())) + with_length(3, "brain.Event:2"));
   if (first_step > 0) {
     const std::string session_start = tagged(1, 0, varint(1));
-    write_record(tagged(1, 1, raw(now_seconds())) + tagged(2, 0, varint(static_cast<uint64_t>(first_step))) + with_length(7, session_start));
+    write_record(tagged(1, 1, raw(now_seconds())) +
+                 tagged(2, 0, varint(static_cast<uint64_t>(first_step))) +
+                 with_length(7, session_start));
   }
 }
 
-void TensorBoardWriter::write_scalars(int64_t step, const std::vector<std::pair<std::string, double>>& scalars) {
+void TensorBoardWriter::write_scalars(int64_t step,
+                                      const std::vector<std::pair<std::string, double>>& scalars) {
   std::string summary;
   for (const auto& [tag, value] : scalars) {
     summary += with_length(1, with_length(1, tag) + tagged(2, 5, raw(static_cast<float>(value))));
   }
-  write_record(tagged(1, 1, raw(now_seconds())) + tagged(2, 0, varint(static_cast<uint64_t>(step))) + with_length(5, summary));
+  write_record(tagged(1, 1, raw(now_seconds())) +
+               tagged(2, 0, varint(static_cast<uint64_t>(step))) + with_length(5, summary));
 }
 
 void TensorBoardWriter::write_record(std::string_view data) {
@@ -171,11 +187,13 @@ std::vector<TensorBoardScalar> read_tensorboard_scalars(const std::filesystem::p
   std::vector<TensorBoardScalar> out;
   for (WireReader reader(content); !reader.done();) {
     const std::string_view length = reader.take(8);
-    check_input(reader.fixed<uint32_t>() == masked_crc32c(length), "'{}': checksum of a record length differs", file.string());
+    check_input(reader.fixed<uint32_t>() == masked_crc32c(length),
+                "'{}': checksum of a record length differs", file.string());
     uint64_t size = 0;
     std::memcpy(&size, length.data(), sizeof size);
     const std::string_view data = reader.take(size);
-    check_input(reader.fixed<uint32_t>() == masked_crc32c(data), "'{}': checksum of a record differs", file.string());
+    check_input(reader.fixed<uint32_t>() == masked_crc32c(data),
+                "'{}': checksum of a record differs", file.string());
     read_event(data, out);
   }
   return out;

@@ -1,9 +1,11 @@
 // TensorBoard event files, encoded by hand.
 //
-// File events.out.tfevents.<seconds>.<host>.<pid>.0, a sequence of records: u64 length | u32 masked CRC-32C of the length | data | u32 masked CRC-32C of the
-// data, little endian; mask(c) = ((c >> 15) | (c << 17)) + 0xa282ead8. Data is a protobuf Event: 1 wall_time double, 2 step int64, 3 file_version
-// "brain.Event:2" (first record only), 5 Summary{1 value{1 tag, 2 simple_value float}}, 7 SessionLog{1 status START} in a file that continues a run, which
-// tells TensorBoard to forget later steps of earlier files. Throws Error(io). Used from one thread.
+// File events.out.tfevents.<seconds>.<host>.<pid>.0, a sequence of records: u64 length | u32 masked
+// CRC-32C of the length | data | u32 masked CRC-32C of the data, little endian; mask(c) = ((c >>
+// 15) | (c << 17)) + 0xa282ead8. Data is a protobuf Event: 1 wall_time double, 2 step int64, 3
+// file_version "brain.Event:2" (first record only), 5 Summary{1 value{1 tag, 2 simple_value
+// float}}, 7 SessionLog{1 status START} in a file that continues a run, which tells TensorBoard to
+// forget later steps of earlier files. Throws Error(io). Used from one thread.
 #pragma once
 
 #include <cstdint>

@@ -13,15 +13,19 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
 
 }  // namespace
 
-Trainer::Core::Core(TrainerSetup given, Transformer& transformer) : setup(std::move(given)), model(transformer) {
+Trainer::Core::Core(TrainerSetup given, Transformer& transformer)
+    : setup(std::move(given)), model(transformer) {
   validate(setup.training, setup.optimizer, setup.scheduler, setup.total_steps);
   check(static_cast<bool>(setup.batches), "trainer: no training data");
   precision = parse_precision(setup.training.precision, model.device());
-  check(model.dtype() == precision.parameters || model.dtype() == at::kDouble, "trainer: the model's parameters do not have the dtype of {}", precision.name);
+  check(model.dtype() == precision.parameters || model.dtype() == at::kDouble,
+        "trainer: the model's parameters do not have the dtype of {}", precision.name);
   model.flat_gradients();
   if (precision.compute != precision.parameters) {
     model.set_compute_dtype(precision.compute);
@@ -44,7 +48,9 @@ bool Trainer::Core::validate_if_due() {
     best = BestValidation{step, loss};
   }
   // A reference only moves by real gains: many small ones below the threshold add up against it.
-  if (std::isfinite(loss) && (!early_stopping_reference || loss < *early_stopping_reference - setup.training.early_stopping_threshold)) {
+  if (std::isfinite(loss) &&
+      (!early_stopping_reference ||
+       loss < *early_stopping_reference - setup.training.early_stopping_threshold)) {
     early_stopping_reference = loss;
     evaluations_without_gain = 0;
   } else {
@@ -64,8 +70,10 @@ void Trainer::Core::record(const StepOutcome& outcome) {
   record.step_ms = window.seconds * 1e3 / static_cast<double>(window.steps);
   record.tokens_per_second = static_cast<double>(window.tokens) / window.seconds;
   const double steps_per_second = static_cast<double>(window.steps) / window.seconds;
-  record.samples_per_second = steps_per_second * static_cast<double>(setup.training.rows_per_step());
-  record.batches_per_second = steps_per_second * static_cast<double>(setup.training.gradient_accumulation_steps);
+  record.samples_per_second =
+      steps_per_second * static_cast<double>(setup.training.rows_per_step());
+  record.batches_per_second =
+      steps_per_second * static_cast<double>(setup.training.gradient_accumulation_steps);
   const double flops = training_flops_per_token(model.config(), setup.sequence_length);
   record.mfu = matmul_flops > 0 ? record.tokens_per_second * flops / matmul_flops : 0;
   record.peak_memory_bytes = peak_memory_bytes();
@@ -81,14 +89,17 @@ void Trainer::Core::record(const StepOutcome& outcome) {
     metrics->write(record);
   }
   const double eta = static_cast<double>(setup.total_steps - step) * seconds_per_step;
-  const auto validation_loss = last_validation ? std::optional(last_validation->loss()) : std::nullopt;
+  const auto validation_loss =
+      last_validation ? std::optional(last_validation->loss()) : std::nullopt;
   log_info("{}", step_line(record, setup.total_steps, validation_loss, eta));
   const GradientHealth health = judge_gradients(record.gradient_norms);
   for (const std::string& group : health.exploding) {
-    log_warn("step {}: the gradient of {} explodes (norm {:.3g})", step, group, record.gradient_norms.at(group));
+    log_warn("step {}: the gradient of {} explodes (norm {:.3g})", step, group,
+             record.gradient_norms.at(group));
   }
   for (const std::string& group : health.vanishing) {
-    log_warn("step {}: the gradient of {} vanishes (norm {:.3g})", step, group, record.gradient_norms.at(group));
+    log_warn("step {}: the gradient of {} vanishes (norm {:.3g})", step, group,
+             record.gradient_norms.at(group));
   }
   if (setup.on_record) {
     setup.on_record(record);
@@ -106,7 +117,8 @@ void Trainer::Core::save_if_due() {
     const int64_t rows = config.save_epochs * setup.rows_per_epoch;
     due = due || row / rows != (row - setup.training.rows_per_step()) / rows;
   }
-  // In the middle of a run of skipped steps the weights may be the cause: what is on disk is better.
+  // In the middle of a run of skipped steps the weights may be the cause: what is on disk is
+  // better.
   if (due && skipped_in_a_row == 0) {
     save();
   }
@@ -117,7 +129,9 @@ TrainingResult Trainer::Core::train() {
     metrics = std::make_unique<MetricsWriter>(setup.run_directory, setup.metrics, resumed_step);
   }
   matmul_flops = measured_matmul_flops(model.compute_dtype(), model.device());
-  log_info("speed of a plain 1024 x 1024 matrix product here: {:.0f} GFLOP/s (mfu is the share of it)", matmul_flops / 1e9);
+  log_info(
+      "speed of a plain 1024 x 1024 matrix product here: {:.0f} GFLOP/s (mfu is the share of it)",
+      matmul_flops / 1e9);
   TrainingResult result;
   result.reason = StopReason::finished;
   while (step < setup.total_steps) {
@@ -135,13 +149,16 @@ TrainingResult Trainer::Core::train() {
     window.steps += 1;
     result.loss = outcome.loss;
     const bool validated = validate_if_due();
-    const bool stop_early = validated && setup.training.early_stopping_patience > 0 && evaluations_without_gain >= setup.training.early_stopping_patience;
-    if (step % setup.metrics.logging_steps == 0 || step == 1 || step >= setup.total_steps || validated || !gradient_norms.empty()) {
+    const bool stop_early = validated && setup.training.early_stopping_patience > 0 &&
+                            evaluations_without_gain >= setup.training.early_stopping_patience;
+    if (step % setup.metrics.logging_steps == 0 || step == 1 || step >= setup.total_steps ||
+        validated || !gradient_norms.empty()) {
       record(outcome);
     }
     save_if_due();
     if (stop_early) {
-      log_info("early stopping: {} validations in a row brought no gain above {}", evaluations_without_gain, setup.training.early_stopping_threshold);
+      log_info("early stopping: {} validations in a row brought no gain above {}",
+               evaluations_without_gain, setup.training.early_stopping_threshold);
       result.reason = StopReason::early_stopping;
       break;
     }
@@ -164,9 +181,12 @@ TrainingResult Trainer::Core::train() {
   return result;
 }
 
-Trainer::Trainer(TrainerSetup setup, Transformer& model) : core_(std::make_unique<Core>(std::move(setup), model)) {}
+Trainer::Trainer(TrainerSetup setup, Transformer& model)
+    : core_(std::make_unique<Core>(std::move(setup), model)) {}
 Trainer::~Trainer() = default;
-std::vector<std::string> Trainer::resume(const std::filesystem::path& checkpoint) { return core_->resume(checkpoint); }
+std::vector<std::string> Trainer::resume(const std::filesystem::path& checkpoint) {
+  return core_->resume(checkpoint);
+}
 TrainingResult Trainer::train() { return core_->train(); }
 StepOutcome Trainer::training_step() { return core_->training_step(); }
 LossTotals Trainer::evaluate() { return core_->evaluate(); }

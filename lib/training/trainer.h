@@ -1,12 +1,16 @@
-// The training loop: accumulation, clipping, schedule, evaluation, early stopping, checkpoints, resume.
+// The training loop: accumulation, clipping, schedule, evaluation, early stopping, checkpoints,
+// resume.
 //
-// A step s takes rows [0, rows_per_step) of the batch source, computes the token-weighted gradient, clips it by its global norm and applies the optimizer
-// with the schedule's learning rate. A step whose loss or gradient is not finite is skipped and counted; `max_skipped_steps` of them in a row end the run
-// with Error(numerical). Everything drawn at random is a pure function of (seed, step, row), so a run continued from a checkpoint is bit for bit the run that
-// was never interrupted (same machine, same thread count).
+// A step s takes rows [0, rows_per_step) of the batch source, computes the token-weighted gradient,
+// clips it by its global norm and applies the optimizer with the schedule's learning rate. A step
+// whose loss or gradient is not finite is skipped and counted; `max_skipped_steps` of them in a row
+// end the run with Error(numerical). Everything drawn at random is a pure function of (seed, step,
+// row), so a run continued from a checkpoint is bit for bit the run that was never interrupted
+// (same machine, same thread count).
 //
-// The trainer borrows the model; it knows token ids only. Bits per byte come from a table of byte lengths that the caller gives; samples, pictures and the
-// rest are callbacks. One thread calls; stop_requested may look at a signal.
+// The trainer borrows the model; it knows token ids only. Bits per byte come from a table of byte
+// lengths that the caller gives; samples, pictures and the rest are callbacks. One thread calls;
+// stop_requested may look at a signal.
 #pragma once
 
 #include <cstdint>
@@ -42,16 +46,19 @@ struct TrainerSetup {
   int64_t rows_per_epoch = 0;           // 0 = not known
   int64_t sequence_length = 0;          // tokens of one row, for mfu
   BatchSource batches;
-  BatchSource validation;               // undefined = no validation
+  BatchSource validation;  // undefined = no validation
   int64_t validation_rows = 0;
-  std::vector<int32_t> token_bytes;     // decoded length of each id, 0 for special ones; empty = no bits per byte
-  std::vector<std::filesystem::path> model_files;  // tokenizer.model and the like, copied into every checkpoint
+  std::vector<int32_t>
+      token_bytes;  // decoded length of each id, 0 for special ones; empty = no bits per byte
+  std::vector<std::filesystem::path>
+      model_files;  // tokenizer.model and the like, copied into every checkpoint
 
-  std::function<bool()> stop_requested;                       // looked at between micro-batches
-  std::function<void(const StepRecord&)> on_record;           // after each logged step
-  std::function<void(int64_t step)> on_step;                  // after each step and what follows it
+  std::function<bool()> stop_requested;              // looked at between micro-batches
+  std::function<void(const StepRecord&)> on_record;  // after each logged step
+  std::function<void(int64_t step)> on_step;         // after each step and what follows it
   std::function<void(const std::filesystem::path&)> on_checkpoint;
-  std::function<void(int64_t step, const at::Tensor& flat_gradients)> on_gradients;  // before the norm is taken: tests plant NaN here
+  std::function<void(int64_t step, const at::Tensor& flat_gradients)>
+      on_gradients;  // before the norm is taken: tests plant NaN here
 };
 
 enum class StopReason { finished, early_stopping, signal };
@@ -83,7 +90,8 @@ class Trainer {
   Trainer(const Trainer&) = delete;
   Trainer& operator=(const Trainer&) = delete;
 
-  /// Restores weights, optimizer, counters and scaler. Refuses by name what cannot change (reliability 7.5 rows 8-11, 14); returns lines about what did.
+  /// Restores weights, optimizer, counters and scaler. Refuses by name what cannot change
+  /// (reliability 7.5 rows 8-11, 14); returns lines about what did.
   std::vector<std::string> resume(const std::filesystem::path& checkpoint);
   /// Runs until total_steps, early stopping or a signal; saves at the end.
   TrainingResult train();
@@ -101,6 +109,7 @@ class Trainer {
 };
 
 /// Writes RUN/final (a model directory without training state), atomically.
-std::filesystem::path save_final(const std::filesystem::path& run, const Transformer& model, const std::vector<std::filesystem::path>& model_files);
+std::filesystem::path save_final(const std::filesystem::path& run, const Transformer& model,
+                                 const std::vector<std::filesystem::path>& model_files);
 
 }  // namespace llm

@@ -36,14 +36,17 @@ void read_optimizer(Optimizer& optimizer, const fs::path& checkpoint) {
     const auto found = file.tensors.find(state.name);
     check_input(found != file.tensors.end(), "{}: tensor '{}' is missing", where, state.name);
     const at::Tensor& saved = found->second;
-    check_input(saved.sizes() == state.tensor.sizes() && saved.scalar_type() == state.tensor.scalar_type(), "{}: tensor '{}' has another shape or dtype", where,
-                state.name);
+    check_input(
+        saved.sizes() == state.tensor.sizes() && saved.scalar_type() == state.tensor.scalar_type(),
+        "{}: tensor '{}' has another shape or dtype", where, state.name);
     state.tensor.copy_(saved);
   }
-  check_input(file.tensors.size() == wanted.size(), "{}: {} tensors, the optimizer has {}", where, file.tensors.size(), wanted.size());
+  check_input(file.tensors.size() == wanted.size(), "{}: {} tensors, the optimizer has {}", where,
+              file.tensors.size(), wanted.size());
 }
 
-int64_t bytes_of_checkpoint(const Transformer& model, Optimizer& optimizer, const std::vector<fs::path>& files) {
+int64_t bytes_of_checkpoint(const Transformer& model, Optimizer& optimizer,
+                            const std::vector<fs::path>& files) {
   uint64_t bytes = model.flat_parameters().nbytes() + (1u << 16);
   for (const OptimizerTensor& state : optimizer.state()) {
     bytes += state.tensor.nbytes();
@@ -100,7 +103,8 @@ std::vector<std::string> Trainer::Core::resume(const fs::path& checkpoint) {
   }
   step = saved.step;
   row = saved.row;
-  if (setup.checkpoint.allow_data_change && (saved.identity.data_sha256 != setup.identity.data_sha256 || saved.seed != setup.seed)) {
+  if (setup.checkpoint.allow_data_change &&
+      (saved.identity.data_sha256 != setup.identity.data_sha256 || saved.seed != setup.seed)) {
     row = 0;
     changes.push_back("other data: taken from its beginning");
   }
@@ -125,9 +129,13 @@ void Trainer::Core::check_weights() const {
     return;
   }
   for (const Parameter& parameter : model.named_parameters()) {
-    if (!std::isfinite(sum_of_squares(model.flat_parameters().narrow(0, parameter.offset, parameter.tensor.numel())))) {
-      const std::string kept = last_checkpoint.empty() ? "no checkpoint was saved" : last_checkpoint.filename().string() + " is intact";
-      fail(Exit::numerical, fmt::format("{} is no longer finite at step {}; {}", parameter.name, step, kept));
+    if (!std::isfinite(sum_of_squares(
+            model.flat_parameters().narrow(0, parameter.offset, parameter.tensor.numel())))) {
+      const std::string kept = last_checkpoint.empty()
+                                   ? "no checkpoint was saved"
+                                   : last_checkpoint.filename().string() + " is intact";
+      fail(Exit::numerical,
+           fmt::format("{} is no longer finite at step {}; {}", parameter.name, step, kept));
     }
   }
 }
@@ -144,7 +152,8 @@ fs::path Trainer::Core::save() {
       },
   };
   const fs::path& run = setup.run_directory;
-  last_checkpoint = llm::save_checkpoint(run, step, parts, bytes_of_checkpoint(model, *optimizer, setup.model_files));
+  last_checkpoint = llm::save_checkpoint(run, step, parts,
+                                         bytes_of_checkpoint(model, *optimizer, setup.model_files));
   saved_step = step;
   if (best && best->step == step) {
     point_to(run, "best", last_checkpoint);
@@ -157,9 +166,11 @@ fs::path Trainer::Core::save() {
   return last_checkpoint;
 }
 
-fs::path save_final(const fs::path& run, const Transformer& model, const std::vector<fs::path>& model_files) {
+fs::path save_final(const fs::path& run, const Transformer& model,
+                    const std::vector<fs::path>& model_files) {
   const fs::path target = run / "final";
-  AtomicDirectory directory(target, model.flat_parameters().nbytes() + (1u << 16), "the checkpoints are intact");
+  AtomicDirectory directory(target, model.flat_parameters().nbytes() + (1u << 16),
+                            "the checkpoints are intact");
   save_model(model, directory.temporary());
   copy_of(model_files)(directory.temporary());
   directory.commit();

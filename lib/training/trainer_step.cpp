@@ -51,8 +51,10 @@ StepOutcome Trainer::Core::training_step() {
   ForwardOptions options;
   options.causal = !is_masked();
   options.training = true;
-  options.dropout.seed = combine_keys(static_cast<uint64_t>(setup.seed), 0x64726f70ULL, static_cast<uint64_t>(step));
-  const double token_weight = scale.current() / static_cast<double>(std::max<int64_t>(1, outcome.tokens));
+  options.dropout.seed =
+      combine_keys(static_cast<uint64_t>(setup.seed), 0x64726f70ULL, static_cast<uint64_t>(step));
+  const double token_weight =
+      scale.current() / static_cast<double>(std::max<int64_t>(1, outcome.tokens));
   double nll = 0;
   for (int64_t part = 0; part < parts; ++part) {
     if (stop_requested()) {
@@ -64,7 +66,8 @@ StepOutcome Trainer::Core::training_step() {
     options.dropout.first_row = part * rows;
     options.attention_mask = batch.attention_mask;
     const at::Tensor hidden = model.hidden_states(batch.input_ids.to(model.device()), options);
-    const CrossEntropy loss = linear_cross_entropy(hidden, model.output_weight(), batch.targets.to(model.device()), token_weight);
+    const CrossEntropy loss = linear_cross_entropy(hidden, model.output_weight(),
+                                                   batch.targets.to(model.device()), token_weight);
     loss.loss.backward();
     nll += loss.nll_sum;
     batch = {};
@@ -89,7 +92,8 @@ StepOutcome Trainer::Core::training_step() {
     note_skipped(outcome, first_row);
   } else {
     const double limit = setup.training.max_grad_norm;
-    const double clip = limit > 0 && outcome.grad_norm > limit ? limit / (outcome.grad_norm + 1e-6) : 1.0;
+    const double clip =
+        limit > 0 && outcome.grad_norm > limit ? limit / (outcome.grad_norm + 1e-6) : 1.0;
     optimizer->step({learning_rate, clip / scale.current()});
     skipped_in_a_row = 0;
   }
@@ -103,8 +107,8 @@ void Trainer::Core::note_skipped(const StepOutcome& outcome, int64_t first_row) 
   ++skipped_steps;
   skipped_in_a_row += searching ? 0 : 1;
   const char* what = std::isfinite(outcome.loss) ? "gradient" : "loss";
-  log_warn("step {}: the {} is not finite; step skipped ({} so far; rows {}-{})", step, what, skipped_steps, first_row,
-           first_row + setup.training.rows_per_step() - 1);
+  log_warn("step {}: the {} is not finite; step skipped ({} so far; rows {}-{})", step, what,
+           skipped_steps, first_row, first_row + setup.training.rows_per_step() - 1);
   if (!setup.run_directory.empty()) {
     nlohmann::ordered_json note;
     note["step"] = step;
@@ -115,9 +119,14 @@ void Trainer::Core::note_skipped(const StepOutcome& outcome, int64_t first_row) 
     OutputFile::append_to(setup.run_directory / "skipped_steps.jsonl").write(note.dump() + "\n");
   }
   if (skipped_in_a_row >= setup.training.max_skipped_steps) {
-    const std::string kept = last_checkpoint.empty() ? "no checkpoint was saved" : last_checkpoint.filename().string() + " is intact";
-    fail(Exit::numerical, fmt::format("the {} was not finite in {} steps in a row (steps {}-{}); {}", what, skipped_in_a_row, step - skipped_in_a_row + 1, step, kept),
-         "go on from the last checkpoint with a lower --learning-rate, or look at skipped_steps.jsonl for the rows");
+    const std::string kept = last_checkpoint.empty()
+                                 ? "no checkpoint was saved"
+                                 : last_checkpoint.filename().string() + " is intact";
+    fail(Exit::numerical,
+         fmt::format("the {} was not finite in {} steps in a row (steps {}-{}); {}", what,
+                     skipped_in_a_row, step - skipped_in_a_row + 1, step, kept),
+         "go on from the last checkpoint with a lower --learning-rate, or look at "
+         "skipped_steps.jsonl for the rows");
   }
 }
 
@@ -125,7 +134,8 @@ void Trainer::Core::take_gradient_norms() {
   gradient_norms.clear();
   const at::Tensor gradients = model.flat_gradients();
   for (const Parameter& parameter : model.named_parameters()) {
-    gradient_norms[gradient_group(parameter)] += sum_of_squares(gradients.narrow(0, parameter.offset, parameter.tensor.numel()));
+    gradient_norms[gradient_group(parameter)] +=
+        sum_of_squares(gradients.narrow(0, parameter.offset, parameter.tensor.numel()));
   }
   for (auto& [group, squares] : gradient_norms) {
     squares = std::sqrt(squares) / scale.current();
@@ -147,7 +157,8 @@ LossTotals Trainer::Core::evaluate() {
     const TrainingBatch batch = setup.validation(first, std::min(rows, last_row - first));
     options.attention_mask = batch.attention_mask;
     const at::Tensor hidden = model.hidden_states(batch.input_ids.to(model.device()), options);
-    const CrossEntropy loss = linear_cross_entropy(hidden, model.output_weight(), batch.targets.to(model.device()), 1.0);
+    const CrossEntropy loss =
+        linear_cross_entropy(hidden, model.output_weight(), batch.targets.to(model.device()), 1.0);
     totals.nll += loss.nll_sum;
     totals.tokens += loss.counted;
     totals.correct += loss.correct;

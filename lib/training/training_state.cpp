@@ -19,7 +19,9 @@ constexpr int64_t kStateFormat = 1;
 constexpr int64_t kLargest = INT64_MAX;
 constexpr double kFar = 1e300;
 
-json optional_number(const std::optional<double>& value) { return value ? json(*value) : json(nullptr); }
+json optional_number(const std::optional<double>& value) {
+  return value ? json(*value) : json(nullptr);
+}
 
 ordered_json to_json(const TrainingState& s) {
   ordered_json j;
@@ -30,15 +32,24 @@ ordered_json to_json(const TrainingState& s) {
   j["skipped_steps"] = s.skipped_steps;
   j["skipped_in_a_row"] = s.skipped_in_a_row;
   j["optimizer"] = {{"name", s.optimizer_name}, {"updates", s.optimizer_updates}};
-  j["schedule"] = {{"name", s.schedule_name}, {"peak", s.schedule_peak}, {"warmup_steps", s.warmup_steps}, {"total_steps", s.total_steps}};
-  j["scaler"] = {{"enabled", s.scale.enabled}, {"scale", s.scale.value}, {"good_steps", s.scale.good_steps}};
+  j["schedule"] = {{"name", s.schedule_name},
+                   {"peak", s.schedule_peak},
+                   {"warmup_steps", s.warmup_steps},
+                   {"total_steps", s.total_steps}};
+  j["scaler"] = {
+      {"enabled", s.scale.enabled}, {"scale", s.scale.value}, {"good_steps", s.scale.good_steps}};
   j["rng"] = {{"kind", "counter"}, {"seed", s.seed}};
   j["data_cursor"] = {{"row", s.row}};
-  j["best"] = s.best ? ordered_json{{"step", s.best->step}, {"loss", s.best->loss}} : ordered_json(nullptr);
-  j["early_stopping"] = {{"reference", optional_number(s.early_stopping_reference)}, {"without_gain", s.evaluations_without_gain}};
+  j["best"] =
+      s.best ? ordered_json{{"step", s.best->step}, {"loss", s.best->loss}} : ordered_json(nullptr);
+  j["early_stopping"] = {{"reference", optional_number(s.early_stopping_reference)},
+                         {"without_gain", s.evaluations_without_gain}};
   const auto& v = s.last_validation;
-  j["last_validation"] =
-      v ? ordered_json{{"nll", v->nll}, {"tokens", v->tokens}, {"correct", v->correct}, {"bytes", v->bytes}} : ordered_json(nullptr);
+  j["last_validation"] = v ? ordered_json{{"nll", v->nll},
+                                          {"tokens", v->tokens},
+                                          {"correct", v->correct},
+                                          {"bytes", v->bytes}}
+                           : ordered_json(nullptr);
   j["identity"] = {{"config_sha256", s.identity.config_sha256},
                    {"tokenizer_sha256", s.identity.tokenizer_sha256},
                    {"data_sha256", s.identity.data_sha256}};
@@ -50,7 +61,8 @@ ordered_json to_json(const TrainingState& s) {
 
 void read_validation(TrainingState& s, const JsonView& view) {
   if (const auto best = view.find("best")) {
-    s.best = BestValidation{best->get_int("step", 0, kLargest), best->get_double("loss", -kFar, kFar)};
+    s.best =
+        BestValidation{best->get_int("step", 0, kLargest), best->get_double("loss", -kFar, kFar)};
   }
   const JsonView early = view.at("early_stopping");
   if (const auto reference = early.find("reference")) {
@@ -59,34 +71,44 @@ void read_validation(TrainingState& s, const JsonView& view) {
   s.evaluations_without_gain = early.get_int("without_gain", 0, kLargest);
   if (const auto last = view.find("last_validation")) {
     // A validation loss that was not finite is stored as null.
-    s.last_validation = LossTotals{last->get_double("nll", 0, kFar, 0), last->get_int("tokens", 0, kLargest), last->get_int("correct", 0, kLargest),
-                                   last->get_int("bytes", 0, kLargest)};
+    s.last_validation =
+        LossTotals{last->get_double("nll", 0, kFar, 0), last->get_int("tokens", 0, kLargest),
+                   last->get_int("correct", 0, kLargest), last->get_int("bytes", 0, kLargest)};
   }
 }
 
 /// Keys of the model that may differ between a checkpoint and the run that goes on from it.
-const std::set<std::string> kChangeableModelKeys = {"model.dropout", "model.attention_dropout", "model.use_gradient_checkpointing", "model.attention_type",
-                                                    "model.initializer_range"};
+const std::set<std::string> kChangeableModelKeys = {
+    "model.dropout", "model.attention_dropout", "model.use_gradient_checkpointing",
+    "model.attention_type", "model.initializer_range"};
 /// Keys that decide which rows come next.
-const std::set<std::string> kDataKeys = {"training.max_seq_length", "training.objective", "training.mlm_probability"};
+const std::set<std::string> kDataKeys = {"training.max_seq_length", "training.objective",
+                                         "training.mlm_probability"};
 
+std::string shown(const std::string& hash) {
+  return hash.empty() ? "none" : hash.substr(0, 12) + "…";
+}
 
-std::string shown(const std::string& hash) { return hash.empty() ? "none" : hash.substr(0, 12) + "…"; }
-
-void compare_identity(const TrainingState& saved, const TrainingState& wanted, const CheckpointConfig& options) {
-  check_input(saved.identity.tokenizer_sha256 == wanted.identity.tokenizer_sha256, "checkpoint tokenizer sha256 {}, given {}",
-              shown(saved.identity.tokenizer_sha256), shown(wanted.identity.tokenizer_sha256));
+void compare_identity(const TrainingState& saved, const TrainingState& wanted,
+                      const CheckpointConfig& options) {
+  check_input(saved.identity.tokenizer_sha256 == wanted.identity.tokenizer_sha256,
+              "checkpoint tokenizer sha256 {}, given {}", shown(saved.identity.tokenizer_sha256),
+              shown(wanted.identity.tokenizer_sha256));
   if (options.allow_data_change) {
     return;
   }
   const std::string hint = "--allow-data-change takes the new data from its beginning";
   if (saved.identity.data_sha256 != wanted.identity.data_sha256) {
-    fail(Exit::bad_input, fmt::format("data 'train' changed since step {} (sha256 {}, now {})", saved.step, shown(saved.identity.data_sha256),
-                                      shown(wanted.identity.data_sha256)),
+    fail(Exit::bad_input,
+         fmt::format("data 'train' changed since step {} (sha256 {}, now {})", saved.step,
+                     shown(saved.identity.data_sha256), shown(wanted.identity.data_sha256)),
          hint);
   }
   if (saved.seed != wanted.seed) {
-    fail(Exit::bad_input, fmt::format("seed is {} in the checkpoint, {} in the config: the data order would change", saved.seed, wanted.seed), hint);
+    fail(Exit::bad_input,
+         fmt::format("seed is {} in the checkpoint, {} in the config: the data order would change",
+                     saved.seed, wanted.seed),
+         hint);
   }
 }
 
@@ -105,7 +127,8 @@ TrainingState read_training_state(const fs::path& checkpoint) {
   const JsonView view(document, checkpoint.filename().string() + "/training_state/state.json");
   view.expect_object();
   const int64_t format = view.get_int("format", 1, kLargest);
-  check_input(format <= kStateFormat, "checkpoint format {} is newer than this program ({})", format, kStateFormat);
+  check_input(format <= kStateFormat, "checkpoint format {} is newer than this program ({})",
+              format, kStateFormat);
   TrainingState s;
   s.step = view.get_int("step", 0, kLargest);
   s.epoch = view.get_double("epoch", 0, kFar);
@@ -127,7 +150,8 @@ TrainingState read_training_state(const fs::path& checkpoint) {
   s.row = view.at("data_cursor").get_int("row", 0, kLargest);
   read_validation(s, view);
   const JsonView identity = view.at("identity");
-  s.identity = {identity.get_string("tokenizer_sha256"), identity.get_string("data_sha256"), identity.get_string("config_sha256")};
+  s.identity = {identity.get_string("tokenizer_sha256"), identity.get_string("data_sha256"),
+                identity.get_string("config_sha256")};
   s.precision = view.get_string("precision");
   s.threads = view.get_int("threads", 0, kLargest);
   const JsonView settings = view.at("settings");
@@ -137,7 +161,8 @@ TrainingState read_training_state(const fs::path& checkpoint) {
   return s;
 }
 
-std::map<std::string, std::string> settings_of(TrainingConfig training, OptimizerConfig optimizer, SchedulerConfig scheduler) {
+std::map<std::string, std::string> settings_of(TrainingConfig training, OptimizerConfig optimizer,
+                                               SchedulerConfig scheduler) {
   Fields fields;
   fields.section("training", training);
   fields.section("optimizer", optimizer);
@@ -169,22 +194,28 @@ std::vector<std::string> compare_models(ModelConfig saved, ModelConfig wanted) {
     if (a.text() == b.text()) {
       continue;
     }
-    check_input(kChangeableModelKeys.contains(a.path()), "{} is {} in the checkpoint, {} in the config", a.path(), a.text(), b.text());
+    check_input(kChangeableModelKeys.contains(a.path()),
+                "{} is {} in the checkpoint, {} in the config", a.path(), a.text(), b.text());
     changes.push_back(fmt::format("{} changed from {} to {}", a.path(), a.text(), b.text()));
   }
   return changes;
 }
 
-std::vector<std::string> compare_states(const TrainingState& saved, const TrainingState& wanted, const CheckpointConfig& options) {
+std::vector<std::string> compare_states(const TrainingState& saved, const TrainingState& wanted,
+                                        const CheckpointConfig& options) {
   compare_identity(saved, wanted, options);
   if (saved.optimizer_name != wanted.optimizer_name && !options.reset_optimizer) {
-    fail(Exit::bad_input, fmt::format("optimizer state is {}, config asks {}", saved.optimizer_name, wanted.optimizer_name),
+    fail(Exit::bad_input,
+         fmt::format("optimizer state is {}, config asks {}", saved.optimizer_name,
+                     wanted.optimizer_name),
          "--reset-optimizer starts the optimizer anew");
   }
-  check_input(parameters_are_bf16(saved.precision) == parameters_are_bf16(wanted.precision), "training.precision is {} in the checkpoint, {} in the config",
-              saved.precision, wanted.precision);
+  check_input(parameters_are_bf16(saved.precision) == parameters_are_bf16(wanted.precision),
+              "training.precision is {} in the checkpoint, {} in the config", saved.precision,
+              wanted.precision);
   if (saved.step >= wanted.total_steps) {
-    fail(Exit::bad_input, fmt::format("already at step {} of {}", saved.step, wanted.total_steps), "raise --max-steps (or --epochs)");
+    fail(Exit::bad_input, fmt::format("already at step {} of {}", saved.step, wanted.total_steps),
+         "raise --max-steps (or --epochs)");
   }
   std::vector<std::string> changes;
   for (const auto& [key, value] : wanted.settings) {
@@ -193,19 +224,25 @@ std::vector<std::string> compare_states(const TrainingState& saved, const Traini
       continue;
     }
     if (kDataKeys.contains(key) && !options.allow_data_change) {
-      fail(Exit::bad_input, fmt::format("{} is {} in the checkpoint, {} in the config", key, before->second, value),
+      fail(Exit::bad_input,
+           fmt::format("{} is {} in the checkpoint, {} in the config", key, before->second, value),
            "--allow-data-change takes the data from its beginning");
     }
     changes.push_back(fmt::format("{} changed from {} to {}", key, before->second, value));
   }
   if (saved.total_steps != wanted.total_steps) {
-    changes.push_back(fmt::format("length of the run changed from {} to {} steps; the learning rate follows the new length", saved.total_steps, wanted.total_steps));
+    changes.push_back(fmt::format(
+        "length of the run changed from {} to {} steps; the learning rate follows the new length",
+        saved.total_steps, wanted.total_steps));
   }
   if (saved.precision != wanted.precision) {
-    changes.push_back(fmt::format("precision changed from {} to {}", saved.precision, wanted.precision));
+    changes.push_back(
+        fmt::format("precision changed from {} to {}", saved.precision, wanted.precision));
   }
   if (saved.threads != wanted.threads) {
-    changes.push_back(fmt::format("threads changed from {} to {}: results may differ in the last bits", saved.threads, wanted.threads));
+    changes.push_back(
+        fmt::format("threads changed from {} to {}: results may differ in the last bits",
+                    saved.threads, wanted.threads));
   }
   return changes;
 }

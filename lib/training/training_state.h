@@ -1,10 +1,15 @@
-// What a checkpoint holds besides tensors: training_state/state.json, and the rules for continuing from it under other settings.
+// What a checkpoint holds besides tensors: training_state/state.json, and the rules for continuing
+// from it under other settings.
 //
-// {"format": 1, "step": 1000, "epoch": 1.5, "tokens": ..., "skipped_steps": 0, "skipped_in_a_row": 0,
-//  "optimizer": {"name": "adamw", "updates": 1000}, "schedule": {"name": "cosine", "peak": ..., "warmup_steps": ..., "total_steps": ...},
-//  "scaler": {"enabled": false, "scale": 65536, "good_steps": 0}, "rng": {"kind": "counter", "seed": 42}, "data_cursor": {"row": 32000},
-//  "best": {"step": 900, "loss": 1.25} or null, "early_stopping": {"reference": 1.25, "without_gain": 0}, "last_validation": {...} or null,
-//  "identity": {"config_sha256": ..., "tokenizer_sha256": ..., "data_sha256": ...}, "precision": "32-true", "threads": 2, "settings": {"training.batch_size": "8", ...}}
+// {"format": 1, "step": 1000, "epoch": 1.5, "tokens": ..., "skipped_steps": 0, "skipped_in_a_row":
+// 0,
+//  "optimizer": {"name": "adamw", "updates": 1000}, "schedule": {"name": "cosine", "peak": ...,
+//  "warmup_steps": ..., "total_steps": ...}, "scaler": {"enabled": false, "scale": 65536,
+//  "good_steps": 0}, "rng": {"kind": "counter", "seed": 42}, "data_cursor": {"row": 32000}, "best":
+//  {"step": 900, "loss": 1.25} or null, "early_stopping": {"reference": 1.25, "without_gain": 0},
+//  "last_validation": {...} or null, "identity": {"config_sha256": ..., "tokenizer_sha256": ...,
+//  "data_sha256": ...}, "precision": "32-true", "threads": 2, "settings": {"training.batch_size":
+//  "8", ...}}
 #pragma once
 
 #include <cstdint>
@@ -62,14 +67,18 @@ void write_training_state(const std::filesystem::path& checkpoint, const Trainin
 TrainingState read_training_state(const std::filesystem::path& checkpoint);
 
 /// The keys of the sections training, optimizer and scheduler with their values as text.
-std::map<std::string, std::string> settings_of(TrainingConfig training, OptimizerConfig optimizer, SchedulerConfig scheduler);
+std::map<std::string, std::string> settings_of(TrainingConfig training, OptimizerConfig optimizer,
+                                               SchedulerConfig scheduler);
 
-/// "model.num_hidden_layers is 12 in the checkpoint, 24 in the config" (Error bad_input) for the first key that decides which tensors exist or what they
-/// mean; keys that may change (dropout, gradient checkpointing ...) are returned as lines for the log.
+/// "model.num_hidden_layers is 12 in the checkpoint, 24 in the config" (Error bad_input) for the
+/// first key that decides which tensors exist or what they mean; keys that may change (dropout,
+/// gradient checkpointing ...) are returned as lines for the log.
 std::vector<std::string> compare_models(ModelConfig saved, ModelConfig wanted);
 
-/// The same for everything else: refuses another optimizer, tokenizer, data, seed, objective, row length or parameter dtype, and a run that is complete; other
-/// settings may change and are returned as lines.
-std::vector<std::string> compare_states(const TrainingState& saved, const TrainingState& wanted, const CheckpointConfig& options);
+/// The same for everything else: refuses another optimizer, tokenizer, data, seed, objective, row
+/// length or parameter dtype, and a run that is complete; other settings may change and are
+/// returned as lines.
+std::vector<std::string> compare_states(const TrainingState& saved, const TrainingState& wanted,
+                                        const CheckpointConfig& options);
 
 }  // namespace llm

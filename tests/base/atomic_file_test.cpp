@@ -14,7 +14,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-int entries(const fs::path& folder) { return static_cast<int>(std::distance(fs::directory_iterator(folder), {})); }
+int entries(const fs::path& folder) {
+  return static_cast<int>(std::distance(fs::directory_iterator(folder), {}));
+}
 
 TEST(AtomicFile, AppearsOnCommitOnly) {
   const TemporaryFolder folder;
@@ -38,7 +40,8 @@ TEST(AtomicFile, WorksInTheCurrentFolder) {
   EXPECT_EQ(folder.read("bare-name"), "content");
 }
 
-/// Every operation fails once, with either errno: the error names a file, the old content stays, nothing else remains.
+/// Every operation fails once, with either errno: the error names a file, the old content stays,
+/// nothing else remains.
 TEST(AtomicFile, AnyFailingOperationLeavesTheOldFile) {
   for (const int error_number : {EIO, ENOSPC}) {
     for (int n = 1;; ++n) {
@@ -52,7 +55,8 @@ TEST(AtomicFile, AnyFailingOperationLeavesTheOldFile) {
       } catch (const Error& error) {
         failed = true;
         EXPECT_EQ(error.code(), Exit::io);
-        EXPECT_NE(error.message().find(folder.path().string()), std::string::npos) << error.message();
+        EXPECT_NE(error.message().find(folder.path().string()), std::string::npos)
+            << error.message();
       }
       EXPECT_EQ(entries(folder.path()), 1) << "operation " << n;
       const std::string content = folder.read("x");
@@ -82,7 +86,8 @@ TEST(AtomicFile, ACrashLeavesTheOldOrTheNewFile) {
       }
       plan.lose_unsynced(loss);
       const std::string content = folder.read("x");
-      EXPECT_TRUE(content == "old" || content == "new") << "operation " << n << ": '" << content << "'";
+      EXPECT_TRUE(content == "old" || content == "new")
+          << "operation " << n << ": '" << content << "'";
       if (!crashed) {
         EXPECT_EQ(content, "new") << "after commit nothing can be lost";
         break;
@@ -104,13 +109,16 @@ void write_checkpoint(const fs::path& path, const std::string& generation) {
 
 /// What a reader finds: "none", the generation if everything belongs together, or "broken".
 std::string found_checkpoint(const fs::path& path) {
-  const auto content = [&](const char* name) { return fs::exists(path / name) ? read_file(path / name) : ""; };
+  const auto content = [&](const char* name) {
+    return fs::exists(path / name) ? read_file(path / name) : "";
+  };
   if (!fs::exists(path / "manifest.json")) {
     return fs::exists(path) ? "broken" : "none";
   }
   const std::string manifest = content("manifest.json");
   const std::string generation = manifest.size() > 9 ? manifest.substr(9) : "";
-  const bool whole = !generation.empty() && content("model.bin") == "weights " + generation && content("training_state/state.json") == "state " + generation;
+  const bool whole = !generation.empty() && content("model.bin") == "weights " + generation &&
+                     content("training_state/state.json") == "state " + generation;
   return whole ? generation : "broken";
 }
 
@@ -136,7 +144,8 @@ TEST(AtomicDirectory, AnyFailingOperationLeavesTheOldDirectory) {
       } catch (const Error& error) {
         failed = true;
         EXPECT_EQ(error.code(), Exit::io);
-        EXPECT_NE(error.message().find(folder.path().string()), std::string::npos) << error.message();
+        EXPECT_NE(error.message().find(folder.path().string()), std::string::npos)
+            << error.message();
       }
       const std::string found = found_checkpoint(folder / "step-1");
       EXPECT_TRUE(found == "old" || found == "new") << "operation " << n << ": " << found;
@@ -167,7 +176,8 @@ TEST(AtomicDirectory, ACrashLeavesTheOldOrTheNewDirectory) {
         }
         plan.lose_unsynced(loss);
         const std::string found = found_checkpoint(folder / "step-1");
-        EXPECT_TRUE(found == before || found == "new") << "operation " << n << ", loss " << static_cast<int>(loss) << ": " << found;
+        EXPECT_TRUE(found == before || found == "new")
+            << "operation " << n << ", loss " << static_cast<int>(loss) << ": " << found;
         if (!crashed) {
           EXPECT_EQ(found, "new");
           break;
@@ -179,7 +189,9 @@ TEST(AtomicDirectory, ACrashLeavesTheOldOrTheNewDirectory) {
 
 TEST(AtomicDirectory, RefusesWhatWillNotFit) {
   const TemporaryFolder folder;
-  expect_error_with([&] { AtomicDirectory(folder / "step-2", uint64_t{1} << 62, "step-1 is intact"); }, Exit::io, "; step-1 is intact");
+  expect_error_with(
+      [&] { AtomicDirectory(folder / "step-2", uint64_t{1} << 62, "step-1 is intact"); }, Exit::io,
+      "; step-1 is intact");
   EXPECT_EQ(entries(folder.path()), 0);
 }
 

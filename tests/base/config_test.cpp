@@ -34,7 +34,8 @@ TEST_F(Config, FindsRowsByPathAndAlias) {
 }
 
 TEST_F(Config, FindsFlagsInEverySpelling) {
-  for (const char* name : {"learning-rate", "learning_rate", "lr", "optimizer.learning_rate", "optimizer.learning-rate", "optimizer.lr"}) {
+  for (const char* name : {"learning-rate", "learning_rate", "lr", "optimizer.learning_rate",
+                           "optimizer.learning-rate", "optimizer.lr"}) {
     ASSERT_NE(fields_.find_flag(name), nullptr) << name;
     EXPECT_EQ(fields_.find_flag(name)->path(), "optimizer.learning_rate") << name;
   }
@@ -88,14 +89,16 @@ TEST(ConfigDeclaration, TwoRowsWithOneFlagAreOurOwnMistake) {
   Colliding config;
   Fields fields;
   config.fields(fields);
-  expect_error([&] { fields.find_flag("size"); }, Exit::internal, "config: --size means both a and b");
+  expect_error([&] { fields.find_flag("size"); }, Exit::internal,
+               "config: --size means both a and b");
 }
 
 TEST(ConfigDeclaration, OneKeyTwiceIsOurOwnMistake) {
   SampleModel model;
   Fields fields;
   fields.section("model", model);
-  expect_error([&] { fields.section("model", model); }, Exit::internal, "config: model.hidden_size is declared twice");
+  expect_error([&] { fields.section("model", model); }, Exit::internal,
+               "config: model.hidden_size is declared twice");
 }
 
 }  // namespace

@@ -72,7 +72,8 @@ TEST_F(ConfigWriting, JsonHoldsTheSameValues) {
   "eps": 1.0e-08
 }
 )");
-  EXPECT_TRUE(fields_.to_json(-1).starts_with(R"({"seed":42,"model":{"hidden_size":64,)")) << fields_.to_json(-1);
+  EXPECT_TRUE(fields_.to_json(-1).starts_with(R"({"seed":42,"model":{"hidden_size":64,)"))
+      << fields_.to_json(-1);
 }
 
 TEST_F(ConfigWriting, SecretsAndPlainFlagsAreNeverWritten) {
@@ -92,7 +93,9 @@ void expect_round_trip(const std::string& name, std::string (*write)(const Field
   config.seed = 9007199254740993;
   config.optimizer.learning_rate = 0.1 + 0.2;
   config.optimizer.eps = 5e-324;
-  config.training.stop = {"", "a, b", "no", "1e3", "null", "~", " x", "quote\" back\\ tab\t nl\n bell\a é 😀", "- a", "k: v", "#", "@", "true", "0x10"};
+  config.training.stop = {
+      "",    "a, b", "no", "1e3", "null", "~",   " x", "quote\" back\\ tab\t nl\n bell\a é 😀",
+      "- a", "k: v", "#",  "@",   "true", "0x10"};
   config.training.note = "off";
   config.training.top_p = 1.0;
   config.training.compile = true;
@@ -138,10 +141,13 @@ TEST_F(ConfigWriting, PrintConfigShowsOrigins) {
 TEST_F(ConfigWriting, HelpNamesFlagDefaultAndChoices) {
   fields_.show_only({"", "training", "optimizer"});
   const std::string help = fields_.help();
-  for (const char* line : {"  --learning-rate X                   Peak learning rate (0 to 1; default 1.0e-05)\n",
-                           "  --optimizer-name TEXT               Optimizer (adamw, lion; default adamw)\n",
-                           "  --output FILE                       Where the result goes\n", "  --packing true|false                Several texts in one row (default false)\n",
-                           "  --top-p X                           Nucleus (0 to 1; default off)\n", "How weights are updated (optimizer):\n"}) {
+  for (const char* line :
+       {"  --learning-rate X                   Peak learning rate (0 to 1; default 1.0e-05)\n",
+        "  --optimizer-name TEXT               Optimizer (adamw, lion; default adamw)\n",
+        "  --output FILE                       Where the result goes\n",
+        "  --packing true|false                Several texts in one row (default false)\n",
+        "  --top-p X                           Nucleus (0 to 1; default off)\n",
+        "How weights are updated (optimizer):\n"}) {
     EXPECT_NE(help.find(line), std::string::npos) << line << "\nin\n" << help;
   }
   EXPECT_EQ(help.find("hidden_size"), std::string::npos);

@@ -12,9 +12,12 @@ namespace llm {
 namespace {
 
 TEST(Error, CarriesCodeMessageAndHint) {
-  expect_error([] { check(false, "rope: head_dim must be even, got {}", 3); }, Exit::usage, "rope: head_dim must be even, got 3");
-  expect_error([] { check_input(false, "'{}' is damaged", "x"); }, Exit::bad_input, "'x' is damaged");
-  expect_error([] { fail(Exit::numerical, "loss is NaN", "lower the learning rate"); }, Exit::numerical, "loss is NaN", "lower the learning rate");
+  expect_error([] { check(false, "rope: head_dim must be even, got {}", 3); }, Exit::usage,
+               "rope: head_dim must be even, got 3");
+  expect_error([] { check_input(false, "'{}' is damaged", "x"); }, Exit::bad_input,
+               "'x' is damaged");
+  expect_error([] { fail(Exit::numerical, "loss is NaN", "lower the learning rate"); },
+               Exit::numerical, "loss is NaN", "lower the learning rate");
   EXPECT_NO_THROW(check(true, "never {}", 1));
 }
 

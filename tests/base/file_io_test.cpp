@@ -31,13 +31,16 @@ TEST(FileIo, WritesAppendsAndRewrites) {
 
 TEST(FileIo, ErrorsNameTheFileAndTheCause) {
   const TemporaryFolder folder;
-  const std::string missing = (folder / "no" ).string() + "/x";
-  expect_error([&] { OutputFile::create(missing); }, Exit::io, "cannot create '" + missing + "': No such file or directory");
+  const std::string missing = (folder / "no").string() + "/x";
+  expect_error([&] { OutputFile::create(missing); }, Exit::io,
+               "cannot create '" + missing + "': No such file or directory");
   expect_error([&] { rename_path(missing, folder / "y"); }, Exit::io,
-               "cannot rename '" + missing + "' to '" + (folder / "y").string() + "': No such file or directory");
+               "cannot rename '" + missing + "' to '" + (folder / "y").string() +
+                   "': No such file or directory");
   folder.write("file", "");
   const std::string below = (folder / "file").string() + "/sub";
-  expect_error([&] { make_directories(below); }, Exit::io, "cannot create folder '" + (folder / "file").string() + "': File exists");
+  expect_error([&] { make_directories(below); }, Exit::io,
+               "cannot create folder '" + (folder / "file").string() + "': File exists");
   EXPECT_NO_THROW(remove_file(folder / "absent"));
   EXPECT_NO_THROW(remove_tree(folder / "absent"));
 }
@@ -45,12 +48,16 @@ TEST(FileIo, ErrorsNameTheFileAndTheCause) {
 TEST(FileIo, ReadFileRefusesWhatIsNotAFile) {
   const TemporaryFolder folder;
   const std::string here = folder.path().string();
-  expect_error([&] { read_file(here, {.noun = "config", .exit = Exit::usage}); }, Exit::usage, "config '" + here + "' is a directory, expected a file");
-  expect_error([&] { read_file(folder / "none"); }, Exit::bad_input, "cannot open '" + here + "/none': No such file or directory");
+  expect_error([&] { read_file(here, {.noun = "config", .exit = Exit::usage}); }, Exit::usage,
+               "config '" + here + "' is a directory, expected a file");
+  expect_error([&] { read_file(folder / "none"); }, Exit::bad_input,
+               "cannot open '" + here + "/none': No such file or directory");
   ASSERT_EQ(::mkfifo((folder / "pipe").c_str(), 0600), 0);
-  expect_error([&] { read_file(folder / "pipe"); }, Exit::bad_input, "'" + here + "/pipe' is not a regular file");
+  expect_error([&] { read_file(folder / "pipe"); }, Exit::bad_input,
+               "'" + here + "/pipe' is not a regular file");
   folder.write("large", std::string(2000, 'x'));
-  expect_error([&] { read_file(folder / "large", {.max_bytes = 1024}); }, Exit::bad_input, "'" + here + "/large' is larger than 1.0 KiB");
+  expect_error([&] { read_file(folder / "large", {.max_bytes = 1024}); }, Exit::bad_input,
+               "'" + here + "/large' is larger than 1.0 KiB");
 }
 
 TEST(FileIo, SymlinkIsReplacedInOneStep) {
@@ -75,9 +82,12 @@ TEST(FileIo, FreeSpaceIsCheckedBeforehand) {
   const TemporaryFolder folder;
   EXPECT_GT(free_bytes(folder / "not/yet/there"), 0u);
   EXPECT_NO_THROW(check_free_space(folder.path(), 1));
-  expect_error_with([&] { check_free_space(folder.path(), uint64_t{1} << 62, "step-400 is intact"); }, Exit::io, "need 4611686018428 MB, ");
-  expect_error_with([&] { check_free_space(folder.path(), uint64_t{1} << 62, "step-400 is intact"); }, Exit::io,
-                    " free in " + folder.path().string() + "; step-400 is intact");
+  expect_error_with(
+      [&] { check_free_space(folder.path(), uint64_t{1} << 62, "step-400 is intact"); }, Exit::io,
+      "need 4611686018428 MB, ");
+  expect_error_with(
+      [&] { check_free_space(folder.path(), uint64_t{1} << 62, "step-400 is intact"); }, Exit::io,
+      " free in " + folder.path().string() + "; step-400 is intact");
 }
 
 TEST(FaultPlan, FailsTheNthOperationWithThisErrno) {
@@ -89,8 +99,9 @@ TEST(FaultPlan, FailsTheNthOperationWithThisErrno) {
     file.sync();
     file.close();
   };
-  const std::vector<std::string> messages{"cannot create '" + name + "'", "cannot write '" + name + "'", "cannot sync '" + name + "'",
-                                          "cannot close '" + name + "'"};
+  const std::vector<std::string> messages{
+      "cannot create '" + name + "'", "cannot write '" + name + "'", "cannot sync '" + name + "'",
+      "cannot close '" + name + "'"};
   for (int n = 1; n <= 4; ++n) {
     FaultPlan plan;
     plan.fail_operation(n, EIO);

@@ -18,7 +18,8 @@ TEST(RunLock, RefusesASecondHolderByName) {
     FAIL() << "two holders";
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), Exit::usage);
-    const std::string start = "'" + folder.path().string() + "' is locked by pid " + std::to_string(::getpid()) + " on host ";
+    const std::string start = "'" + folder.path().string() + "' is locked by pid " +
+                              std::to_string(::getpid()) + " on host ";
     EXPECT_TRUE(error.message().starts_with(start)) << error.message();
     const std::string since = error.message().substr(error.message().rfind(' ') + 1);
     EXPECT_EQ(since.size(), 5u) << "HH:MM";

@@ -15,7 +15,8 @@ void refuse(std::string_view text, const std::string& message) {
 }
 
 TEST(Json, ParsesWhatIsValid) {
-  const nlohmann::json value = parse_json(R"({"a": [1, -2, 3.5, true, null, "é"], "b": {"c": {}}})", "x.json");
+  const nlohmann::json value =
+      parse_json(R"({"a": [1, -2, 3.5, true, null, "é"], "b": {"c": {}}})", "x.json");
   EXPECT_EQ(value["a"].size(), 6u);
   EXPECT_EQ(value["a"][1], -2);
   EXPECT_TRUE(value["b"]["c"].is_object());
@@ -35,13 +36,15 @@ TEST(Json, RefusesDepthDuplicatesAndNoise) {
 }
 
 TEST(Json, LimitsAndExitCodeAreTheCallers) {
-  expect_error([] { parse_json("[1,2,3]", "body", {.max_bytes = 4, .exit = Exit::usage}); }, Exit::usage, "body: larger than 4 bytes");
+  expect_error([] { parse_json("[1,2,3]", "body", {.max_bytes = 4, .exit = Exit::usage}); },
+               Exit::usage, "body: larger than 4 bytes");
 }
 
 TEST(Json, GettersNeverConvert) {
-  const nlohmann::json value = parse_json(R"({"big": 4294967297, "huge": 18446744073709551615, "half": 1.9, "yes": true, "neg": -1, "text": "8", "none": null,
+  const nlohmann::json value = parse_json(
+      R"({"big": 4294967297, "huge": 18446744073709551615, "half": 1.9, "yes": true, "neg": -1, "text": "8", "none": null,
     "list": [{"n": 5}]})",
-                                          "s");
+      "s");
   const JsonView view(value, "state.json");
   EXPECT_EQ(view.get_int("big", 0, int64_t{1} << 40), 4294967297);
   EXPECT_EQ(view.get_int("absent", 0, 9, 7), 7);
@@ -64,25 +67,33 @@ TEST(Json, GettersNeverConvert) {
   refuse_get([&] { view.get_double("text", 0, 1); }, "text must be a number from 0 to 1");
   refuse_get([&] { view.get_string("big"); }, "big must be text");
   refuse_get([&] { view.get_bool("neg"); }, "neg must be true or false");
-  refuse_get([&] { view.at("list").element(0).get_int("n", 6, 9); }, "list[0].n must be a whole number from 6 to 9");
+  refuse_get([&] { view.at("list").element(0).get_int("n", 6, 9); },
+             "list[0].n must be a whole number from 6 to 9");
   refuse_get([&] { view.at("list").element(1); }, "list has 1 elements, element 1 is wanted");
   refuse_get([&] { view.at("text").at("x"); }, "text must be an object");
 }
 
 TEST(Json, UnknownKeysComeWithTheNearest) {
   const nlohmann::json value = parse_json(R"({"lenght": 1})", "s");
-  expect_error([&] { JsonView(value, "m.json").expect_keys({"length", "sha256"}); }, Exit::bad_input, "m.json: unknown key 'lenght'",
-               "did you mean 'length'?");
+  expect_error(
+      [&] {
+        JsonView(value, "m.json").expect_keys({"length", "sha256"});
+      },
+      Exit::bad_input, "m.json: unknown key 'lenght'", "did you mean 'length'?");
 }
 
 TEST(Json, FilesAreNamed) {
   const TemporaryFolder folder;
   const std::string name = folder.write("bad.json", "{").string();
-  expect_error([&] { parse_json_file(name); }, Exit::bad_input, name + ": invalid JSON at line 1 column 2: unexpected end");
-  expect_error([&] { parse_json_file(folder / "none"); }, Exit::bad_input, "cannot open '" + (folder / "none").string() + "': No such file or directory");
+  expect_error([&] { parse_json_file(name); }, Exit::bad_input,
+               name + ": invalid JSON at line 1 column 2: unexpected end");
+  expect_error([&] { parse_json_file(folder / "none"); }, Exit::bad_input,
+               "cannot open '" + (folder / "none").string() + "': No such file or directory");
 }
 
-TEST(Json, DumpNeverThrows) { EXPECT_EQ(dump_json(nlohmann::json{{"a", "\xFF"}}), "{\"a\":\"\xEF\xBF\xBD\"}"); }
+TEST(Json, DumpNeverThrows) {
+  EXPECT_EQ(dump_json(nlohmann::json{{"a", "\xFF"}}), "{\"a\":\"\xEF\xBF\xBD\"}");
+}
 
 }  // namespace
 }  // namespace llm

@@ -53,7 +53,10 @@ TEST_F(Log, LevelsFilter) {
     log_error("e");
   };
   const std::vector<std::pair<const char*, const char*>> expected{
-      {"debug", "debug: d\ni\nwarning: w\nerror: e\n"}, {"info", "i\nwarning: w\nerror: e\n"}, {"warn", "warning: w\nerror: e\n"}, {"error", "error: e\n"}};
+      {"debug", "debug: d\ni\nwarning: w\nerror: e\n"},
+      {"info", "i\nwarning: w\nerror: e\n"},
+      {"warn", "warning: w\nerror: e\n"},
+      {"error", "error: e\n"}};
   for (const auto& [level, text] : expected) {
     configure_log({level, "text", false});
     EXPECT_EQ(stderr_of(all), text) << level;
@@ -64,8 +67,11 @@ TEST_F(Log, LevelsFilter) {
 
 TEST_F(Log, JsonLinesHoldTheFields) {
   configure_log({"info", "json", false});
-  const std::array<LogField, 4> fields{LogField{"step", int64_t{7}}, LogField{"loss", 2.5}, LogField{"grad_norm", std::nan("")}, LogField{"note", "\xFF\n"}};
-  const std::string line = stderr_of([&] { log_record(LogLevel::info, "step 7 | \"loss\" 2.5", fields); });
+  const std::array<LogField, 4> fields{LogField{"step", int64_t{7}}, LogField{"loss", 2.5},
+                                       LogField{"grad_norm", std::nan("")},
+                                       LogField{"note", "\xFF\n"}};
+  const std::string line =
+      stderr_of([&] { log_record(LogLevel::info, "step 7 | \"loss\" 2.5", fields); });
   const auto value = nlohmann::json::parse(line);
   EXPECT_EQ(value["level"], "info");
   EXPECT_EQ(value["message"], "step 7 | \"loss\" 2.5");
@@ -89,7 +95,8 @@ TEST_F(Log, TheFileGetsTimeAndLevel) {
   ASSERT_EQ(text.size(), 3u);
   EXPECT_EQ(text[0].substr(23), "Z INFO one");
   EXPECT_EQ(text[1], "    two");
-  EXPECT_EQ(text[2].substr(23), "Z WARNING three") << "the file keeps info and above whatever stderr shows";
+  EXPECT_EQ(text[2].substr(23), "Z WARNING three")
+      << "the file keeps info and above whatever stderr shows";
 }
 
 TEST_F(Log, TheFileRotatesBySize) {
@@ -147,7 +154,8 @@ TEST_F(Log, LinesOfThreadsNeverMix) {
 }
 
 TEST_F(Log, AFileThatCannotBeOpenedIsAnError) {
-  expect_error_with([&] { attach_log_file(folder_ / "no/log"); }, Exit::io, "No such file or directory");
+  expect_error_with([&] { attach_log_file(folder_ / "no/log"); }, Exit::io,
+                    "No such file or directory");
 }
 
 TEST_F(Log, ALogOnAFullDiskIsReportedOnceAndDoesNotEndTheRun) {
@@ -156,8 +164,10 @@ TEST_F(Log, ALogOnAFullDiskIsReportedOnceAndDoesNotEndTheRun) {
     log_info("one");
     log_info("two");
   });
-  EXPECT_EQ(text, "one\nwarning: the log file '/dev/full' is closed: cannot write '/dev/full': No space left on device" +
-                      text.substr(text.find(" ("), text.find(")") - text.find(" (") + 1) + "\ntwo\n");
+  EXPECT_EQ(text,
+            "one\nwarning: the log file '/dev/full' is closed: cannot write '/dev/full': No space "
+            "left on device" +
+                text.substr(text.find(" ("), text.find(")") - text.find(" (") + 1) + "\ntwo\n");
 }
 
 }  // namespace

@@ -34,10 +34,13 @@ TEST(MappedFile, MovesWithoutCopying) {
 TEST(MappedFile, RefusesWhatIsNotAFile) {
   const TemporaryFolder folder;
   const std::string here = folder.path().string();
-  expect_error([&] { MappedFile::open(folder / "none"); }, Exit::bad_input, "cannot open '" + here + "/none': No such file or directory");
-  expect_error([&] { MappedFile::open(folder.path()); }, Exit::bad_input, "'" + here + "' is a directory");
+  expect_error([&] { MappedFile::open(folder / "none"); }, Exit::bad_input,
+               "cannot open '" + here + "/none': No such file or directory");
+  expect_error([&] { MappedFile::open(folder.path()); }, Exit::bad_input,
+               "'" + here + "' is a directory");
   ASSERT_EQ(::mkfifo((folder / "pipe").c_str(), 0600), 0);
-  expect_error([&] { MappedFile::open(folder / "pipe"); }, Exit::bad_input, "'" + here + "/pipe' is not a regular file");
+  expect_error([&] { MappedFile::open(folder / "pipe"); }, Exit::bad_input,
+               "'" + here + "/pipe' is not a regular file");
 }
 
 /// Returns only if every byte could be read.
@@ -56,14 +59,16 @@ TEST(MappedFileDeathTest, AFileThatShrinksIsNamedAndEndsWithFour) {
   const TemporaryFolder folder;
   const fs::path path = folder.write("x.bin", std::string(20000, 'a'));
   EXPECT_EXIT(sum_after_truncation(path), testing::ExitedWithCode(4),
-              "llm: error: '" + path.string() + "' changed size during training \\(SIGBUS at offset 8192\\)");
+              "llm: error: '" + path.string() +
+                  "' changed size during training \\(SIGBUS at offset 8192\\)");
 }
 
 TEST(MappedFileDeathTest, AClosedMappingIsNoLongerBlamed) {
   const TemporaryFolder folder;
   const fs::path path = folder.write("x.bin", std::string(20000, 'a'));
   { const MappedFile file = MappedFile::open(path); }
-  // By the signal itself, or by the report of a sanitizer that watches for it; never with our exit code.
+  // By the signal itself, or by the report of a sanitizer that watches for it; never with our exit
+  // code.
   const auto by_itself = [](int status) { return WIFSIGNALED(status) || WEXITSTATUS(status) != 4; };
   EXPECT_EXIT(::raise(SIGBUS), by_itself, "");
 }

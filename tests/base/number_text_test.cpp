@@ -45,7 +45,8 @@ TEST(WholeNumber, RefusesWhatItWouldHaveToGuess) {
   expect_whole_fault("9223372036854775808", NumberFault::too_large);
   expect_whole_fault("99999999999G", NumberFault::too_large);
   expect_whole_fault("1.2345k", NumberFault::fraction);
-  for (const char* text : {"", " 1", "1 ", "+1", "--1", "k", "12x", "0x10", "1_000", "1.k", "twelve", "1kk", "-", ".5M"}) {
+  for (const char* text : {"", " 1", "1 ", "+1", "--1", "k", "12x", "0x10", "1_000", "1.k",
+                           "twelve", "1kk", "-", ".5M"}) {
     expect_whole_fault(text, NumberFault::not_a_number);
   }
 }
@@ -74,7 +75,9 @@ TEST(Number, RefusesCommaNanAndNoise) {
 }
 
 TEST(NumberFormat, ReadsBackAsTheSameDouble) {
-  for (const double value : {0.1, 1.0, 3e-4, 1e-5, 1e22, 0.30000000000000004, 1.7976931348623157e308, 5e-324, -2.5, 0.0, 123456789.125, 1e15, 9.5e-4}) {
+  for (const double value :
+       {0.1, 1.0, 3e-4, 1e-5, 1e22, 0.30000000000000004, 1.7976931348623157e308, 5e-324, -2.5, 0.0,
+        123456789.125, 1e15, 9.5e-4}) {
     const std::string text = format_number(value);
     double back = 0;
     back = std::strtod(text.c_str(), nullptr);

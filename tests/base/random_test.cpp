@@ -77,7 +77,8 @@ TEST(CounterRandom, DependsOnKeyAndCounterOnly) {
 }
 
 TEST(Permutation, VisitsEveryIndexOnce) {
-  for (const uint64_t size : {1ull, 2ull, 3ull, 4ull, 5ull, 63ull, 64ull, 65ull, 1000ull, 4097ull}) {
+  for (const uint64_t size :
+       {1ull, 2ull, 3ull, 4ull, 5ull, 63ull, 64ull, 65ull, 1000ull, 4097ull}) {
     const Permutation permutation(size, 99);
     std::vector<bool> seen(size);
     for (uint64_t i = 0; i < size; ++i) {

@@ -19,14 +19,17 @@ struct SampleModel {
   void fields(Fields& f) {
     f("hidden_size", hidden_size, "Width", in_range(1, 65536)).alias("d_model");
     f("num_attention_heads", num_attention_heads, "Query heads", at_least(1)).alias("n_heads");
-    f("num_key_value_heads", num_key_value_heads, "Key and value heads", at_least(1)).when_empty("as many as query heads");
+    f("num_key_value_heads", num_key_value_heads, "Key and value heads", at_least(1))
+        .when_empty("as many as query heads");
     f("dropout", dropout, "Dropout", in_range(0, 1));
     f("tie_word_embeddings", tie_word_embeddings, "One matrix for input and output");
     f.ignore({"architectures", "torch_dtype"});
     f.cross_check("hidden_size", [this] {
       return hidden_size % num_attention_heads == 0
                  ? std::string()
-                 : fmt::format("model.hidden_size ({}) must be divisible by model.num_attention_heads ({})", hidden_size, num_attention_heads);
+                 : fmt::format(
+                       "model.hidden_size ({}) must be divisible by model.num_attention_heads ({})",
+                       hidden_size, num_attention_heads);
     });
   }
 };
@@ -38,7 +41,9 @@ struct SampleOptimizer {
   double eps = 1e-8;
 
   void fields(Fields& f) {
-    f("learning_rate", learning_rate, "Peak learning rate", in_range(0, 1)).flag("learning-rate").alias("lr");
+    f("learning_rate", learning_rate, "Peak learning rate", in_range(0, 1))
+        .flag("learning-rate")
+        .alias("lr");
     f("name", name, "Optimizer", one_of({"adamw", "lion"})).flag("optimizer-name");
     f("betas", betas, "Decay of the moments", in_range(0, 1));
     f("eps", eps, "Added to the denominator", more_than(0));
@@ -59,7 +64,8 @@ struct SampleTraining {
   void fields(Fields& f) {
     f("max_steps", max_steps, "Optimizer steps", at_least(0)).flag("max-steps");
     f("batch_size", batch_size, "Rows per step", in_range(1, 1048576)).flag("batch-size");
-    f("warmup_steps", warmup_steps, "Steps of rising learning rate", at_least(0)).flag("warmup-steps");
+    f("warmup_steps", warmup_steps, "Steps of rising learning rate", at_least(0))
+        .flag("warmup-steps");
     f("packing", packing, "Several texts in one row").flag("packing");
     f("target_modules", target_modules, "Where adapters go", non_empty()).flag("target-modules");
     f("stop", stop, "Texts that end the reply").flag("stop").verbatim();

@@ -15,7 +15,8 @@ constexpr const char* kAbc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb4
 TEST(Sha256, MatchesThePublishedVectors) {
   EXPECT_EQ(sha256_hex(""), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
   EXPECT_EQ(sha256_hex("abc"), kAbc);
-  EXPECT_EQ(sha256_hex(std::string(1000000, 'a')), "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+  EXPECT_EQ(sha256_hex(std::string(1000000, 'a')),
+            "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
 }
 
 TEST(Sha256, PartsEqualTheWhole) {
@@ -35,7 +36,8 @@ TEST(Sha256, FileEqualsItsBytesAndAMissingOneIsNamed) {
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), Exit::io);
-    EXPECT_EQ(error.message(), "cannot open '" + (folder / "none").string() + "': No such file or directory");
+    EXPECT_EQ(error.message(),
+              "cannot open '" + (folder / "none").string() + "': No such file or directory");
   }
 }
 

@@ -47,7 +47,9 @@ void receive_twice() {
   ::raise(SIGINT);
 }
 
-TEST(StopSignalDeathTest, TheSecondSignalEndsAtOnce) { EXPECT_EXIT(receive_twice(), testing::ExitedWithCode(130), ""); }
+TEST(StopSignalDeathTest, TheSecondSignalEndsAtOnce) {
+  EXPECT_EXIT(receive_twice(), testing::ExitedWithCode(130), "");
+}
 
 TEST(StopSignalDeathTest, TheFormerHandlerComesBack) {
   { const StopSignal stop; }
@@ -68,7 +70,8 @@ void write_past_the_limit(const std::filesystem::path& path) {
 
 TEST(WriteSignalsDeathTest, AFileSizeLimitIsAnErrorOfTheWrite) {
   const TemporaryFolder folder;
-  EXPECT_EXIT(write_past_the_limit(folder / "x"), testing::ExitedWithCode(4), "cannot write '.*x': File too large");
+  EXPECT_EXIT(write_past_the_limit(folder / "x"), testing::ExitedWithCode(4),
+              "cannot write '.*x': File too large");
 }
 
 }  // namespace

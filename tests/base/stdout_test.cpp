@@ -73,7 +73,8 @@ void close_and_write() {
 }
 
 TEST(StdoutDeathTest, AClosedStdoutIsAnErrorAndNeverADataFile) {
-  EXPECT_EXIT(close_and_write(), testing::ExitedWithCode(4), "cannot write to stdout: Bad file descriptor");
+  EXPECT_EXIT(close_and_write(), testing::ExitedWithCode(4),
+              "cannot write to stdout: Bad file descriptor");
 }
 
 }  // namespace

@@ -20,7 +20,8 @@ TEST(Utf8, AcceptsEveryCodePointAndNothingElse) {
 }
 
 TEST(Utf8, RefusesOverlongSurrogatesAndOutOfRange) {
-  for (const char* text : {"\xC0\x80", "\xC1\xBF", "\xE0\x80\x80", "\xE0\x9F\xBF", "\xF0\x80\x80\x80", "\xED\xA0\x80", "\xED\xBF\xBF", "\xF4\x90\x80\x80",
+  for (const char* text : {"\xC0\x80", "\xC1\xBF", "\xE0\x80\x80", "\xE0\x9F\xBF",
+                           "\xF0\x80\x80\x80", "\xED\xA0\x80", "\xED\xBF\xBF", "\xF4\x90\x80\x80",
                            "\xF5\x80\x80\x80", "\xFF", "\x80", "\xE2\x82", "\xE2\x28\xA1"}) {
     EXPECT_FALSE(utf8::is_valid(text)) << static_cast<int>(static_cast<unsigned char>(text[0]));
   }
@@ -40,7 +41,8 @@ TEST(Utf8, HoldsBackOnlyAnUnfinishedCharacter) {
   EXPECT_EQ(utf8::incomplete_suffix_length("a" + emoji.substr(0, 2)), 2u);
   EXPECT_EQ(utf8::incomplete_suffix_length("a" + emoji.substr(0, 3)), 3u);
   EXPECT_EQ(utf8::incomplete_suffix_length("a\xFF"), 0u);
-  EXPECT_EQ(utf8::incomplete_suffix_length("\xE0\x80"), 0u) << "an overlong beginning never becomes a character";
+  EXPECT_EQ(utf8::incomplete_suffix_length("\xE0\x80"), 0u)
+      << "an overlong beginning never becomes a character";
   EXPECT_EQ(utf8::incomplete_suffix_length(""), 0u);
 }
 

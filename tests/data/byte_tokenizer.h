@@ -1,4 +1,5 @@
-// The simplest tokenizer: byte b is id 5 + b, after pad 0, bos 1, eos 2, unk 3, mask 4. Ids in tests can be read off the text.
+// The simplest tokenizer: byte b is id 5 + b, after pad 0, bos 1, eos 2, unk 3, mask 4. Ids in
+// tests can be read off the text.
 #pragma once
 
 #include <string>
@@ -29,7 +30,9 @@ class ByteTokenizer : public Tokenizer {
     }
     return text;
   }
-  std::string_view token_bytes(int32_t id) const override { return is_special(id) ? std::string_view() : bytes_[static_cast<size_t>(id - 5)]; }
+  std::string_view token_bytes(int32_t id) const override {
+    return is_special(id) ? std::string_view() : bytes_[static_cast<size_t>(id - 5)];
+  }
   std::string_view token_text(int32_t id) const override { return token_bytes(id); }
   std::optional<int32_t> find_token(std::string_view) const override { return std::nullopt; }
   bool is_special(int32_t id) const override { return id < 5; }

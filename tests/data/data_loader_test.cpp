@@ -18,7 +18,8 @@ PackedDataset counting_dataset(const Scratch& scratch, int64_t tokens, int64_t s
   std::vector<std::vector<int32_t>> sequences;
   int32_t next = 0;
   for (int64_t length = 1; next < tokens; length = length % 13 + 1) {
-    auto& ids = sequences.emplace_back(static_cast<size_t>(std::min<int64_t>(length, tokens - next)));
+    auto& ids =
+        sequences.emplace_back(static_cast<size_t>(std::min<int64_t>(length, tokens - next)));
     std::iota(ids.begin(), ids.end(), next);
     next += static_cast<int32_t>(ids.size());
   }
@@ -46,20 +47,23 @@ TEST(PackedDataset, WindowsRunAcrossDocumentsAndShareOneToken) {
 
 TEST(PackedDataset, TooFewTokensSayHowManyAreDue) {
   Scratch scratch;
-  expect_error(Exit::bad_input, "300 tokens, need at least 1025 for seq_len 1024", [&] { counting_dataset(scratch, 300, 1024); });
+  expect_error(Exit::bad_input, "300 tokens, need at least 1025 for seq_len 1024",
+               [&] { counting_dataset(scratch, 300, 1024); });
   EXPECT_EQ(counting_dataset(scratch, 1025, 1024).size(), 1);
 }
 
 TEST(DataLoader, AnEpochVisitsEveryWindowOnceInAnotherOrderThanTheLast) {
   Scratch scratch;
-  DataLoader loader(counting_dataset(scratch, 1000, 8), {.seed = 3, .rows_per_step = 5});  // 124 windows: an epoch ends inside a step
+  DataLoader loader(counting_dataset(scratch, 1000, 8),
+                    {.seed = 3, .rows_per_step = 5});  // 124 windows: an epoch ends inside a step
   std::vector<int64_t> order;
   for (int64_t step = 0; step < 50; ++step) {
     for (int64_t row = 0; row < 5; ++row) {
       order.push_back(loader.window_of(step, row));
     }
   }
-  std::vector<int64_t> first(order.begin(), order.begin() + 124), second(order.begin() + 124, order.begin() + 248);
+  std::vector<int64_t> first(order.begin(), order.begin() + 124),
+      second(order.begin() + 124, order.begin() + 248);
   EXPECT_NE(first, second);
   for (const auto& epoch : {first, second}) {
     EXPECT_EQ(std::set<int64_t>(epoch.begin(), epoch.end()).size(), 124u);
@@ -91,13 +95,16 @@ TEST(DataLoader, AnyNumberOfThreadsGivesTheSameBatches) {
   Scratch scratch;
   DataLoader alone(counting_dataset(scratch, 3000, 8), {.seed = 9, .rows_per_step = 12});
   for (int64_t workers : {1, 2, 5}) {
-    DataLoader threaded(counting_dataset(scratch, 3000, 8), {.seed = 9, .rows_per_step = 12, .workers = workers});
+    DataLoader threaded(counting_dataset(scratch, 3000, 8),
+                        {.seed = 9, .rows_per_step = 12, .workers = workers});
     for (int64_t step = 0; step < 60; ++step) {
       for (int64_t row : {0, 4, 8}) {
-        ASSERT_EQ(threaded.rows(step, row, 4).tokens, alone.rows(step, row, 4).tokens) << workers << " " << step;
+        ASSERT_EQ(threaded.rows(step, row, 4).tokens, alone.rows(step, row, 4).tokens)
+            << workers << " " << step;
       }
     }
-    ASSERT_EQ(threaded.rows(5, 1, 3).tokens, alone.rows(5, 1, 3).tokens);  // a jump back, to a shape never asked for
+    ASSERT_EQ(threaded.rows(5, 1, 3).tokens,
+              alone.rows(5, 1, 3).tokens);  // a jump back, to a shape never asked for
   }
 }
 
@@ -118,12 +125,14 @@ TEST(DataLoader, EpochsAndStepsAreCountedExactly) {
   EXPECT_EQ(loader.epoch_of(3), 0);
   EXPECT_EQ(loader.epoch_of(4), 1);
   EXPECT_DOUBLE_EQ(loader.epoch_at(5), 1.5);
-  EXPECT_EQ(loader.epoch_of(int64_t{1} << 62), static_cast<int64_t>((static_cast<unsigned __int128>(1) << 62) * 30 / 100));
+  EXPECT_EQ(loader.epoch_of(int64_t{1} << 62),
+            static_cast<int64_t>((static_cast<unsigned __int128>(1) << 62) * 30 / 100));
 }
 
 TEST(DataLoader, ShiftedEpochsCutElsewhereAndStayInside) {
   Scratch scratch;
-  DataLoader loader(counting_dataset(scratch, 801, 8), {.seed = 1, .rows_per_step = 9, .shift_windows = true});
+  DataLoader loader(counting_dataset(scratch, 801, 8),
+                    {.seed = 1, .rows_per_step = 9, .shift_windows = true});
   ASSERT_EQ(loader.rows_per_epoch(), 99);
   std::set<int64_t> offsets;
   for (int64_t step = 0; step < 11 * 40; ++step) {
@@ -135,7 +144,8 @@ TEST(DataLoader, ShiftedEpochsCutElsewhereAndStayInside) {
     }
   }
   EXPECT_EQ(offsets.size(), 8u);
-  EXPECT_EQ(DataLoader(counting_dataset(scratch, 9, 8), {.shift_windows = true}).rows_per_epoch(), 1);
+  EXPECT_EQ(DataLoader(counting_dataset(scratch, 9, 8), {.shift_windows = true}).rows_per_epoch(),
+            1);
 }
 
 TEST(DataLoader, RowsOutsideAStepAreRefused) {
@@ -144,14 +154,16 @@ TEST(DataLoader, RowsOutsideAStepAreRefused) {
   expect_error(Exit::usage, "a step has 4 rows", [&] { loader.rows(0, 2, 3); });
   expect_error(Exit::usage, "a step has 4 rows", [&] { loader.rows(-1, 0, 1); });
   expect_error(Exit::usage, "a step that has 4", [&] { loader.rows(0, 0, 5); });
-  expect_error(Exit::usage, "workers must be", [&] { DataLoader(counting_dataset(scratch, 100, 8), {.workers = 1000}); });
+  expect_error(Exit::usage, "workers must be",
+               [&] { DataLoader(counting_dataset(scratch, 100, 8), {.workers = 1000}); });
 }
 
 TEST(DataLoader, ABadIdSurfacesInTheThreadThatAsks) {
   Scratch scratch;
   write_sequences(scratch.path / "x", {std::vector<int32_t>(64, 7)});
   for (int64_t workers : {0, 2}) {
-    DataLoader loader(PackedDataset(TokenFile::open(scratch.path / "x", {"", 5}), 8), {.rows_per_step = 2, .workers = workers});
+    DataLoader loader(PackedDataset(TokenFile::open(scratch.path / "x", {"", 5}), 8),
+                      {.rows_per_step = 2, .workers = workers});
     for (int64_t step = 0; step < 4; ++step) {
       expect_error(Exit::bad_input, "token 7 at index", [&] { loader.rows(step, 0, 2); });
     }
@@ -159,7 +171,10 @@ TEST(DataLoader, ABadIdSurfacesInTheThreadThatAsks) {
 }
 
 TEST(Prefetcher, LearnsThePatternOfAStep) {
-  auto fill = [](const BatchRequest& request) { return Batch{request.count, 1, AlignedVector<int64_t>(1, request.step * 100 + request.first_row)}; };
+  auto fill = [](const BatchRequest& request) {
+    return Batch{request.count, 1,
+                 AlignedVector<int64_t>(1, request.step * 100 + request.first_row)};
+  };
   Prefetcher prefetcher(fill, 16, 2, 4);
   int64_t requests = 0;
   for (int64_t step = 0; step < 30; ++step) {

@@ -1,4 +1,5 @@
-// What the tests of lib/data share: a folder of its own per test, files by content, and claims about errors.
+// What the tests of lib/data share: a folder of its own per test, files by content, and claims
+// about errors.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -65,12 +66,15 @@ template <typename Action>
 void expect_error(Exit code, std::string_view words, Action action) {
   auto [got, message] = error_of(action);
   EXPECT_EQ(static_cast<int>(got), static_cast<int>(code)) << message;
-  EXPECT_NE(message.find(words), std::string::npos) << "'" << message << "' lacks '" << words << "'";
+  EXPECT_NE(message.find(words), std::string::npos)
+      << "'" << message << "' lacks '" << words << "'";
 }
 
-inline const std::string kSomeSha256 = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+inline const std::string kSomeSha256 =
+    "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 
-inline void write_sequences(const std::filesystem::path& prefix, const std::vector<std::vector<int32_t>>& sequences) {
+inline void write_sequences(const std::filesystem::path& prefix,
+                            const std::vector<std::vector<int32_t>>& sequences) {
   TokenFileWriter writer(prefix, kSomeSha256);
   for (const auto& ids : sequences) {
     writer.append(ids);

@@ -42,7 +42,9 @@ TEST(MappedDataset, AFileThatShrinksWhileMappedIsNamedWithExitFour) {
     dataset.copy_window(dataset.size() - 1, window);
   });
   EXPECT_EQ(status, 4);
-  EXPECT_NE(message.find("x.bin' changed size during training (SIGBUS at offset "), std::string::npos) << message;
+  EXPECT_NE(message.find("x.bin' changed size during training (SIGBUS at offset "),
+            std::string::npos)
+      << message;
 }
 
 TEST(MappedDataset, AFileThatIsReplacedIsReadToTheEndInItsOldForm) {
@@ -66,7 +68,8 @@ TEST(MappedDataset, BytesOverwrittenInPlaceAreCaughtByTheRangeCheck) {
     file.write(reinterpret_cast<const char*>(&id), 4);
   }
   std::vector<int64_t> window(1025);
-  expect_error(Exit::bad_input, "token 100 at index 500 is \u2265 vocab_size 100", [&] { dataset.copy_window(0, window); });
+  expect_error(Exit::bad_input, "token 100 at index 500 is \u2265 vocab_size 100",
+               [&] { dataset.copy_window(0, window); });
 }
 
 }  // namespace

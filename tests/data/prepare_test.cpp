@@ -32,7 +32,8 @@ PrepareOptions options_for(const Scratch& scratch, const std::vector<std::string
 std::string many_rows(int count) {
   std::string rows;
   for (int i = 0; i < count; ++i) {
-    rows += "{\"text\": \"row " + std::to_string(i) + std::string(static_cast<size_t>(i * 7919 % 331), 'x') + "\"}\n";
+    rows += "{\"text\": \"row " + std::to_string(i) +
+            std::string(static_cast<size_t>(i * 7919 % 331), 'x') + "\"}\n";
   }
   return rows;
 }
@@ -41,7 +42,10 @@ using Texts = std::vector<std::string>;
 
 TEST(Prepare, EachDocumentBecomesOneSequenceThatEndsInEos) {
   Scratch scratch;
-  PrepareResult result = prepare_data(options_for(scratch, {scratch.file("a.txt", "one\n\ntwo\n"), scratch.file("b.jsonl", "{\"text\": \"three\"}\n")}), ByteTokenizer());
+  PrepareResult result =
+      prepare_data(options_for(scratch, {scratch.file("a.txt", "one\n\ntwo\n"),
+                                         scratch.file("b.jsonl", "{\"text\": \"three\"}\n")}),
+                   ByteTokenizer());
   EXPECT_EQ(documents_of(scratch.path / "out" / "train"), (Texts{"one$", "two$", "three$"}));
   EXPECT_EQ(result.train.documents, 3);
   EXPECT_EQ(result.train.tokens, 3 + 3 + 5 + 3);
@@ -56,7 +60,8 @@ TEST(Prepare, ADocumentBeginsWithBosWhereAsked) {
   prepare_data(options, ByteTokenizer());
   TokenFile file = TokenFile::open(options.output);
   auto ids = file.sequence(0);
-  EXPECT_EQ(std::vector<int32_t>(ids.begin(), ids.end()), (std::vector<int32_t>{1, 5 + 'a', 5 + 'b', 2}));
+  EXPECT_EQ(std::vector<int32_t>(ids.begin(), ids.end()),
+            (std::vector<int32_t>{1, 5 + 'a', 5 + 'b', 2}));
 }
 
 TEST(Prepare, TheFilesAreTheSameBytesForAnyNumberOfWorkers) {
@@ -119,7 +124,8 @@ TEST(Prepare, HashSplitKeepsADocumentOnItsSideWhateverSurroundsIt) {
 }
 
 TEST(Prepare, TheRankOfADocumentNeverChanges) {
-  EXPECT_DOUBLE_EQ(document_rank(0, "Once there was"), document_rank(0, std::string("Once there was")));
+  EXPECT_DOUBLE_EQ(document_rank(0, "Once there was"),
+                   document_rank(0, std::string("Once there was")));
   EXPECT_NE(document_rank(0, "a"), document_rank(0, std::string("a\0", 2)));
   EXPECT_NE(document_rank(0, "a"), document_rank(1, "a"));
   double mean = 0;
@@ -144,7 +150,8 @@ TEST(Prepare, TailSplitCutsOneDocumentWhereItMust) {
     options.val_split = ValidationSplit::tail;
     PrepareResult result = prepare_data(options, ByteTokenizer());
     EXPECT_EQ(documents_of(options.output), (Texts{text.substr(0, 9000)})) << piece;
-    EXPECT_EQ(documents_of(scratch.path / "out" / "val"), (Texts{text.substr(9000) + "$"})) << piece;
+    EXPECT_EQ(documents_of(scratch.path / "out" / "val"), (Texts{text.substr(9000) + "$"}))
+        << piece;
     EXPECT_EQ(result.train.tokens, 9000);
     EXPECT_EQ(result.val.tokens, 1001);
   }
@@ -152,7 +159,8 @@ TEST(Prepare, TailSplitCutsOneDocumentWhereItMust) {
 
 TEST(Prepare, TailSplitNeverTearsACharacterAndMovesWholeLinesOtherwise) {
   Scratch scratch;
-  PrepareOptions options = options_for(scratch, {scratch.file("a.txt", "ab\xE2\x82\xAC\xE2\x82\xAC")});
+  PrepareOptions options =
+      options_for(scratch, {scratch.file("a.txt", "ab\xE2\x82\xAC\xE2\x82\xAC")});
   options.val_fraction = 0.5;  // byte 4 lies inside the first euro
   options.val_split = ValidationSplit::tail;
   options.reader.split = TextSplit::document;
@@ -181,7 +189,8 @@ TEST(Prepare, ABadRowEndsItWithNothingLeftBehind) {
   options.output = scratch.path / "new" / "folder" / "train";
   for (int64_t workers : {1, 4}) {  // the first error of the input, whoever meets one first
     options.workers = workers;
-    expect_error(Exit::bad_input, "a.jsonl:3001: \"text\" must be a string", [&] { prepare_data(options, ByteTokenizer()); });
+    expect_error(Exit::bad_input, "a.jsonl:3001: \"text\" must be a string",
+                 [&] { prepare_data(options, ByteTokenizer()); });
     EXPECT_FALSE(std::filesystem::exists(scratch.path / "new"));
   }
   options.reader.skip_bad = true;
@@ -196,17 +205,20 @@ TEST(Prepare, AFailedRunKeepsTheFormerFiles) {
   PrepareOptions options = options_for(scratch, {scratch.file("a.txt", "good\n")});
   prepare_data(options, ByteTokenizer());
   options.inputs = {scratch.file("b.txt", std::string(500'000, 'a') + "\n\xff\n")};
-  expect_error(Exit::bad_input, "invalid UTF-8 at byte 500001", [&] { prepare_data(options, ByteTokenizer()); });
+  expect_error(Exit::bad_input, "invalid UTF-8 at byte 500001",
+               [&] { prepare_data(options, ByteTokenizer()); });
   EXPECT_EQ(documents_of(options.output), (Texts{"good$"}));
 }
 
 TEST(Prepare, InputWithoutTextIsRefused) {
   Scratch scratch;
   PrepareOptions options = options_for(scratch, {scratch.file("a.txt", "\n\n")});
-  expect_error(Exit::bad_input, "dataset has 0 tokens", [&] { prepare_data(options, ByteTokenizer()); });
+  expect_error(Exit::bad_input, "dataset has 0 tokens",
+               [&] { prepare_data(options, ByteTokenizer()); });
   EXPECT_FALSE(std::filesystem::exists(scratch.path / "out"));
   options.inputs = {scratch.file("b.jsonl", "{\"text\": \"\"}\n")};
-  expect_error(Exit::bad_input, "dataset has 0 tokens", [&] { prepare_data(options, ByteTokenizer()); });
+  expect_error(Exit::bad_input, "dataset has 0 tokens",
+               [&] { prepare_data(options, ByteTokenizer()); });
 }
 
 TEST(Prepare, AStopRequestEndsItWithoutFiles) {

@@ -47,7 +47,8 @@ TEST(RunData, WithoutAPathTheStoriesAreUsedAndTheirEntropyIsExact) {
     EXPECT_EQ(val[static_cast<size_t>(i)], corpus.story(100 + i).text);
     nats += corpus.story(100 + i).nats;
   }
-  EXPECT_DOUBLE_EQ(data.entropy_nats_per_token, nats / static_cast<double>(TokenFile::open(data.validation).tokens()));
+  EXPECT_DOUBLE_EQ(data.entropy_nats_per_token,
+                   nats / static_cast<double>(TokenFile::open(data.validation).tokens()));
   EXPECT_EQ(pulled(training_text(config)), train);
 }
 
@@ -77,12 +78,16 @@ TEST(RunData, ADatasetIsUsedWhereItLiesWithTheValidationBesideIt) {
   write_sequences(scratch.path / "train", {{10, 11}});
   DataConfig config;
   config.path = {(scratch.path / "train.bin").string()};
-  EXPECT_EQ(prepare_run_data(config, ByteTokenizer(), scratch.path / "run", 42).train, scratch.path / "train");
-  EXPECT_TRUE(prepare_run_data(config, ByteTokenizer(), scratch.path / "run", 42).validation.empty());
+  EXPECT_EQ(prepare_run_data(config, ByteTokenizer(), scratch.path / "run", 42).train,
+            scratch.path / "train");
+  EXPECT_TRUE(
+      prepare_run_data(config, ByteTokenizer(), scratch.path / "run", 42).validation.empty());
   write_sequences(scratch.path / "val", {{10}});
-  EXPECT_EQ(prepare_run_data(config, ByteTokenizer(), scratch.path / "run", 42).validation, scratch.path / "val");
+  EXPECT_EQ(prepare_run_data(config, ByteTokenizer(), scratch.path / "run", 42).validation,
+            scratch.path / "val");
   EXPECT_FALSE(std::filesystem::exists(scratch.path / "run"));
-  expect_error(Exit::usage, "is a prepared dataset; a tokenizer is trained on text", [&] { training_text(config); });
+  expect_error(Exit::usage, "is a prepared dataset; a tokenizer is trained on text",
+               [&] { training_text(config); });
 }
 
 TEST(RunData, AValidationFileOfItsOwnIsPreparedWhole) {
@@ -100,12 +105,14 @@ TEST(RunData, DatasetsOfAnotherTokenizerOrInPiecesAreRefused) {
   write_sequences(scratch.path / "a", {{10, 11}});
   DataConfig config;
   config.path = {(scratch.path / "a").string(), (scratch.path / "b").string()};
-  expect_error(Exit::usage, "must stand alone", [&] { prepare_run_data(config, ByteTokenizer(), scratch.path, 42); });
+  expect_error(Exit::usage, "must stand alone",
+               [&] { prepare_run_data(config, ByteTokenizer(), scratch.path, 42); });
   TokenFileWriter writer(scratch.path / "c", std::string(64, 'a'));
   writer.append(std::vector<int32_t>{1, 2});
   writer.finish();
   config.path = {(scratch.path / "c").string()};
-  expect_error(Exit::bad_input, "was made with another tokenizer", [&] { prepare_run_data(config, ByteTokenizer(), scratch.path, 42); });
+  expect_error(Exit::bad_input, "was made with another tokenizer",
+               [&] { prepare_run_data(config, ByteTokenizer(), scratch.path, 42); });
 }
 
 TEST(RunData, TheLmsysFlagNeedsALocalCopy) {
@@ -113,10 +120,14 @@ TEST(RunData, TheLmsysFlagNeedsALocalCopy) {
   DataConfig config;
   config.use_lmsys_dataset = true;
   config.path = {(scratch.path / "absent.jsonl").string()};
-  expect_error(Exit::bad_input, "absent.jsonl' is not there", [&] { prepare_run_data(config, ByteTokenizer(), scratch.path, 42); });
-  config.path = {scratch.file("l.jsonl", R"({"conversation_id": "a", "model": "m", "conversation": [{"content": "hi", "role": "user"}, {"content": "ho", "role": "assistant"}]})")};
+  expect_error(Exit::bad_input, "absent.jsonl' is not there",
+               [&] { prepare_run_data(config, ByteTokenizer(), scratch.path, 42); });
+  config.path = {scratch.file(
+      "l.jsonl",
+      R"({"conversation_id": "a", "model": "m", "conversation": [{"content": "hi", "role": "user"}, {"content": "ho", "role": "assistant"}]})")};
   config.text.val_fraction = 0;
-  EXPECT_EQ(texts_of(prepare_run_data(config, ByteTokenizer(), scratch.path, 42).train), (Texts{"user: hi\nassistant: ho"}));
+  EXPECT_EQ(texts_of(prepare_run_data(config, ByteTokenizer(), scratch.path, 42).train),
+            (Texts{"user: hi\nassistant: ho"}));
 }
 
 TEST(RunData, TextBytesAreThoseOfTheTextWithoutControlTokens) {
@@ -130,7 +141,10 @@ TEST(DataConfig, EveryRowHasItsKeyAndFlag) {
   DataConfig config;
   Fields fields;
   fields.section("data", config);
-  fields.apply_text("data: {path: [a.txt, b.txt], split: document, val_split: tail, val_fraction: 0.1, workers: 3}", "x.yaml");
+  fields.apply_text(
+      "data: {path: [a.txt, b.txt], split: document, val_split: tail, val_fraction: 0.1, workers: "
+      "3}",
+      "x.yaml");
   fields.apply_flag("data-path", "c,d.txt");
   EXPECT_EQ(config.path, (std::vector<std::string>{"c,d.txt"}));
   EXPECT_EQ(config.text.prepare_options().val_split, ValidationSplit::tail);

@@ -10,7 +10,8 @@
 namespace llm {
 namespace {
 
-/// Every text of a small grammar with its probability, by trying all random numbers on a grid that the weights divide.
+/// Every text of a small grammar with its probability, by trying all random numbers on a grid that
+/// the weights divide.
 std::map<std::string, double> enumerate(const StoryGrammar& grammar, int choices, int grid) {
   std::map<std::string, double> texts;
   std::vector<int> digits(static_cast<size_t>(choices), 0);
@@ -28,10 +29,13 @@ std::map<std::string, double> enumerate(const StoryGrammar& grammar, int choices
   }
 }
 
-const std::vector<WordList> kLists = {{"name", {"he"}, "Mia/she Tom/he Max/he"}, {"sky", {}, "sunny*2 rainy"}};
+const std::vector<WordList> kLists = {{"name", {"he"}, "Mia/she Tom/he Max/he"},
+                                      {"sky", {}, "sunny*2 rainy"}};
 
 TEST(StoryGrammar, MomentsAreThoseOfTheEnumeratedTexts) {
-  StoryGrammar grammar(kLists, "A {sky=sky} day. (2:{hero=name} met {friend!hero=name} and {hero.he} sang|1:and then {hero=name} slept).");
+  StoryGrammar grammar(kLists,
+                       "A {sky=sky} day. (2:{hero=name} met {friend!hero=name} and {hero.he} "
+                       "sang|1:and then {hero=name} slept).");
   auto texts = enumerate(grammar, 4, 6);
   double total = 0, nats = 0, square = 0, bytes = 0, words = 0;
   for (const auto& [text, p] : texts) {

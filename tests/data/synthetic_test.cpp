@@ -9,7 +9,9 @@
 namespace llm {
 namespace {
 
-TEST(StoryCorpus, NoTwoDerivationsGiveTheSameText) { EXPECT_EQ(story_grammar().ambiguity(), std::nullopt); }
+TEST(StoryCorpus, NoTwoDerivationsGiveTheSameText) {
+  EXPECT_EQ(story_grammar().ambiguity(), std::nullopt);
+}
 
 TEST(StoryCorpus, TheAnalyticEntropyIsTheMeanOfMinusLogP) {
   StoryCorpus corpus(11);
@@ -20,7 +22,8 @@ TEST(StoryCorpus, TheAnalyticEntropyIsTheMeanOfMinusLogP) {
     nats += story.nats / kStories;
     square += story.nats * story.nats / kStories;
     bytes += static_cast<double>(story.text.size()) / kStories;
-    words += static_cast<double>(1 + std::count(story.text.begin(), story.text.end(), ' ')) / kStories;
+    words +=
+        static_cast<double>(1 + std::count(story.text.begin(), story.text.end(), ' ')) / kStories;
   }
   const GrammarMoments& expected = corpus.expected();
   EXPECT_NEAR(nats, expected.nats, 3 * std::sqrt(expected.nats_variance / kStories));

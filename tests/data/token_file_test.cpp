@@ -76,7 +76,9 @@ TEST(TokenFile, EveryRangeOfTheStreamIsRight) {
   for (size_t begin = 0; begin < stream.size(); begin += 13) {
     std::vector<int64_t> out(std::min<size_t>(begin % 97, stream.size() - begin));
     file.read(static_cast<int64_t>(begin), out);
-    ASSERT_EQ(out, std::vector<int64_t>(stream.begin() + static_cast<long>(begin), stream.begin() + static_cast<long>(begin + out.size()))) << begin;
+    ASSERT_EQ(out, std::vector<int64_t>(stream.begin() + static_cast<long>(begin),
+                                        stream.begin() + static_cast<long>(begin + out.size())))
+        << begin;
   }
   for (int64_t position = 0; position < file.tokens(); ++position) {
     int64_t s = file.sequence_of(position);
@@ -93,7 +95,8 @@ TEST(TokenFile, ALongSequenceMayArriveInParts) {
   {
     TokenFileWriter writer(scratch.path / "x", kSomeSha256);
     std::vector<int32_t> part(100'000, 7);
-    for (int i = 0; i < 6; ++i) {  // more than the writer holds in memory, so its length word is patched on disk
+    for (int i = 0; i < 6;
+         ++i) {  // more than the writer holds in memory, so its length word is patched on disk
       writer.add(part);
     }
     writer.end_sequence();
@@ -121,33 +124,51 @@ struct Damage {
 TEST(TokenFile, DamageIsRefusedWithItsMessage) {
   const std::vector<Damage> kTable = {
       {"is not an llm token file (starts 7b 22 74 65, looks like JSON)",
-       [](auto&, auto& index) { index = "{\"text\": \"rows where an index is due\"}" + std::string(80, ' '); }},
-      {"is not an llm token file (starts 4d 4d 49 44, a Megatron index)", [](auto&, auto& index) { index.replace(0, 8, "MMIDIDX\0", 8); }},
-      {"is not an llm token file (starts 00 00 00 00)", [](auto&, auto& index) { index.assign(200, '\0'); }},
+       [](auto&, auto& index) {
+         index = "{\"text\": \"rows where an index is due\"}" + std::string(80, ' ');
+       }},
+      {"is not an llm token file (starts 4d 4d 49 44, a Megatron index)",
+       [](auto&, auto& index) { index.replace(0, 8, "MMIDIDX\0", 8); }},
+      {"is not an llm token file (starts 00 00 00 00)",
+       [](auto&, auto& index) { index.assign(200, '\0'); }},
       {"x.index' is empty", [](auto&, auto& index) { index.clear(); }},
-      {"truncated: 40 bytes, the header alone has 64", [](auto&, auto& index) { index.resize(40); }},
-      {"truncated: header says 4 documents, file holds the offsets of 3", [](auto&, auto& index) { index.resize(index.size() - 8); }},
-      {"truncated: header says 4 documents, file holds the offsets of 0", [](auto&, auto& index) { index.resize(64); }},
+      {"truncated: 40 bytes, the header alone has 64",
+       [](auto&, auto& index) { index.resize(40); }},
+      {"truncated: header says 4 documents, file holds the offsets of 3",
+       [](auto&, auto& index) { index.resize(index.size() - 8); }},
+      {"truncated: header says 4 documents, file holds the offsets of 0",
+       [](auto&, auto& index) { index.resize(64); }},
       {"8 unexpected bytes after the offsets", [](auto&, auto& index) { index += "12345678"; }},
-      {"format version 9 is newer than this program (knows 1)", [](auto&, auto& index) { poke(index, 8, uint32_t{9}); }},
+      {"format version 9 is newer than this program (knows 1)",
+       [](auto&, auto& index) { poke(index, 8, uint32_t{9}); }},
       {"format version 0 unknown", [](auto&, auto& index) { poke(index, 8, uint32_t{0}); }},
       {"dtype code 77 unknown", [](auto&, auto& index) { poke(index, 12, uint32_t{77}); }},
       {"dataset has 0 tokens", [](auto&, auto& index) { poke(index, 24, uint64_t{0}); }},
-      {"truncated: header says 18446744073709551615 documents", [](auto&, auto& index) { poke(index, 16, ~uint64_t{0}); }},
-      {"truncated: header says 2305843009213693951 documents", [](auto&, auto& index) { poke(index, 16, ~uint64_t{0} >> 3); }},
-      {"truncated: header says 1000000 tokens, file holds 6", [](auto&, auto& index) { poke(index, 24, uint64_t{1000000}); }},
-      {"truncated: header says 9223372036854775807 tokens", [](auto&, auto& index) { poke(index, 24, ~uint64_t{0}); }},
+      {"truncated: header says 18446744073709551615 documents",
+       [](auto&, auto& index) { poke(index, 16, ~uint64_t{0}); }},
+      {"truncated: header says 2305843009213693951 documents",
+       [](auto&, auto& index) { poke(index, 16, ~uint64_t{0} >> 3); }},
+      {"truncated: header says 1000000 tokens, file holds 6",
+       [](auto&, auto& index) { poke(index, 24, uint64_t{1000000}); }},
+      {"truncated: header says 9223372036854775807 tokens",
+       [](auto&, auto& index) { poke(index, 24, ~uint64_t{0}); }},
       {"truncated: header says 6 tokens, file holds 3", [](auto& bin, auto&) { bin.resize(28); }},
       {"truncated: header says 6 tokens, file holds 0", [](auto& bin, auto&) { bin.clear(); }},
-      {"4096 unexpected bytes after the tokens", [](auto& bin, auto&) { bin += std::string(4096, '\0'); }},
+      {"4096 unexpected bytes after the tokens",
+       [](auto& bin, auto&) { bin += std::string(4096, '\0'); }},
       {"size 7 is not a multiple of 4-byte tokens", [](auto& bin, auto&) { bin.resize(7); }},
-      {"document 0 points to byte 4, must be 0", [](auto&, auto& index) { poke(index, 64, uint64_t{4}); }},
-      {"document 2 points to byte 9000000, file has 40", [](auto&, auto& index) { poke(index, 80, uint64_t{9000000}); }},
-      {"document 2 points to byte 18446744073709551612, file has 40", [](auto&, auto& index) { poke(index, 80, ~uint64_t{3}); }},
+      {"document 0 points to byte 4, must be 0",
+       [](auto&, auto& index) { poke(index, 64, uint64_t{4}); }},
+      {"document 2 points to byte 9000000, file has 40",
+       [](auto&, auto& index) { poke(index, 80, uint64_t{9000000}); }},
+      {"document 2 points to byte 18446744073709551612, file has 40",
+       [](auto&, auto& index) { poke(index, 80, ~uint64_t{3}); }},
       {"document 1 has length -2", [](auto&, auto& index) { poke(index, 80, uint64_t{12}); }},
       {"document 1 has length -1", [](auto&, auto& index) { poke(index, 80, uint64_t{16}); }},
-      {"document 2 points to byte 22, not to a 4-byte word", [](auto&, auto& index) { poke(index, 80, uint64_t{22}); }},
-      {"the last offset is 36, file has 40", [](auto&, auto& index) { poke(index, 96, uint64_t{36}); }},
+      {"document 2 points to byte 22, not to a 4-byte word",
+       [](auto&, auto& index) { poke(index, 80, uint64_t{22}); }},
+      {"the last offset is 36, file has 40",
+       [](auto&, auto& index) { poke(index, 96, uint64_t{36}); }},
       {"was made with another tokenizer", [](auto&, auto& index) { index[40] = 'x'; }},
   };
   for (const Damage& damage : kTable) {
@@ -158,7 +179,9 @@ TEST(TokenFile, DamageIsRefusedWithItsMessage) {
     damage.apply(bin, index);
     scratch.file("x.bin", bin);
     scratch.file("x.index", index);
-    expect_error(Exit::bad_input, damage.message, [&] { TokenFile::open(scratch.path / "x", {kSomeSha256, 100}); });
+    expect_error(Exit::bad_input, damage.message, [&] {
+      TokenFile::open(scratch.path / "x", {kSomeSha256, 100});
+    });
   }
 }
 
@@ -166,10 +189,12 @@ TEST(TokenFile, AMissingHalfIsNamed) {
   Scratch scratch;
   write_sequences(scratch.path / "x", kSequences);
   std::filesystem::remove(scratch.path / "x.bin");
-  expect_error(Exit::bad_input, "x.bin' is missing beside 'x.index'", [&] { TokenFile::open(scratch.path / "x"); });
+  expect_error(Exit::bad_input, "x.bin' is missing beside 'x.index'",
+               [&] { TokenFile::open(scratch.path / "x"); });
   write_sequences(scratch.path / "x", kSequences);
   std::filesystem::remove(scratch.path / "x.index");
-  expect_error(Exit::bad_input, "x.index' is missing beside 'x.bin'", [&] { TokenFile::open(scratch.path / "x.bin"); });
+  expect_error(Exit::bad_input, "x.index' is missing beside 'x.bin'",
+               [&] { TokenFile::open(scratch.path / "x.bin"); });
   expect_error(Exit::bad_input, "cannot open", [&] { TokenFile::open(scratch.path / "y"); });
 }
 
@@ -178,14 +203,19 @@ TEST(TokenFile, AnIdOutsideTheVocabularyIsReportedWithItsPlace) {
   write_sequences(scratch.path / "x", {{1, 2, 3}, {4, 50257, 6}, {7}});
   std::vector<int64_t> out(4);
   TokenFile file = TokenFile::open(scratch.path / "x", {"", 50257});
-  expect_error(Exit::bad_input, "token 50257 at index 4 is \u2265 vocab_size 50257", [&] { file.read(2, out); });
-  expect_error(Exit::bad_input, "token 50257 at index 4 is \u2265 vocab_size 50257", [&] { verify_token_file(scratch.path / "x", {"", 50257}); });
+  expect_error(Exit::bad_input, "token 50257 at index 4 is \u2265 vocab_size 50257",
+               [&] { file.read(2, out); });
+  expect_error(Exit::bad_input, "token 50257 at index 4 is \u2265 vocab_size 50257", [&] {
+    verify_token_file(scratch.path / "x", {"", 50257});
+  });
   EXPECT_NO_THROW(verify_token_file(scratch.path / "x", {"", 50258}));
   EXPECT_NO_THROW(TokenFile::open(scratch.path / "x", {"", 50258}).read(2, out));
 
   write_sequences(scratch.path / "x", {{1, -3, 3, 4}});
-  expect_error(Exit::bad_input, "token -3 at index 1 is negative", [&] { TokenFile::open(scratch.path / "x").read(0, out); });
-  expect_error(Exit::bad_input, "token -3 at index 1 is negative", [&] { verify_token_file(scratch.path / "x"); });
+  expect_error(Exit::bad_input, "token -3 at index 1 is negative",
+               [&] { TokenFile::open(scratch.path / "x").read(0, out); });
+  expect_error(Exit::bad_input, "token -3 at index 1 is negative",
+               [&] { verify_token_file(scratch.path / "x"); });
 }
 
 TEST(TokenFile, VerifyComparesEveryLengthWord) {
@@ -194,13 +224,16 @@ TEST(TokenFile, VerifyComparesEveryLengthWord) {
   std::string bin = content_of(scratch.path / "x.bin");
   poke(bin, 20, int32_t{-4});
   scratch.file("x.bin", bin);
-  expect_error(Exit::bad_input, "document 2 has length -4", [&] { verify_token_file(scratch.path / "x"); });
+  expect_error(Exit::bad_input, "document 2 has length -4",
+               [&] { verify_token_file(scratch.path / "x"); });
   poke(bin, 20, int32_t{9});
   scratch.file("x.bin", bin);
-  expect_error(Exit::bad_input, "document 2 has length 9, the index says 1", [&] { verify_token_file(scratch.path / "x"); });
+  expect_error(Exit::bad_input, "document 2 has length 9, the index says 1",
+               [&] { verify_token_file(scratch.path / "x"); });
 }
 
-// The rule of the dataset format: whatever is damaged, the reader refuses or gives ids of the vocabulary.
+// The rule of the dataset format: whatever is damaged, the reader refuses or gives ids of the
+// vocabulary.
 TEST(TokenFile, RandomDamageIsRefusedOrYieldsOnlyIdsInRange) {
   Scratch scratch;
   std::mt19937_64 random(17);
@@ -214,7 +247,19 @@ TEST(TokenFile, RandomDamageIsRefusedOrYieldsOnlyIdsInRange) {
   write_sequences(scratch.path / "good", sequences);
   const std::string bin = content_of(scratch.path / "good.bin");
   const std::string index = content_of(scratch.path / "good.index");
-  const std::vector<uint64_t> kNasty = {0, 1, 3, 4, 8, 64, 0x7fffffff, 0x80000000, 0xffffffff, ~uint64_t{0}, ~uint64_t{0} - 3, uint64_t{1} << 63, bin.size()};
+  const std::vector<uint64_t> kNasty = {0,
+                                        1,
+                                        3,
+                                        4,
+                                        8,
+                                        64,
+                                        0x7fffffff,
+                                        0x80000000,
+                                        0xffffffff,
+                                        ~uint64_t{0},
+                                        ~uint64_t{0} - 3,
+                                        uint64_t{1} << 63,
+                                        bin.size()};
   int refused = 0;
   for (int round = 0; round < 800; ++round) {
     std::string b = bin, i = index;

@@ -35,7 +35,8 @@ TEST(CpuAllocator, ReusesBlocksInsteadOfAskingTheSystem) {
 TEST(CpuAllocator, AlignsEverySizeToACacheLine) {
   install_caching_cpu_allocator();
   for (int64_t bytes : {1, 100, 4096, 32 << 10, (32 << 10) + 1, 3 << 20}) {
-    EXPECT_EQ(reinterpret_cast<uintptr_t>(at::empty({bytes}, at::kByte).data_ptr()) % 64, 0u) << bytes;
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(at::empty({bytes}, at::kByte).data_ptr()) % 64, 0u)
+        << bytes;
   }
   EXPECT_EQ(at::empty({0}).numel(), 0);
 }
@@ -49,9 +50,12 @@ TEST(CpuAllocator, ChunkedHeadNeedsLessThanHalfTheMemoryOfTheWholeOne) {
     auto w = leaf(normal({vocab, channels}, 1)), h = leaf(normal({rows, channels}, 2, type));
     auto low = type == at::kFloat ? at::Tensor() : w.detach().to(type);
     auto targets = at::arange(rows, at::kLong);
-    const int64_t whole = peak_of([&] { reference::linear_cross_entropy(h, w, targets, 1.0).loss.backward(); });
+    const int64_t whole =
+        peak_of([&] { reference::linear_cross_entropy(h, w, targets, 1.0).loss.backward(); });
     w.mutable_grad() = at::Tensor();
-    const int64_t chunked = peak_of([&] { linear_cross_entropy(h, {w, low}, targets, 1.0).loss.backward(); });
+    const int64_t chunked = peak_of([&] {
+      linear_cross_entropy(h, {w, low}, targets, 1.0).loss.backward();
+    });
     EXPECT_LT(2 * chunked, whole);
     EXPECT_LT(chunked, rows * vocab * static_cast<int64_t>(sizeof(float)) / 2);
   }

@@ -1,4 +1,5 @@
-// Law: flash = naive. The tiled attention against the plain composition, values and gradients, at every edge of the tiles.
+// Law: flash = naive. The tiled attention against the plain composition, values and gradients, at
+// every edge of the tiles.
 #include "model/kernels/reference.h"
 #include "tests/kernels/kernel_test_support.h"
 
@@ -16,9 +17,12 @@ INSTANTIATE_TEST_SUITE_P(Dtypes, FusedAttention, ::testing::Values(at::kFloat, a
 TEST_P(FusedAttention, EqualsReferenceAtTileEdges) {
   SKIP_WITHOUT_FUSED_KERNELS();
   const auto type = GetParam();
-  for (const Case& c : {Case{2, 64, 4, 4, 32, 32, true}, Case{1, 1, 2, 1, 16, 16, true}, Case{2, 65, 6, 2, 48, 48, true}, Case{1, 130, 3, 1, 64, 32, true},
-                        Case{2, 127, 4, 2, 16, 0, true}, Case{1, 100, 4, 4, 80, 80, false}, Case{3, 63, 2, 2, 32, 32, false}, Case{1, 256, 2, 1, 128, 128, true}}) {
-    auto x = leaf(normal({c.batch, c.tokens, (c.heads + 2 * c.kv_heads) * c.depth}, 7, type)), x2 = leaf(x.to(at::kFloat));
+  for (const Case& c : {Case{2, 64, 4, 4, 32, 32, true}, Case{1, 1, 2, 1, 16, 16, true},
+                        Case{2, 65, 6, 2, 48, 48, true}, Case{1, 130, 3, 1, 64, 32, true},
+                        Case{2, 127, 4, 2, 16, 0, true}, Case{1, 100, 4, 4, 80, 80, false},
+                        Case{3, 63, 2, 2, 32, 32, false}, Case{1, 256, 2, 1, 128, 128, true}}) {
+    auto x = leaf(normal({c.batch, c.tokens, (c.heads + 2 * c.kv_heads) * c.depth}, 7, type)),
+         x2 = leaf(x.to(at::kFloat));
     at::Tensor cos, sin;
     if (c.rotated > 0) {
       auto angle = normal({c.tokens, c.rotated / 2}, 8) * 3;
@@ -31,7 +35,8 @@ TEST_P(FusedAttention, EqualsReferenceAtTileEdges) {
     EXPECT_LE(relative_error(y, y2), tolerance(type)) << c.tokens << " tokens, depth " << c.depth;
     objective(y).backward();
     objective(y2).backward();
-    EXPECT_LE(relative_error(x.grad(), x2.grad()), 2 * tolerance(type)) << c.tokens << " tokens, depth " << c.depth;
+    EXPECT_LE(relative_error(x.grad(), x2.grad()), 2 * tolerance(type))
+        << c.tokens << " tokens, depth " << c.depth;
   }
 }
 
@@ -39,7 +44,8 @@ TEST_P(FusedAttention, RowsDoNotDependOnBatchMates) {
   SKIP_WITHOUT_FUSED_KERNELS();
   auto x = normal({5, 70, 3 * 4 * 32}, 3, GetParam());
   auto all = self_attention(x, {}, {}, 4, 4, true, 0.2);
-  EXPECT_TRUE(at::equal(all.narrow(0, 3, 1), self_attention(x.narrow(0, 3, 1), {}, {}, 4, 4, true, 0.2)));
+  EXPECT_TRUE(
+      at::equal(all.narrow(0, 3, 1), self_attention(x.narrow(0, 3, 1), {}, {}, 4, 4, true, 0.2)));
 }
 
 TEST_P(FusedAttention, LaterTokensNeverChangeEarlierRows) {
@@ -47,7 +53,8 @@ TEST_P(FusedAttention, LaterTokensNeverChangeEarlierRows) {
   auto x = normal({1, 150, 3 * 2 * 32}, 3, GetParam());
   auto edited = x.clone();
   edited.narrow(1, 90, 60).add_(1.0);
-  auto before = self_attention(x, {}, {}, 2, 2, true, 0.2), after = self_attention(edited, {}, {}, 2, 2, true, 0.2);
+  auto before = self_attention(x, {}, {}, 2, 2, true, 0.2),
+       after = self_attention(edited, {}, {}, 2, 2, true, 0.2);
   EXPECT_TRUE(at::equal(before.narrow(1, 0, 90), after.narrow(1, 0, 90)));
   EXPECT_FALSE(at::equal(before.narrow(1, 90, 60), after.narrow(1, 90, 60)));
 }

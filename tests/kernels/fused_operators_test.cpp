@@ -29,7 +29,8 @@ TEST_P(FusedOperators, RmsNormEqualsReference) {
 TEST_P(FusedOperators, AddRmsNormEqualsAddThenNorm) {
   SKIP_WITHOUT_FUSED_KERNELS();
   const auto type = GetParam();
-  auto r = leaf(normal({2, 37, 48}, 1)), d = leaf(normal({2, 37, 48}, 3, type)), w = leaf(normal({48}, 2));
+  auto r = leaf(normal({2, 37, 48}, 1)), d = leaf(normal({2, 37, 48}, 3, type)),
+       w = leaf(normal({48}, 2));
   auto r2 = leaf(r), d2 = leaf(d), w2 = leaf(w);
   auto [sum, y] = add_rms_norm(r, d, w, 1e-5, type);
   auto sum2 = r2 + d2.to(at::kFloat);
@@ -47,7 +48,8 @@ TEST_P(FusedOperators, SwigluEqualsReference) {
   SKIP_WITHOUT_FUSED_KERNELS();
   const auto type = GetParam();
   auto x = leaf(normal({5, 33, 2 * 44}, 1, type)), x2 = leaf(x);
-  auto y = gated_activation(x, Activation::silu), y2 = reference::gated_activation(x2.to(at::kFloat), Activation::silu);
+  auto y = gated_activation(x, Activation::silu),
+       y2 = reference::gated_activation(x2.to(at::kFloat), Activation::silu);
   EXPECT_LE(relative_error(y, y2), tolerance(type));
   objective(y).backward();
   objective(y2).backward();
@@ -58,11 +60,14 @@ TEST_P(FusedOperators, FusedLinearEqualsSeparateLinears) {
   SKIP_WITHOUT_FUSED_KERNELS();
   const auto type = GetParam();
   auto flat = normal({80, 32}, 1);
-  auto w1 = leaf(flat.narrow(0, 0, 48)), w2 = leaf(flat.narrow(0, 48, 32)), b1 = leaf(normal({48}, 4)), b2 = leaf(normal({32}, 5));
+  auto w1 = leaf(flat.narrow(0, 0, 48)), w2 = leaf(flat.narrow(0, 48, 32)),
+       b1 = leaf(normal({48}, 4)), b2 = leaf(normal({32}, 5));
   auto x = leaf(normal({2, 9, 32}, 2, type)), x2 = leaf(x);
   auto unbiased = fused_linear(x.detach(), {w1, w2}, flat.to(type));
-  EXPECT_LE(relative_error(unbiased, reference::linear(x.detach().to(at::kFloat), flat, {})), tolerance(type));
-  auto y = fused_linear(x, {w1, w2}, flat.to(type), {b1, b2}, at::cat({b1.detach(), b2.detach()}).to(type));
+  EXPECT_LE(relative_error(unbiased, reference::linear(x.detach().to(at::kFloat), flat, {})),
+            tolerance(type));
+  auto y = fused_linear(x, {w1, w2}, flat.to(type), {b1, b2},
+                        at::cat({b1.detach(), b2.detach()}).to(type));
   auto v1 = leaf(w1), v2 = leaf(w2), c1 = leaf(b1), c2 = leaf(b2);
   auto wide = x2.to(at::kFloat);
   auto y2 = at::cat({reference::linear(wide, v1, c1), reference::linear(wide, v2, c2)}, -1);
@@ -90,16 +95,19 @@ TEST_P(FusedOperators, CrossEntropyEqualsReferenceForEveryChunk) {
   SKIP_WITHOUT_FUSED_KERNELS();
   const auto type = GetParam();
   auto h = normal({70, 24}, 1, type), w = normal({101, 24}, 2);
-  auto targets = at::randint(0, 101, {70}, at::make_generator<at::CPUGeneratorImpl>(uint64_t{3}), at::TensorOptions().dtype(at::kLong));
+  auto targets = at::randint(0, 101, {70}, at::make_generator<at::CPUGeneratorImpl>(uint64_t{3}),
+                             at::TensorOptions().dtype(at::kLong));
   targets.narrow(0, 10, 7).fill_(kIgnoreTarget);
   auto h2 = leaf(h), w2 = leaf(w);
   auto expected = reference::linear_cross_entropy(h2.to(at::kFloat), w2, targets, 0.25);
   (expected.loss * 2).backward();
   for (int64_t chunk : {0, 1, 13, 64, 70, 1000}) {
     auto h1 = leaf(h), w1 = leaf(w);
-    auto got = linear_cross_entropy(h1, {w1, type == at::kFloat ? at::Tensor() : w1.detach().to(type)}, targets, 0.25, chunk);
+    auto got = linear_cross_entropy(
+        h1, {w1, type == at::kFloat ? at::Tensor() : w1.detach().to(type)}, targets, 0.25, chunk);
     EXPECT_EQ(got.counted, 63);
-    EXPECT_NEAR(got.nll_sum, expected.nll_sum, expected.nll_sum * (type == at::kFloat ? 1e-6 : 5e-3));
+    EXPECT_NEAR(got.nll_sum, expected.nll_sum,
+                expected.nll_sum * (type == at::kFloat ? 1e-6 : 5e-3));
     EXPECT_NEAR(got.loss.item<double>(), 0.25 * got.nll_sum, 1e-5 * got.nll_sum);
     if (type == at::kFloat) {
       EXPECT_EQ(got.correct, expected.correct);
@@ -121,7 +129,8 @@ TEST_P(FusedOperators, NanIsNeverHidden) {
 
   auto h = leaf(normal({6, 16}, 2, type)), w = leaf(normal({40, 16}, 3));
   w.detach().index_put_({7, 3}, NAN);
-  auto loss = linear_cross_entropy(h, {w, type == at::kFloat ? at::Tensor() : w.detach().to(type)}, at::arange(6, at::kLong), 1.0);
+  auto loss = linear_cross_entropy(h, {w, type == at::kFloat ? at::Tensor() : w.detach().to(type)},
+                                   at::arange(6, at::kLong), 1.0);
   EXPECT_TRUE(std::isnan(loss.nll_sum));
 
   auto qkv = normal({1, 20, 3 * 32}, 4, type);
@@ -144,7 +153,8 @@ TEST(FusedEmbedding, GradientSumsRepeatedTokensInOrder) {
 
 TEST(FusedAdamw, ThreeStepsEqualReference) {
   SKIP_WITHOUT_FUSED_KERNELS();
-  auto p = normal({1003}, 1), m = at::zeros({1003}), v = at::zeros({1003}), low = at::empty({1003}, at::kBFloat16);
+  auto p = normal({1003}, 1), m = at::zeros({1003}), v = at::zeros({1003}),
+       low = at::empty({1003}, at::kBFloat16);
   auto p2 = p.clone(), m2 = m.clone(), v2 = v.clone(), low2 = low.clone();
   for (int64_t step = 1; step <= 3; ++step) {
     auto g = normal({1003}, 10 + step), g2 = g.clone();
@@ -164,7 +174,8 @@ TEST(FusedRounding, ComputeCopyRoundsLikeLibTorchForEveryKindOfNumber) {
   auto bits = at::arange(0, int64_t{1} << 32, 65521, at::kLong).to(at::kInt);
   auto p = bits.view(at::kFloat);
   p = at::where(p.isfinite(), p, at::zeros_like(p)).contiguous();
-  auto low = at::empty({p.numel()}, at::kBFloat16), zero = at::zeros_like(p), g = at::zeros_like(p), v = at::zeros_like(p);
+  auto low = at::empty({p.numel()}, at::kBFloat16), zero = at::zeros_like(p), g = at::zeros_like(p),
+       v = at::zeros_like(p);
   adamw_step(p, g, zero, v, low, {0.0, 0.9, 0.95, 1e-8, 0.0, 1, 1.0, false});
   EXPECT_TRUE(at::equal(low.to(at::kFloat), p.to(at::kBFloat16).to(at::kFloat)));
 }
@@ -187,7 +198,8 @@ TEST(Dropout, MaskDoesNotDependOnTheBatchSplit) {
   auto whole = llm::dropout(x, 0.3, key);
   auto tail = llm::dropout(x.narrow(0, 4, 2), 0.3, {42, 4});
   EXPECT_TRUE(at::equal(whole.narrow(0, 4, 2), tail));
-  const double kept = llm::dropout(at::ones({64, 32, 32}), 0.3, key).gt(0).to(at::kDouble).mean().item<double>();
+  const double kept =
+      llm::dropout(at::ones({64, 32, 32}), 0.3, key).gt(0).to(at::kDouble).mean().item<double>();
   EXPECT_NEAR(kept, 0.7, 4 * std::sqrt(0.21 / 65536));
   EXPECT_FALSE(at::equal(whole, llm::dropout(x, 0.3, key.at_site(1))));
 }

@@ -1,4 +1,5 @@
-// What the kernel tests share: seeded tensors, a scalar objective with fixed weights, and closeness stated in units of the dtype's rounding.
+// What the kernel tests share: seeded tensors, a scalar objective with fixed weights, and closeness
+// stated in units of the dtype's rounding.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -13,10 +14,14 @@ inline at::Tensor normal(at::IntArrayRef shape, int64_t seed, at::ScalarType typ
   return at::randn(shape, generator, at::TensorOptions().dtype(at::kFloat)).to(type);
 }
 
-inline at::Tensor leaf(const at::Tensor& value) { return value.detach().clone().requires_grad_(true); }
+inline at::Tensor leaf(const at::Tensor& value) {
+  return value.detach().clone().requires_grad_(true);
+}
 
 /// A scalar whose gradient with respect to y is a fixed random tensor.
-inline at::Tensor objective(const at::Tensor& y) { return (y.to(at::kFloat) * normal(y.sizes(), 99)).sum(); }
+inline at::Tensor objective(const at::Tensor& y) {
+  return (y.to(at::kFloat) * normal(y.sizes(), 99)).sum();
+}
 
 /// Largest difference relative to the largest magnitude of the expected tensor.
 inline double relative_error(const at::Tensor& got, const at::Tensor& expected) {
@@ -26,9 +31,9 @@ inline double relative_error(const at::Tensor& got, const at::Tensor& expected) 
 
 inline double tolerance(at::ScalarType type) { return type == at::kFloat ? 3e-6 : 1.6e-2; }
 
-#define SKIP_WITHOUT_FUSED_KERNELS()                                                        \
-  if (!fused_kernels_available()) {                                                         \
-    GTEST_SKIP() << "this CPU lacks AVX-512 with BF16: only the reference operators run";   \
+#define SKIP_WITHOUT_FUSED_KERNELS()                                                      \
+  if (!fused_kernels_available()) {                                                       \
+    GTEST_SKIP() << "this CPU lacks AVX-512 with BF16: only the reference operators run"; \
   }
 
 }  // namespace llm

@@ -18,10 +18,13 @@ at::Tensor weight(const Transformer& model, const std::string& name) {
 
 at::Tensor hand_norm(const at::Tensor& x, const Transformer& model, const std::string& name) {
   if (model.config().norm_type == "rms_norm") {
-    return x / at::sqrt(x.pow(2).mean(-1, true) + model.config().rms_norm_eps) * weight(model, name + ".weight");
+    return x / at::sqrt(x.pow(2).mean(-1, true) + model.config().rms_norm_eps) *
+           weight(model, name + ".weight");
   }
   const at::Tensor centred = x - x.mean(-1, true);
-  return centred / at::sqrt(centred.pow(2).mean(-1, true) + model.config().rms_norm_eps) * weight(model, name + ".weight") + weight(model, name + ".bias");
+  return centred / at::sqrt(centred.pow(2).mean(-1, true) + model.config().rms_norm_eps) *
+             weight(model, name + ".weight") +
+         weight(model, name + ".bias");
 }
 
 at::Tensor hand_linear(const at::Tensor& x, const Transformer& model, const std::string& name) {
@@ -30,11 +33,16 @@ at::Tensor hand_linear(const at::Tensor& x, const Transformer& model, const std:
 }
 
 // One sequence x (T, C), each head and query on its own: nothing shared with the code under test.
-at::Tensor hand_attention(const at::Tensor& x, const Transformer& model, const std::string& prefix, const std::function<bool(int64_t, int64_t)>& visible) {
+at::Tensor hand_attention(const at::Tensor& x, const Transformer& model, const std::string& prefix,
+                          const std::function<bool(int64_t, int64_t)>& visible) {
   const ModelConfig& c = model.config();
-  const int64_t T = x.size(0), D = c.head_size(), group = c.num_attention_heads / c.key_value_heads();
-  const at::Tensor q = hand_linear(x, model, prefix + "q_proj"), k = hand_linear(x, model, prefix + "k_proj"), v = hand_linear(x, model, prefix + "v_proj");
-  const std::vector<double> speeds = rope_inverse_frequencies(c), slopes = alibi_slopes(c.num_attention_heads);
+  const int64_t T = x.size(0), D = c.head_size(),
+                group = c.num_attention_heads / c.key_value_heads();
+  const at::Tensor q = hand_linear(x, model, prefix + "q_proj"),
+                   k = hand_linear(x, model, prefix + "k_proj"),
+                   v = hand_linear(x, model, prefix + "v_proj");
+  const std::vector<double> speeds = rope_inverse_frequencies(c),
+                            slopes = alibi_slopes(c.num_attention_heads);
   const auto rotated = [&](const at::Tensor& head, int64_t t) {
     at::Tensor out = head.clone();
     for (int64_t i = 0; c.uses_rope() && i < D / 2; ++i) {
@@ -51,15 +59,22 @@ at::Tensor hand_attention(const at::Tensor& x, const Transformer& model, const s
       std::vector<int64_t> keys;
       for (int64_t s = 0; s < T; ++s) {
         if (visible(t, s)) {
-          const double product = rotated(q[t].narrow(0, h * D, D), t).dot(rotated(k[s].narrow(0, h / group * D, D), s)).item<double>();
-          const double bias = c.position_embedding_type == "alibi" ? -slopes[static_cast<size_t>(h)] * std::abs(static_cast<double>(t - s)) : 0.0;
+          const double product = rotated(q[t].narrow(0, h * D, D), t)
+                                     .dot(rotated(k[s].narrow(0, h / group * D, D), s))
+                                     .item<double>();
+          const double bias =
+              c.position_embedding_type == "alibi"
+                  ? -slopes[static_cast<size_t>(h)] * std::abs(static_cast<double>(t - s))
+                  : 0.0;
           scores.push_back(product / std::sqrt(static_cast<double>(D)) + bias);
           keys.push_back(s);
         }
       }
       const at::Tensor weights = at::softmax(at::tensor(scores, at::kDouble), 0);
       for (size_t i = 0; i < keys.size(); ++i) {
-        out[t].narrow(0, h * D, D).add_(v[keys[i]].narrow(0, h / group * D, D) * weights[static_cast<int64_t>(i)]);
+        out[t]
+            .narrow(0, h * D, D)
+            .add_(v[keys[i]].narrow(0, h / group * D, D) * weights[static_cast<int64_t>(i)]);
       }
     }
   }
@@ -70,17 +85,21 @@ at::Tensor hand_act(const at::Tensor& x, const std::string& type) {
   if (type == "relu") {
     return x.clamp_min(0);
   }
-  return type == "silu" || type == "swiglu" ? x / (1 + at::exp(-x)) : 0.5 * x * (1 + at::erf(x / std::sqrt(2.0)));
+  return type == "silu" || type == "swiglu" ? x / (1 + at::exp(-x))
+                                            : 0.5 * x * (1 + at::erf(x / std::sqrt(2.0)));
 }
 
 at::Tensor hand_mlp(const at::Tensor& x, const Transformer& model, const std::string& prefix) {
   const std::string& type = model.config().ffn_type;
   const at::Tensor up = hand_linear(x, model, prefix + "up_proj");
-  const at::Tensor inner = model.config().gated_ffn() ? hand_act(hand_linear(x, model, prefix + "gate_proj"), type) * up : hand_act(up, type);
+  const at::Tensor inner = model.config().gated_ffn()
+                               ? hand_act(hand_linear(x, model, prefix + "gate_proj"), type) * up
+                               : hand_act(up, type);
   return hand_linear(inner, model, prefix + "down_proj");
 }
 
-at::Tensor hand_logits(const Transformer& model, const at::Tensor& ids, const std::function<bool(int64_t, int64_t)>& visible) {
+at::Tensor hand_logits(const Transformer& model, const at::Tensor& ids,
+                       const std::function<bool(int64_t, int64_t)>& visible) {
   const ModelConfig& c = model.config();
   const int64_t T = ids.size(1);
   at::Tensor x = weight(model, "model.embed_tokens.weight").index_select(0, ids[0]);
@@ -89,16 +108,24 @@ at::Tensor hand_logits(const Transformer& model, const at::Tensor& ids, const st
   } else if (c.position_embedding_type == "sinusoidal") {
     for (int64_t t = 0; t < T; ++t) {
       for (int64_t i = 0; i < c.hidden_size; ++i) {
-        const double angle = static_cast<double>(t) / std::pow(10000.0, static_cast<double>(i / 2 * 2) / static_cast<double>(c.hidden_size));
+        const double angle =
+            static_cast<double>(t) /
+            std::pow(10000.0, static_cast<double>(i / 2 * 2) / static_cast<double>(c.hidden_size));
         x[t][i] += i % 2 == 0 ? std::sin(angle) : std::cos(angle);
       }
     }
   }
   for (int64_t layer = 0; layer < c.num_hidden_layers; ++layer) {
     const std::string prefix = fmt::format("model.layers.{}.", layer);
-    const auto norm1 = [&](const at::Tensor& y) { return hand_norm(y, model, prefix + "input_layernorm"); };
-    const auto norm2 = [&](const at::Tensor& y) { return hand_norm(y, model, prefix + "post_attention_layernorm"); };
-    const auto attention = [&](const at::Tensor& y) { return hand_attention(y, model, prefix + "self_attn.", visible); };
+    const auto norm1 = [&](const at::Tensor& y) {
+      return hand_norm(y, model, prefix + "input_layernorm");
+    };
+    const auto norm2 = [&](const at::Tensor& y) {
+      return hand_norm(y, model, prefix + "post_attention_layernorm");
+    };
+    const auto attention = [&](const at::Tensor& y) {
+      return hand_attention(y, model, prefix + "self_attn.", visible);
+    };
     const auto mlp = [&](const at::Tensor& y) { return hand_mlp(y, model, prefix + "mlp."); };
     if (c.use_parallel_ffn) {
       x = c.norm_first ? x + attention(norm1(x)) + mlp(norm1(x)) : norm1(x + attention(x) + mlp(x));
@@ -110,17 +137,21 @@ at::Tensor hand_logits(const Transformer& model, const at::Tensor& ids, const st
       x = norm2(x + mlp(x));
     }
   }
-  return at::matmul(hand_norm(x, model, "model.norm"), weight(model, c.tie_word_embeddings ? "model.embed_tokens.weight" : "lm_head.weight").t());
+  return at::matmul(
+      hand_norm(x, model, "model.norm"),
+      weight(model, c.tie_word_embeddings ? "model.embed_tokens.weight" : "lm_head.weight").t());
 }
 
 bool sees_earlier(int64_t query, int64_t key) { return key <= query; }
 
-void expect_formula(const std::function<void(ModelConfig&)>& change, const std::function<bool(int64_t, int64_t)>& visible = sees_earlier) {
+void expect_formula(const std::function<void(ModelConfig&)>& change,
+                    const std::function<bool(int64_t, int64_t)>& visible = sees_earlier) {
   ModelConfig config = small_config();
   change(config);
   const auto model = small_model(config, at::kDouble);
   at::Tensor flat = model->flat_parameters();
-  flat.add_(0.01 * at::sin(at::arange(flat.numel(), at::kDouble)));  // norms and biases away from 1 and 0
+  flat.add_(0.01 *
+            at::sin(at::arange(flat.numel(), at::kDouble)));  // norms and biases away from 1 and 0
   const at::Tensor ids = token_ids(1, 9, 37);
   EXPECT_LT(largest_difference(logits_of(*model, ids)[0], hand_logits(*model, ids, visible)), 1e-6);
 }
@@ -143,7 +174,8 @@ TEST(Formula, EachNormAndItsPlace) {
   for (const std::string type : {"rms_norm", "layer_norm"}) {
     for (const bool first : {true, false}) {
       SCOPED_TRACE(type + (first ? " pre" : " post"));
-      expect_formula([&](ModelConfig& c) { c.norm_type = type, c.norm_first = first, c.rms_norm_eps = 1e-3; });
+      expect_formula(
+          [&](ModelConfig& c) { c.norm_type = type, c.norm_first = first, c.rms_norm_eps = 1e-3; });
     }
   }
 }
@@ -156,14 +188,17 @@ TEST(Formula, ParallelBlock) {
 
 TEST(Formula, EveryHeadGrouping) {
   for (const int64_t kv_heads : {1, 2, 4}) {
-    expect_formula([&](ModelConfig& c) { c.num_key_value_heads = kv_heads, c.attention_bias = true; });
+    expect_formula(
+        [&](ModelConfig& c) { c.num_key_value_heads = kv_heads, c.attention_bias = true; });
   }
   expect_formula([](ModelConfig& c) { c.num_key_value_heads.reset(), c.head_dim = 6; });
 }
 
 TEST(Formula, SlidingWindowHidesWhatIsFar) {
-  expect_formula([](ModelConfig& c) { c.sliding_window = 3; }, [](int64_t q, int64_t k) { return k <= q && q - k < 3; });
-  expect_formula([](ModelConfig& c) { c.sliding_window = 3, c.position_embedding_type = "alibi"; }, [](int64_t q, int64_t k) { return k <= q && q - k < 3; });
+  expect_formula([](ModelConfig& c) { c.sliding_window = 3; },
+                 [](int64_t q, int64_t k) { return k <= q && q - k < 3; });
+  expect_formula([](ModelConfig& c) { c.sliding_window = 3, c.position_embedding_type = "alibi"; },
+                 [](int64_t q, int64_t k) { return k <= q && q - k < 3; });
   expect_formula([](ModelConfig& c) { c.sliding_window = 9; });
 }
 
@@ -173,8 +208,11 @@ TEST(Formula, BlockSparseHidesDistantBlocks) {
         c.sparse_attention = {.block_size = 2, .local_blocks = 2, .global_blocks = 1};
       },
       [](int64_t q, int64_t k) { return k <= q && (q / 2 - k / 2 < 2 || k / 2 < 1); });
-  expect_formula([](ModelConfig& c) { c.sparse_attention = {.block_size = 3, .local_blocks = 1, .global_blocks = 0}; },
-                 [](int64_t q, int64_t k) { return k <= q && q / 3 == k / 3; });
+  expect_formula(
+      [](ModelConfig& c) {
+        c.sparse_attention = {.block_size = 3, .local_blocks = 1, .global_blocks = 0};
+      },
+      [](int64_t q, int64_t k) { return k <= q && q / 3 == k / 3; });
 }
 
 TEST(Formula, TiedHead) {
@@ -188,7 +226,9 @@ TEST(Formula, FlashEqualsExplicitScores) {
     config.attention_type = "standard";
     const auto standard = small_model(config);
     const at::Tensor ids = token_ids(2, 33, 37);
-    EXPECT_LT(largest_difference(logits_of(*flash, ids, {.causal = causal}), logits_of(*standard, ids, {.causal = causal})), 1e-5);
+    EXPECT_LT(largest_difference(logits_of(*flash, ids, {.causal = causal}),
+                                 logits_of(*standard, ids, {.causal = causal})),
+              1e-5);
   }
 }
 
@@ -201,9 +241,11 @@ TEST(Formula, GroupedHeadsEqualRepeatedKeysAndValues) {
     const auto full = small_model(config);
     for (const Parameter& parameter : full->named_parameters()) {
       at::NoGradGuard no_grad;
-      at::Tensor target = parameter.tensor, source = grouped->find_parameter(parameter.name)->tensor;
+      at::Tensor target = parameter.tensor,
+                 source = grouped->find_parameter(parameter.name)->tensor;
       if (source.sizes() != target.sizes()) {
-        source = source.view({kv_heads, 8, 32}).repeat_interleave(4 / kv_heads, 0).reshape({32, 32});
+        source =
+            source.view({kv_heads, 8, 32}).repeat_interleave(4 / kv_heads, 0).reshape({32, 32});
       }
       target.copy_(source);
     }

@@ -65,11 +65,14 @@ TEST(ModelConfig, AbsentFeedForwardWidthIsEightThirdsRoundedUp) {
 }
 
 TEST(ModelConfig, PresetsHaveTheDocumentedParameterCounts) {
-  const std::map<std::string, double> millions = {{"tiny", 53.7}, {"small", 191.4}, {"base", 1345}, {"large", 2702}, {"xl", 13215}};
+  const std::map<std::string, double> millions = {
+      {"tiny", 53.7}, {"small", 191.4}, {"base", 1345}, {"large", 2702}, {"xl", 13215}};
   for (const auto& [name, expected] : millions) {
     const ModelConfig config = model_preset(name);
     validate(config);
-    EXPECT_NEAR(static_cast<double>(parameter_count(config)) / 1e6, expected, expected < 1000 ? 0.06 : 0.6) << name;
+    EXPECT_NEAR(static_cast<double>(parameter_count(config)) / 1e6, expected,
+                expected < 1000 ? 0.06 : 0.6)
+        << name;
     EXPECT_EQ(config.vocab_size, 32000);
     EXPECT_FALSE(config.tie_word_embeddings);
   }
@@ -79,12 +82,16 @@ TEST(ModelConfig, PresetsHaveTheDocumentedParameterCounts) {
   const int64_t mini = parameter_count(model_preset("mini"));
   EXPECT_GE(mini, 1'000'000);
   EXPECT_LE(mini, 3'000'000);
-  EXPECT_EQ(error_of([] { model_preset("bse"); }), "2: --type: 'bse' is not supported; choose mini, tiny, small, base, large, xl");
+  EXPECT_EQ(error_of([] { model_preset("bse"); }),
+            "2: --type: 'bse' is not supported; choose mini, tiny, small, base, large, xl");
 }
 
 TEST(ModelConfig, LlmodelNamesAreAliases) {
   ModelConfig config;
-  EXPECT_EQ(apply_model_text("model:\n  d_model: 64\n  n_layers: 3\n  n_heads: 4\n  n_kv_heads: 2\n  d_ff: 96\n  max_len: 128\n  pos_type: alibi\n", config), "");
+  EXPECT_EQ(apply_model_text("model:\n  d_model: 64\n  n_layers: 3\n  n_heads: 4\n  n_kv_heads: "
+                             "2\n  d_ff: 96\n  max_len: 128\n  pos_type: alibi\n",
+                             config),
+            "");
   EXPECT_EQ(config.hidden_size, 64);
   EXPECT_EQ(config.num_hidden_layers, 3);
   EXPECT_EQ(config.num_attention_heads, 4);
@@ -96,9 +103,11 @@ TEST(ModelConfig, LlmodelNamesAreAliases) {
 
 TEST(ModelConfig, AFileOfModelKeysAloneIsTheModelSection) {
   ModelConfig config;
-  EXPECT_EQ(apply_model_text("{\"architectures\": [\"LlamaForCausalLM\"], \"model_type\": \"llama\", \"hidden_size\": 64, \"num_attention_heads\": 4,"
-                             " \"hidden_act\": \"silu\", \"torch_dtype\": \"bfloat16\", \"use_cache\": true}",
-                             config),
+  EXPECT_EQ(apply_model_text(
+                "{\"architectures\": [\"LlamaForCausalLM\"], \"model_type\": \"llama\", "
+                "\"hidden_size\": 64, \"num_attention_heads\": 4,"
+                " \"hidden_act\": \"silu\", \"torch_dtype\": \"bfloat16\", \"use_cache\": true}",
+                config),
             "");
   EXPECT_EQ(config.hidden_size, 64);
 }
@@ -110,32 +119,53 @@ struct BadConfig {
 
 TEST(ModelConfig, ContradictionsAreRefusedAtTheirPlace) {
   const std::vector<BadConfig> rows = {
-      {"hidden_size: 100\n  num_attention_heads: 7", "model.hidden_size (100) must be divisible by model.num_attention_heads (7)"},
-      {"num_attention_heads: 8\n  num_key_value_heads: 3", "model.num_attention_heads (8) must be a multiple of model.num_key_value_heads (3)"},
+      {"hidden_size: 100\n  num_attention_heads: 7",
+       "model.hidden_size (100) must be divisible by model.num_attention_heads (7)"},
+      {"num_attention_heads: 8\n  num_key_value_heads: 3",
+       "model.num_attention_heads (8) must be a multiple of model.num_key_value_heads (3)"},
       {"head_dim: 15", "model.head_dim (15) must be even for rotary positions"},
-      {"use_rope: false", "model.use_rope (false) contradicts model.position_embedding_type (rope), which decides: remove use_rope"},
-      {"pos_type: alibi\n  rope_theta: 5e5", "model.rope_theta has no effect with model.position_embedding_type alibi"},
-      {"pos_type: alibi\n  rope_scaling: {rope_type: linear, factor: 2}", "model.rope_scaling has no effect with model.position_embedding_type alibi"},
-      {"rope_scaling: {factor: 2}", "model.rope_scaling.factor has no effect while model.rope_scaling.rope_type is none"},
-      {"rope_scaling: {rope_type: linear, factor: 2, low_freq_factor: 1}", "model.rope_scaling.low_freq_factor belongs to rope_type llama3, not linear"},
-      {"rope_scaling: {rope_type: linear, factor: 2, high_freq_factor: 1}", "model.rope_scaling.high_freq_factor belongs to rope_type llama3, not linear"},
-      {"rope_scaling: {rope_type: llama3, factor: 2, beta_fast: 1}", "model.rope_scaling.beta_fast belongs to rope_type yarn, not llama3"},
-      {"rope_scaling: {rope_type: llama3, factor: 2, beta_slow: 1}", "model.rope_scaling.beta_slow belongs to rope_type yarn, not llama3"},
-      {"rope_scaling: {rope_type: ntk, factor: 2, attention_factor: 1}", "model.rope_scaling.attention_factor belongs to rope_type yarn, not ntk"},
+      {"use_rope: false",
+       "model.use_rope (false) contradicts model.position_embedding_type (rope), which decides: "
+       "remove use_rope"},
+      {"pos_type: alibi\n  rope_theta: 5e5",
+       "model.rope_theta has no effect with model.position_embedding_type alibi"},
+      {"pos_type: alibi\n  rope_scaling: {rope_type: linear, factor: 2}",
+       "model.rope_scaling has no effect with model.position_embedding_type alibi"},
+      {"rope_scaling: {factor: 2}",
+       "model.rope_scaling.factor has no effect while model.rope_scaling.rope_type is none"},
+      {"rope_scaling: {rope_type: linear, factor: 2, low_freq_factor: 1}",
+       "model.rope_scaling.low_freq_factor belongs to rope_type llama3, not linear"},
+      {"rope_scaling: {rope_type: linear, factor: 2, high_freq_factor: 1}",
+       "model.rope_scaling.high_freq_factor belongs to rope_type llama3, not linear"},
+      {"rope_scaling: {rope_type: llama3, factor: 2, beta_fast: 1}",
+       "model.rope_scaling.beta_fast belongs to rope_type yarn, not llama3"},
+      {"rope_scaling: {rope_type: llama3, factor: 2, beta_slow: 1}",
+       "model.rope_scaling.beta_slow belongs to rope_type yarn, not llama3"},
+      {"rope_scaling: {rope_type: ntk, factor: 2, attention_factor: 1}",
+       "model.rope_scaling.attention_factor belongs to rope_type yarn, not ntk"},
       {"rope_scaling: {rope_type: ntk, factor: 2, original_max_position_embeddings: 9}",
-       "model.rope_scaling.original_max_position_embeddings belongs to rope_type yarn or llama3, not ntk"},
+       "model.rope_scaling.original_max_position_embeddings belongs to rope_type yarn or llama3, "
+       "not ntk"},
       {"rope_scaling: {rope_type: llama3, factor: 2, low_freq_factor: 4}",
-       "model.rope_scaling.low_freq_factor (4) must be below model.rope_scaling.high_freq_factor (4)"},
-      {"sliding_window: 8\n  sparse_attention: {block_size: 4}", "model.sliding_window and model.sparse_attention.block_size cannot be used together"},
+       "model.rope_scaling.low_freq_factor (4) must be below model.rope_scaling.high_freq_factor "
+       "(4)"},
+      {"sliding_window: 8\n  sparse_attention: {block_size: 4}",
+       "model.sliding_window and model.sparse_attention.block_size cannot be used together"},
       {"sparse_attention: {local_blocks: 2}",
-       "model.sparse_attention.local_blocks and global_blocks have no effect without model.sparse_attention.block_size"},
-      {"hidden_act: gelu", "model.hidden_act (gelu) contradicts model.ffn_type (swiglu), which decides: set ffn_type"},
-      {"vocab_size: 3\n  eos_token_id: 5", "model.eos_token_id (5) must be below model.vocab_size (3)"},
-      {"vocab_size: 3\n  bos_token_id: 3", "model.bos_token_id (3) must be below model.vocab_size (3)"},
-      {"vocab_size: 3\n  pad_token_id: 4", "model.pad_token_id (4) must be below model.vocab_size (3)"},
+       "model.sparse_attention.local_blocks and global_blocks have no effect without "
+       "model.sparse_attention.block_size"},
+      {"hidden_act: gelu",
+       "model.hidden_act (gelu) contradicts model.ffn_type (swiglu), which decides: set ffn_type"},
+      {"vocab_size: 3\n  eos_token_id: 5",
+       "model.eos_token_id (5) must be below model.vocab_size (3)"},
+      {"vocab_size: 3\n  bos_token_id: 3",
+       "model.bos_token_id (3) must be below model.vocab_size (3)"},
+      {"vocab_size: 3\n  pad_token_id: 4",
+       "model.pad_token_id (4) must be below model.vocab_size (3)"},
       {"rope_theta: 0.5", "model.rope_theta: 0.5 is outside 1 to 1000000000000"},
       {"hidden_size: 0", "model.hidden_size: '0' must be between 1 and 1048576"},
-      {"ffn_type: swish", "model.ffn_type: 'swish' is not supported; choose swiglu, geglu, gelu, relu, silu"},
+      {"ffn_type: swish",
+       "model.ffn_type: 'swish' is not supported; choose swiglu, geglu, gelu, relu, silu"},
       {"dropout: 1.5", "model.dropout: 1.5 is outside 0 to 0.95"},
   };
   for (const BadConfig& row : rows) {
@@ -147,17 +177,19 @@ TEST(ModelConfig, ContradictionsAreRefusedAtTheirPlace) {
 }
 
 TEST(ModelConfig, LlmodelExtrasAreRefusedByName) {
-  for (const std::string key : {"device", "use_flash_mha", "use_rms_norm", "use_biasless_norm", "use_fused_swiglu", "hiden_size"}) {
+  for (const std::string key : {"device", "use_flash_mha", "use_rms_norm", "use_biasless_norm",
+                                "use_fused_swiglu", "hiden_size"}) {
     ModelConfig config;
-    expect_contains(apply_model_text("model:\n  " + key + ": true\n", config), "unknown key model." + key);
+    expect_contains(apply_model_text("model:\n  " + key + ": true\n", config),
+                    "unknown key model." + key);
   }
 }
 
 // ---- every key changes what the model computes, or a rule refuses it ----
 
 struct KeyEffect {
-  std::string value;                        // another than the small config's
-  std::string with;                         // further keys, "a: b\n  c: d"
+  std::string value;  // another than the small config's
+  std::string with;   // further keys, "a: b\n  c: d"
   enum { logits, shapes, file, training } effect = logits;
 };
 
@@ -176,13 +208,19 @@ const std::map<std::string, KeyEffect>& key_effects() {
       {"rope_theta", {"100", ""}},
       {"rope_scaling.rope_type", {"ntk", "rope_scaling.rope_type: linear\nrope_scaling.factor: 2"}},
       {"rope_scaling.factor", {"3", "rope_scaling.rope_type: linear"}},
-      {"rope_scaling.original_max_position_embeddings", {"16", "rope_scaling.rope_type: yarn\nrope_scaling.factor: 4"}},
-      {"rope_scaling.low_freq_factor", {"0.001", "rope_scaling.rope_type: llama3\nrope_scaling.factor: 8"}},
-      {"rope_scaling.high_freq_factor", {"500", "rope_scaling.rope_type: llama3\nrope_scaling.factor: 8"}},
+      {"rope_scaling.original_max_position_embeddings",
+       {"16", "rope_scaling.rope_type: yarn\nrope_scaling.factor: 4"}},
+      {"rope_scaling.low_freq_factor",
+       {"0.001", "rope_scaling.rope_type: llama3\nrope_scaling.factor: 8"}},
+      {"rope_scaling.high_freq_factor",
+       {"500", "rope_scaling.rope_type: llama3\nrope_scaling.factor: 8"}},
       {"rope_scaling.beta_fast", {"0.5", "rope_scaling.rope_type: yarn\nrope_scaling.factor: 4"}},
       {"rope_scaling.beta_slow", {"8", "rope_scaling.rope_type: yarn\nrope_scaling.factor: 4"}},
-      {"rope_scaling.attention_factor", {"2", "rope_scaling.rope_type: yarn\nrope_scaling.factor: 4"}},
-      {"attention_type", {"standard", "", KeyEffect::file}},  // another way to equal logits: Formula.FlashEqualsExplicitScores
+      {"rope_scaling.attention_factor",
+       {"2", "rope_scaling.rope_type: yarn\nrope_scaling.factor: 4"}},
+      {"attention_type",
+       {"standard", "",
+        KeyEffect::file}},  // another way to equal logits: Formula.FlashEqualsExplicitScores
       {"sliding_window", {"2", ""}},
       {"sparse_attention.block_size", {"2", ""}},
       {"sparse_attention.local_blocks", {"2", "sparse_attention.block_size: 2"}},
@@ -199,8 +237,11 @@ const std::map<std::string, KeyEffect>& key_effects() {
       {"attention_dropout", {"0.5", "", KeyEffect::training}},
       {"initializer_range", {"0.2", ""}},
       {"tie_word_embeddings", {"true", "", KeyEffect::shapes}},
-      {"use_gradient_checkpointing", {"true", "", KeyEffect::file}},  // equal gradients: TransformerLaws.CheckpointedGradientsEqualPlainOnes
-      {"pad_token_id", {"5", "", KeyEffect::file}},                    // written to the model directory; read by data and generation
+      {"use_gradient_checkpointing",
+       {"true", "",
+        KeyEffect::file}},  // equal gradients: TransformerLaws.CheckpointedGradientsEqualPlainOnes
+      {"pad_token_id",
+       {"5", "", KeyEffect::file}},  // written to the model directory; read by data and generation
       {"bos_token_id", {"6", "", KeyEffect::file}},
       {"eos_token_id", {"7", "", KeyEffect::file}},
   };
@@ -214,7 +255,8 @@ ModelConfig small_with(const std::string& keys) {
   std::map<std::string, std::string> values;  // a later line replaces an earlier one
   size_t begin = 0;
   while (begin < keys.size()) {
-    const size_t end = std::min(keys.find('\n', begin), keys.size()), colon = keys.find(": ", begin);
+    const size_t end = std::min(keys.find('\n', begin), keys.size()),
+                 colon = keys.find(": ", begin);
     values["model." + keys.substr(begin, colon - begin)] = keys.substr(colon + 2, end - colon - 2);
     begin = end + 1;
   }
@@ -237,7 +279,9 @@ TEST(ModelConfig, EveryKeyChangesTheModel) {
     const auto found = key_effects().find(key);
     ASSERT_NE(found, key_effects().end()) << "a new key needs a row in key_effects()";
     const KeyEffect& effect = found->second;
-    const ModelConfig before = small_with(effect.with), after = small_with(effect.with + (effect.with.empty() ? "" : "\n") + key + ": " + effect.value);
+    const ModelConfig before = small_with(effect.with),
+                      after = small_with(effect.with + (effect.with.empty() ? "" : "\n") + key +
+                                         ": " + effect.value);
     EXPECT_FALSE(before == after);
     if (effect.effect == KeyEffect::file) {
       continue;
@@ -247,15 +291,20 @@ TEST(ModelConfig, EveryKeyChangesTheModel) {
       EXPECT_NE(first->flat_parameters().numel(), second->flat_parameters().numel());
       continue;
     }
-    const ForwardOptions options{.training = effect.effect == KeyEffect::training, .dropout = {.seed = 1, .first_row = 0}};
-    EXPECT_GT(largest_difference(logits_of(*first, token_ids(1, 16, 37), options), logits_of(*second, token_ids(1, 16, 37), options)), 1e-4);
+    const ForwardOptions options{.training = effect.effect == KeyEffect::training,
+                                 .dropout = {.seed = 1, .first_row = 0}};
+    EXPECT_GT(largest_difference(logits_of(*first, token_ids(1, 16, 37), options),
+                                 logits_of(*second, token_ids(1, 16, 37), options)),
+              1e-4);
   }
   EXPECT_EQ(seen.size(), key_effects().size());
 }
 
 TEST(ModelSize, ClosedFormEqualsTheBuiltModel) {
-  for (const std::string keys : {"", "tie_word_embeddings: true", "attention_bias: true\nmlp_bias: true", "norm_type: layer_norm", "use_parallel_ffn: true",
-                                 "ffn_type: gelu", "position_embedding_type: absolute", "head_dim: 12\nnum_key_value_heads: 1"}) {
+  for (const std::string keys :
+       {"", "tie_word_embeddings: true", "attention_bias: true\nmlp_bias: true",
+        "norm_type: layer_norm", "use_parallel_ffn: true", "ffn_type: gelu",
+        "position_embedding_type: absolute", "head_dim: 12\nnum_key_value_heads: 1"}) {
     const ModelConfig config = small_with(keys);
     const Transformer model(config, at::kFloat);
     int64_t counted = 0;

@@ -43,7 +43,8 @@ std::vector<ModelConfig> storable_configs() {
   configs[2].position_embedding_type = "absolute";
   configs[2].norm_type = "layer_norm";
   configs[3].attention_bias = configs[3].mlp_bias = true;
-  configs[4].rope_scaling = {.rope_type = "yarn", .factor = 4, .original_max_position_embeddings = 16, .beta_fast = 20};
+  configs[4].rope_scaling = {
+      .rope_type = "yarn", .factor = 4, .original_max_position_embeddings = 16, .beta_fast = 20};
   configs[5].sliding_window = 8;
   configs[5].head_dim = 12;
   configs[6].sparse_attention = {.block_size = 4, .local_blocks = 2, .global_blocks = 0};
@@ -104,7 +105,8 @@ TEST_F(ModelFolder, ASavedConfigIsARunConfigOfTheSameShape) {
 TEST_F(ModelFolder, PlainLlamaShapesCarryLlamasName) {
   const auto type_of = [](const ModelConfig& config) {
     const auto json = nlohmann::json::parse(hf_config_text(config, "float32"));
-    return json["architectures"][0].get<std::string>() + " " + json["model_type"].get<std::string>();
+    return json["architectures"][0].get<std::string>() + " " +
+           json["model_type"].get<std::string>();
   };
   ModelConfig config = small_config();
   EXPECT_EQ(type_of(config), "LlamaForCausalLM llama");
@@ -120,37 +122,60 @@ TEST_F(ModelFolder, PlainLlamaShapesCarryLlamasName) {
 }
 
 TEST_F(ModelFolder, OtherSpellingsOfRotaryKeysAreRead) {
-  const std::string common = "\"model_type\":\"llama\",\"vocab_size\":37,\"hidden_size\":32,\"num_hidden_layers\":1,\"num_attention_heads\":4,\"hidden_act\":\"silu\"";
-  const auto read = [&](const std::string& more) { return model_config_from_hf(nlohmann::json::parse("{" + common + "," + more + "}"), "config.json"); };
-  const ModelConfig newer = read("\"rope_parameters\":{\"rope_theta\":500000.0,\"rope_type\":\"llama3\",\"factor\":8.0,\"low_freq_factor\":1.0,"
-                                 "\"high_freq_factor\":4.0,\"original_max_position_embeddings\":8192}");
+  const std::string common =
+      "\"model_type\":\"llama\",\"vocab_size\":37,\"hidden_size\":32,\"num_hidden_layers\":1,\"num_"
+      "attention_heads\":4,\"hidden_act\":\"silu\"";
+  const auto read = [&](const std::string& more) {
+    return model_config_from_hf(nlohmann::json::parse("{" + common + "," + more + "}"),
+                                "config.json");
+  };
+  const ModelConfig newer = read(
+      "\"rope_parameters\":{\"rope_theta\":500000.0,\"rope_type\":\"llama3\",\"factor\":8.0,\"low_"
+      "freq_factor\":1.0,"
+      "\"high_freq_factor\":4.0,\"original_max_position_embeddings\":8192}");
   EXPECT_EQ(newer.rope_theta, 500000.0);
   EXPECT_EQ(newer.rope_scaling.rope_type, "llama3");
   EXPECT_EQ(newer.rope_scaling.original_max_position_embeddings, 8192);
-  const ModelConfig older = read("\"rope_theta\":20000,\"rope_scaling\":{\"type\":\"linear\",\"factor\":2.0},\"eos_token_id\":[5,6],\"pad_token_id\":null");
+  const ModelConfig older = read(
+      "\"rope_theta\":20000,\"rope_scaling\":{\"type\":\"linear\",\"factor\":2.0},\"eos_token_id\":"
+      "[5,6],\"pad_token_id\":null");
   EXPECT_EQ(older.rope_theta, 20000.0);
   EXPECT_EQ(older.rope_scaling.rope_type, "linear");
   EXPECT_EQ(older.eos_token_id, 5);
   EXPECT_EQ(older.pad_token_id, -1);
   EXPECT_EQ(older.ffn_type, "swiglu");
-  EXPECT_EQ(read("\"rope_parameters\":{\"rope_theta\":10000.0,\"rope_type\":\"default\"}").rope_scaling, RopeScalingConfig{});
+  EXPECT_EQ(
+      read("\"rope_parameters\":{\"rope_theta\":10000.0,\"rope_type\":\"default\"}").rope_scaling,
+      RopeScalingConfig{});
 }
 
 TEST_F(ModelFolder, ForeignConfigsAreRefusedByName) {
-  const auto refusal = [](const std::string& text) { return error_of([&] { model_config_from_hf(nlohmann::json::parse(text), "config.json"); }); };
-  EXPECT_EQ(refusal("{\"model_type\":\"gpt2\",\"n_embd\":4}"), "3: config.json: model_type \"gpt2\" is not supported (llama, mistral and this program's own are)");
-  EXPECT_EQ(refusal("{\"model_type\":\"llama\",\"vocab_size\":37}"), "3: config.json: hidden_size is missing");
-  const std::string common = "{\"model_type\":\"llama\",\"vocab_size\":37,\"hidden_size\":32,\"num_hidden_layers\":1,\"num_attention_heads\":4,";
-  expect_contains(refusal(common + "\"logit_scale\":2}"), "3: config.json: unknown key logit_scale");
-  expect_contains(refusal(common + "\"rms_norm_eps\":\"x\"}"), "3: config.json: rms_norm_eps: expected a number");
-  expect_contains(refusal(common + "\"num_key_value_heads\":3}"), "3: config.json: num_attention_heads (4) must be a multiple of num_key_value_heads (3)");
+  const auto refusal = [](const std::string& text) {
+    return error_of([&] { model_config_from_hf(nlohmann::json::parse(text), "config.json"); });
+  };
+  EXPECT_EQ(refusal("{\"model_type\":\"gpt2\",\"n_embd\":4}"),
+            "3: config.json: model_type \"gpt2\" is not supported (llama, mistral and this "
+            "program's own are)");
+  EXPECT_EQ(refusal("{\"model_type\":\"llama\",\"vocab_size\":37}"),
+            "3: config.json: hidden_size is missing");
+  const std::string common =
+      "{\"model_type\":\"llama\",\"vocab_size\":37,\"hidden_size\":32,\"num_hidden_layers\":1,"
+      "\"num_attention_heads\":4,";
+  expect_contains(refusal(common + "\"logit_scale\":2}"),
+                  "3: config.json: unknown key logit_scale");
+  expect_contains(refusal(common + "\"rms_norm_eps\":\"x\"}"),
+                  "3: config.json: rms_norm_eps: expected a number");
+  expect_contains(
+      refusal(common + "\"num_key_value_heads\":3}"),
+      "3: config.json: num_attention_heads (4) must be a multiple of num_key_value_heads (3)");
 }
 
 TEST_F(ModelFolder, TiedModelsHaveOneStorageAndOneCopyInTheFile) {
   ModelConfig config = small_config();
   config.tie_word_embeddings = true;
   const auto model = small_model(config);
-  EXPECT_EQ(model->output_weight().master.data_ptr(), model->find_parameter("model.embed_tokens.weight")->tensor.data_ptr());
+  EXPECT_EQ(model->output_weight().master.data_ptr(),
+            model->find_parameter("model.embed_tokens.weight")->tensor.data_ptr());
   EXPECT_EQ(model->find_parameter("lm_head.weight"), nullptr);
   const TensorFile file = map_tensors(saved(*model) / "model.safetensors");
   EXPECT_EQ(file.tensors.count("lm_head.weight"), 0u);
@@ -166,10 +191,13 @@ TEST_F(ModelFolder, ParameterNamesAreHuggingFaceLlamas) {
     names.push_back(parameter.name);
   }
   const std::string layer = "model.layers.0.";
-  EXPECT_EQ(names, (std::vector<std::string>{"model.embed_tokens.weight", layer + "self_attn.q_proj.weight", layer + "self_attn.k_proj.weight",
-                                             layer + "self_attn.v_proj.weight", layer + "self_attn.o_proj.weight", layer + "mlp.gate_proj.weight",
-                                             layer + "mlp.up_proj.weight", layer + "mlp.down_proj.weight", layer + "input_layernorm.weight",
-                                             layer + "post_attention_layernorm.weight", "model.norm.weight", "lm_head.weight"}));
+  EXPECT_EQ(names, (std::vector<std::string>{
+                       "model.embed_tokens.weight", layer + "self_attn.q_proj.weight",
+                       layer + "self_attn.k_proj.weight", layer + "self_attn.v_proj.weight",
+                       layer + "self_attn.o_proj.weight", layer + "mlp.gate_proj.weight",
+                       layer + "mlp.up_proj.weight", layer + "mlp.down_proj.weight",
+                       layer + "input_layernorm.weight", layer + "post_attention_layernorm.weight",
+                       "model.norm.weight", "lm_head.weight"}));
 }
 
 TEST_F(ModelFolder, ShardsLoadLikeOneFile) {
@@ -177,7 +205,8 @@ TEST_F(ModelFolder, ShardsLoadLikeOneFile) {
   const fs::path directory = saved(*model);
   const TensorFile whole = map_tensors(directory / "model.safetensors");
   TensorMap parts[2];
-  nlohmann::json index = {{"metadata", {{"total_size", 1}}}, {"weight_map", nlohmann::json::object()}};
+  nlohmann::json index = {{"metadata", {{"total_size", 1}}},
+                          {"weight_map", nlohmann::json::object()}};
   size_t i = 0;
   for (const auto& [name, tensor] : whole.tensors) {
     parts[i % 2].emplace_back(name, tensor.clone());
@@ -186,12 +215,15 @@ TEST_F(ModelFolder, ShardsLoadLikeOneFile) {
   }
   fs::remove(directory / "model.safetensors");
   for (int part = 0; part < 2; ++part) {
-    save_tensors(directory / fmt::format("model-0000{}-of-00002.safetensors", part + 1), parts[part]);
+    save_tensors(directory / fmt::format("model-0000{}-of-00002.safetensors", part + 1),
+                 parts[part]);
   }
   put(directory / "model.safetensors.index.json", index.dump());
   EXPECT_TRUE(same_bits(load_model(directory).model->flat_parameters(), model->flat_parameters()));
   fs::remove(directory / "model-00002-of-00002.safetensors");
-  expect_contains(error_of([&] { load_model(directory); }), "model.safetensors.index.json: index names 'model-00002-of-00002.safetensors', not found");
+  expect_contains(
+      error_of([&] { load_model(directory); }),
+      "model.safetensors.index.json: index names 'model-00002-of-00002.safetensors', not found");
 }
 
 TEST_F(ModelFolder, MissingUnusedAndMisshapenTensorsAreNamed) {
@@ -207,10 +239,14 @@ TEST_F(ModelFolder, MissingUnusedAndMisshapenTensorsAreNamed) {
   save_tensors(file, tensors);
   EXPECT_EQ(error_of([&] { load_model(directory); }),
             "3: " + file.string() +
-                ": missing 3 tensors (model.layers.1.mlp.gate_proj.weight, model.layers.1.mlp.up_proj.weight, model.layers.1.mlp.down_proj.weight); 1 not used (foo)");
+                ": missing 3 tensors (model.layers.1.mlp.gate_proj.weight, "
+                "model.layers.1.mlp.up_proj.weight, model.layers.1.mlp.down_proj.weight); 1 not "
+                "used (foo)");
   tensors[0].second = at::ones({36, 32});
   save_tensors(file, tensors);
-  EXPECT_EQ(error_of([&] { load_model(directory); }), "3: " + file.string() + ": tensor 'model.embed_tokens.weight' is 36x32 in the file, the model needs 37x32");
+  EXPECT_EQ(error_of([&] { load_model(directory); }),
+            "3: " + file.string() +
+                ": tensor 'model.embed_tokens.weight' is 36x32 in the file, the model needs 37x32");
 }
 
 TEST_F(ModelFolder, NotANumberIsRefusedByTensorName) {
@@ -223,12 +259,16 @@ TEST_F(ModelFolder, NotANumberIsRefusedByTensorName) {
   const fs::path directory = saved(*model);
   EXPECT_EQ(error_of([&] { load_model(directory); }), "") << "looking is the caller's choice";
   EXPECT_EQ(error_of([&] { load_model(directory, {.check_finite = true}); }),
-            "3: " + (directory / "model.safetensors").string() + ": model.layers.1.self_attn.q_proj.weight contains 12 NaN values");
+            "3: " + (directory / "model.safetensors").string() +
+                ": model.layers.1.self_attn.q_proj.weight contains 12 NaN values");
 }
 
 TEST_F(ModelFolder, MappedTensorsOutliveTheirFileObject) {
   const at::Tensor original = at::arange(1000, at::kFloat);
-  save_tensors(folder_ / "t.safetensors", {{"x", original}, {"odd", at::ones({3}, at::kByte)}, {"y", original.to(at::kDouble)}}, {{"step", "5"}});
+  save_tensors(
+      folder_ / "t.safetensors",
+      {{"x", original}, {"odd", at::ones({3}, at::kByte)}, {"y", original.to(at::kDouble)}},
+      {{"step", "5"}});
   at::Tensor x, y;
   {
     TensorFile file = map_tensors(folder_ / "t.safetensors");
@@ -244,7 +284,8 @@ TEST_F(ModelFolder, MappedTensorsOutliveTheirFileObject) {
 TEST_F(ModelFolder, PathsMeanTheBestThereIs) {
   const fs::path run = folder_ / "run";
   put(run / "config.yaml", "seed: 1\n");
-  EXPECT_EQ(error_of([&] { resolve_model_path(run); }), "3: no checkpoint in '" + run.string() + "'");
+  EXPECT_EQ(error_of([&] { resolve_model_path(run); }),
+            "3: no checkpoint in '" + run.string() + "'");
   for (const std::string step : {"step-00000400", "step-00000500"}) {
     put(run / step / "config.json", "{}");
     put(run / step / "manifest.json", "{}");
@@ -263,26 +304,35 @@ TEST_F(ModelFolder, PathsMeanTheBestThereIs) {
 
 TEST_F(ModelFolder, WrongPathsSayWhatIsWrong) {
   const fs::path run = folder_ / "run";
-  EXPECT_EQ(error_of([&] { resolve_model_path(run); }), "3: no model at '" + run.string() + "': No such file or directory");
+  EXPECT_EQ(error_of([&] { resolve_model_path(run); }),
+            "3: no model at '" + run.string() + "': No such file or directory");
   fs::create_directories(run);
-  EXPECT_EQ(error_of([&] { resolve_model_path(run); }), "3: no checkpoint in '" + run.string() + "'");
+  EXPECT_EQ(error_of([&] { resolve_model_path(run); }),
+            "3: no checkpoint in '" + run.string() + "'");
   put(run / "step-00000800" / "manifest.json", "{}");
   put(run / "step-00000800" / "config.json", "{}");
   fs::create_symlink("step-00000900", run / "latest");
   EXPECT_EQ(error_of([&] { resolve_model_path(run); }),
-            "3: " + (run / "latest").string() + " → step-00000900 does not exist; newest complete is step-00000800");
+            "3: " + (run / "latest").string() +
+                " → step-00000900 does not exist; newest complete is step-00000800");
   put(run / "step-00000500" / "config.json", "{}");
   EXPECT_EQ(error_of([&] { resolve_model_path(run / "step-00000500"); }),
-            "3: " + (run / "step-00000500").string() + " is incomplete (no manifest; save was interrupted)");
+            "3: " + (run / "step-00000500").string() +
+                " is incomplete (no manifest; save was interrupted)");
   put(run / "x.pth", "");
-  EXPECT_EQ(error_of([&] { resolve_model_path(run / "x.pth"); }), "3: " + (run / "x.pth").string() + ": PyTorch pickle files are not loaded (they can run code)");
+  EXPECT_EQ(error_of([&] { resolve_model_path(run / "x.pth"); }),
+            "3: " + (run / "x.pth").string() +
+                ": PyTorch pickle files are not loaded (they can run code)");
   put(run / "readme.txt", "");
-  EXPECT_EQ(error_of([&] { resolve_model_path(run / "readme.txt"); }), "3: '" + (run / "readme.txt").string() + "' is a file, expected a model or run directory");
+  EXPECT_EQ(
+      error_of([&] { resolve_model_path(run / "readme.txt"); }),
+      "3: '" + (run / "readme.txt").string() + "' is a file, expected a model or run directory");
 }
 
 TEST(Device, AbsentDevicesAndUnknownNamesAreRefused) {
   if (cuda_device_count() == 0) {
-    EXPECT_EQ(error_of([] { resolve_device("cuda:3"); }), "2: --device cuda:3: no CUDA device found (this build/host has 0)");
+    EXPECT_EQ(error_of([] { resolve_device("cuda:3"); }),
+              "2: --device cuda:3: no CUDA device found (this build/host has 0)");
     EXPECT_EQ(resolve_device("auto"), at::Device(at::kCPU));
   }
   EXPECT_EQ(resolve_device("cpu"), at::Device(at::kCPU));

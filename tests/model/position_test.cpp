@@ -24,8 +24,10 @@ double plain_speed(int64_t pair) { return std::pow(10000.0, -static_cast<double>
 TEST(Rope, ProductsDependOnlyOnTheRelativePosition) {
   for (const std::string type : {"none", "linear", "ntk", "yarn", "llama3"}) {
     const ModelConfig config = rope_config(type, type == "none" ? 1.0 : 4.0);
-    const at::Tensor speeds = at::tensor(rope_inverse_frequencies(config), at::kDouble).to(at::kFloat);
-    const at::Tensor q = at::sin(at::arange(64, at::kDouble)).view({1, 1, 1, 64}), k = at::cos(at::arange(64, at::kDouble) * 1.7).view({1, 1, 1, 64});
+    const at::Tensor speeds =
+        at::tensor(rope_inverse_frequencies(config), at::kDouble).to(at::kFloat);
+    const at::Tensor q = at::sin(at::arange(64, at::kDouble)).view({1, 1, 1, 64}),
+                     k = at::cos(at::arange(64, at::kDouble) * 1.7).view({1, 1, 1, 64});
     const auto product = [&](int64_t query_place, int64_t key_place) {
       const auto at_place = [&](const at::Tensor& x, int64_t place) {
         const RopeTable table = rope_table(at::full({1}, place, at::kLong), speeds, 1.0);
@@ -57,9 +59,12 @@ TEST(Rope, LinearDividesEverySpeed) {
 TEST(Rope, NtkKeepsTheFastestAndStretchesTheSlowestByTheFactor) {
   const std::vector<double> speeds = rope_inverse_frequencies(rope_config("ntk", 4));
   EXPECT_DOUBLE_EQ(speeds.front(), 1.0);
-  EXPECT_NEAR(speeds.back(), plain_speed(31) / 4, 1e-12);  // the base is chosen so that the last pair is interpolated in full
+  EXPECT_NEAR(speeds.back(), plain_speed(31) / 4,
+              1e-12);  // the base is chosen so that the last pair is interpolated in full
   for (size_t i = 0; i < 32; ++i) {
-    EXPECT_NEAR(speeds[i], std::pow(10000.0 * std::pow(4.0, 64.0 / 62.0), -static_cast<double>(i) / 32.0), 1e-12);
+    EXPECT_NEAR(speeds[i],
+                std::pow(10000.0 * std::pow(4.0, 64.0 / 62.0), -static_cast<double>(i) / 32.0),
+                1e-12);
   }
 }
 
@@ -92,10 +97,14 @@ TEST(Rope, YarnRampsBetweenTheTwoTurnCounts) {
   ModelConfig config = rope_config("yarn", 4);
   config.rope_scaling.original_max_position_embeddings = 2048;
   const std::vector<double> speeds = rope_inverse_frequencies(config);
-  // Pairs that turn 32 times and once in 2,048 positions: 64 ln(2048 / (turns 2 pi)) / (2 ln 10000), rounded outwards: 8 and 21.
+  // Pairs that turn 32 times and once in 2,048 positions: 64 ln(2048 / (turns 2 pi)) / (2 ln
+  // 10000), rounded outwards: 8 and 21.
   for (int64_t i = 0; i < 32; ++i) {
-    const double stretched = std::min(std::max((static_cast<double>(i) - 8.0) / (21.0 - 8.0), 0.0), 1.0);
-    EXPECT_NEAR(speeds[static_cast<size_t>(i)], plain_speed(i) * (1 - stretched) + plain_speed(i) / 4 * stretched, 1e-12) << i;
+    const double stretched =
+        std::min(std::max((static_cast<double>(i) - 8.0) / (21.0 - 8.0), 0.0), 1.0);
+    EXPECT_NEAR(speeds[static_cast<size_t>(i)],
+                plain_speed(i) * (1 - stretched) + plain_speed(i) / 4 * stretched, 1e-12)
+        << i;
   }
   EXPECT_NEAR(rope_attention_factor(config), 0.1 * std::log(4.0) + 1.0, 1e-12);
   config.rope_scaling.attention_factor = 1.25;
@@ -121,7 +130,8 @@ TEST(Alibi, SlopesArePowersOfTwoToTheMinusEightOverHeads) {
 
 TEST(Alibi, OddHeadCountsTakeEverySecondSlopeOfTwiceAsMany) {
   const std::vector<double> six = alibi_slopes(6);
-  const std::vector<double> expected = {std::exp2(-2.0), std::exp2(-4.0), std::exp2(-6.0), std::exp2(-8.0), std::exp2(-1.0), std::exp2(-3.0)};
+  const std::vector<double> expected = {std::exp2(-2.0), std::exp2(-4.0), std::exp2(-6.0),
+                                        std::exp2(-8.0), std::exp2(-1.0), std::exp2(-3.0)};
   EXPECT_EQ(six, expected);
 }
 

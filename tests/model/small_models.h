@@ -28,7 +28,9 @@ inline ModelConfig small_config() {
   return config;
 }
 
-inline std::unique_ptr<Transformer> small_model(const ModelConfig& config, at::ScalarType dtype = at::kFloat, uint64_t seed = 7) {
+inline std::unique_ptr<Transformer> small_model(const ModelConfig& config,
+                                                at::ScalarType dtype = at::kFloat,
+                                                uint64_t seed = 7) {
   auto model = std::make_unique<Transformer>(config, dtype);
   initialize(*model, seed);
   return model;
@@ -40,13 +42,15 @@ inline at::Tensor token_ids(int64_t rows, int64_t tokens, int64_t vocab_size, in
   auto values = ids.accessor<int64_t, 2>();
   for (int64_t row = 0; row < rows; ++row) {
     for (int64_t t = 0; t < tokens; ++t) {
-      values[row][t] = (seed * 7919 + row * 104729 + t * 31 + t * t * 17 + row * t * 13) % vocab_size;
+      values[row][t] =
+          (seed * 7919 + row * 104729 + t * 31 + t * t * 17 + row * t * 13) % vocab_size;
     }
   }
   return ids;
 }
 
-inline at::Tensor logits_of(const Transformer& model, const at::Tensor& ids, const ForwardOptions& options = {}) {
+inline at::Tensor logits_of(const Transformer& model, const at::Tensor& ids,
+                            const ForwardOptions& options = {}) {
   at::NoGradGuard no_grad;
   return model.logits(model.hidden_states(ids, options)).to(at::kDouble);
 }
@@ -56,9 +60,12 @@ inline double largest_difference(const at::Tensor& a, const at::Tensor& b) {
   return (a.to(at::kDouble) - b.to(at::kDouble)).abs().max().item<double>();
 }
 
-inline bool same_bits(const at::Tensor& a, const at::Tensor& b) { return a.sizes() == b.sizes() && a.scalar_type() == b.scalar_type() && at::equal(a, b); }
+inline bool same_bits(const at::Tensor& a, const at::Tensor& b) {
+  return a.sizes() == b.sizes() && a.scalar_type() == b.scalar_type() && at::equal(a, b);
+}
 
-/// The message of the Error that `action` throws, with its exit code in front: "3: text"; "" if it throws nothing.
+/// The message of the Error that `action` throws, with its exit code in front: "3: text"; "" if it
+/// throws nothing.
 inline std::string error_of(const std::function<void()>& action) {
   try {
     action();
@@ -68,6 +75,8 @@ inline std::string error_of(const std::function<void()>& action) {
   return "";
 }
 
-inline void expect_contains(const std::string& text, const std::string& part) { EXPECT_NE(text.find(part), std::string::npos) << "in: " << text << "\nwanted: " << part; }
+inline void expect_contains(const std::string& text, const std::string& part) {
+  EXPECT_NE(text.find(part), std::string::npos) << "in: " << text << "\nwanted: " << part;
+}
 
 }  // namespace llm::test

@@ -13,7 +13,9 @@ namespace {
 
 constexpr int64_t kVocab = 50;
 
-GenerationRequest request(std::vector<int32_t> prompt, const std::function<void(GenerationConfig&)>& change = [](auto&) {}, int64_t context = 0) {
+GenerationRequest request(
+    std::vector<int32_t> prompt,
+    const std::function<void(GenerationConfig&)>& change = [](auto&) {}, int64_t context = 0) {
   GenerationConfig config;
   config.max_new_tokens = 12;
   config.seed = 3;
@@ -21,24 +23,30 @@ GenerationRequest request(std::vector<int32_t> prompt, const std::function<void(
   GenerationRequest made;
   made.prompt_ids = std::move(prompt);
   made.config = freeze(config, {.vocab_size = kVocab, .context_length = context});
-  made.token_bytes = [](int32_t id) { return id < 2 ? std::string() : std::string(1, static_cast<char>('A' + id)); };
+  made.token_bytes = [](int32_t id) {
+    return id < 2 ? std::string() : std::string(1, static_cast<char>('A' + id));
+  };
   return made;
 }
 
-GenerationResult generate_alone(const TokenModel& model, const GenerationRequest& one) { return Autoregressive(model).generate({&one, 1})[0]; }
+GenerationResult generate_alone(const TokenModel& model, const GenerationRequest& one) {
+  return Autoregressive(model).generate({&one, 1})[0];
+}
 
 TEST(Autoregressive, BatchedEqualsAlone) {
   const CountingModel model(kVocab);
   std::vector<GenerationRequest> requests;
   for (int32_t i = 0; i < 9; ++i) {
-    requests.push_back(request(std::vector<int32_t>(static_cast<size_t>(1 + i % 4), 5 + i), [&](auto& c) {
-      c.max_new_tokens = 3 + 4 * (i % 3);
-      c.seed = i;
-      c.eos_token_id = {9};
-    }));
+    requests.push_back(
+        request(std::vector<int32_t>(static_cast<size_t>(1 + i % 4), 5 + i), [&](auto& c) {
+          c.max_new_tokens = 3 + 4 * (i % 3);
+          c.seed = i;
+          c.eos_token_id = {9};
+        }));
   }
   for (const int64_t max_batch : {1, 2, 4, 16}) {
-    const std::vector<GenerationResult> together = Autoregressive(model, max_batch).generate(requests);
+    const std::vector<GenerationResult> together =
+        Autoregressive(model, max_batch).generate(requests);
     for (size_t i = 0; i < requests.size(); ++i) {
       const GenerationResult alone = generate_alone(model, requests[i]);
       EXPECT_EQ(together[i].token_ids, alone.token_ids) << i;
@@ -51,14 +59,17 @@ TEST(Autoregressive, BatchedEqualsAlone) {
 
 TEST(Autoregressive, SameSeedGivesTheSameTextAndAnotherSeedAnother) {
   const CountingModel model(kVocab);
-  const auto text = [&](int64_t seed) { return generate_alone(model, request({5}, [&](auto& c) { c.seed = seed; })).text; };
+  const auto text = [&](int64_t seed) {
+    return generate_alone(model, request({5}, [&](auto& c) { c.seed = seed; })).text;
+  };
   EXPECT_EQ(text(1), text(1));
   EXPECT_NE(text(1), text(2));
 }
 
 TEST(Autoregressive, TemperatureZeroIsArgmaxOfEveryStep) {
   const CountingModel model(kVocab);
-  const GenerationResult result = generate_alone(model, request({5, 6}, [](auto& c) { c.temperature = 0; }));
+  const GenerationResult result =
+      generate_alone(model, request({5, 6}, [](auto& c) { c.temperature = 0; }));
   std::vector<int32_t> ids = {5, 6};
   std::vector<float> logits(kVocab);
   for (const int32_t id : result.token_ids) {
@@ -71,7 +82,8 @@ TEST(Autoregressive, TemperatureZeroIsArgmaxOfEveryStep) {
 
 TEST(Autoregressive, EndOfTextStopsAndIsAmongTheIdsButNotInTheText) {
   const CountingModel model = reciting_model({10, 11, 1, 12}, kVocab, 1);
-  const GenerationResult result = generate_alone(model, request({5}, [](auto& c) { c.eos_token_id = {1}; }));
+  const GenerationResult result =
+      generate_alone(model, request({5}, [](auto& c) { c.eos_token_id = {1}; }));
   EXPECT_EQ(result.token_ids, (std::vector<int32_t>{10, 11, 1}));
   EXPECT_EQ(result.text, "KL");
   EXPECT_EQ(result.finish_reason, FinishReason::stop);
@@ -79,14 +91,18 @@ TEST(Autoregressive, EndOfTextStopsAndIsAmongTheIdsButNotInTheText) {
 
 TEST(Autoregressive, IgnoreEosGoesOnToTheLength) {
   const CountingModel model = reciting_model({10, 1, 12, 13, 14}, kVocab, 1);
-  const GenerationResult result = generate_alone(model, request({5}, [](auto& c) { c.eos_token_id = {1}, c.ignore_eos = true, c.max_new_tokens = 4; }));
+  const GenerationResult result = generate_alone(model, request({5}, [](auto& c) {
+                                                   c.eos_token_id = {1}, c.ignore_eos = true,
+                                                   c.max_new_tokens = 4;
+                                                 }));
   EXPECT_EQ(result.token_ids, (std::vector<int32_t>{10, 1, 12, 13}));
   EXPECT_EQ(result.finish_reason, FinishReason::length);
 }
 
 TEST(Autoregressive, AStopStringAcrossTokensEndsTheText) {
   const CountingModel model = reciting_model({10, 11, 12, 13}, kVocab, 1);
-  const GenerationResult result = generate_alone(model, request({5}, [](auto& c) { c.stop_strings = {"LM"}; }));
+  const GenerationResult result =
+      generate_alone(model, request({5}, [](auto& c) { c.stop_strings = {"LM"}; }));
   EXPECT_EQ(result.token_ids, (std::vector<int32_t>{10, 11, 12}));
   EXPECT_EQ(result.text, "K");
   EXPECT_EQ(result.finish_reason, FinishReason::stop_string);
@@ -96,7 +112,9 @@ TEST(Autoregressive, StreamedPiecesAddUpToTheText) {
   const CountingModel model(kVocab);
   for (const char* stop : {"Z", "QR", "nothing"}) {
     for (int64_t seed = 0; seed < 20; ++seed) {
-      GenerationRequest one = request({5}, [&](auto& c) { c.stop_strings = {stop, "ab"}, c.seed = seed; });
+      GenerationRequest one = request({5}, [&](auto& c) {
+        c.stop_strings = {stop, "ab"}, c.seed = seed;
+      });
       std::string streamed;
       std::vector<int32_t> ids;
       bool ended = false;
@@ -127,7 +145,8 @@ TEST(Autoregressive, ARequestCanBeCancelledBetweenTokens) {
 
 TEST(Autoregressive, NoNewTokensGivesAnEmptyText) {
   const CountingModel model(kVocab);
-  const GenerationResult result = generate_alone(model, request({5}, [](auto& c) { c.max_new_tokens = 0; }));
+  const GenerationResult result =
+      generate_alone(model, request({5}, [](auto& c) { c.max_new_tokens = 0; }));
   EXPECT_TRUE(result.token_ids.empty());
   EXPECT_EQ(result.text, "");
   EXPECT_EQ(result.finish_reason, FinishReason::length);
@@ -142,7 +161,8 @@ TEST(Autoregressive, SequencesOfOneRequestDiffer) {
 
 TEST(Autoregressive, InputLogprobsAreThoseOfThePromptsTokens) {
   const CountingModel model(kVocab);
-  const GenerationResult result = generate_alone(model, request({5, 8, 6}, [](auto& c) { c.return_input_logprobs = true; }));
+  const GenerationResult result =
+      generate_alone(model, request({5, 8, 6}, [](auto& c) { c.return_input_logprobs = true; }));
   ASSERT_EQ(result.input_logprobs.size(), 2u);
   std::vector<float> logits(kVocab);
   model.write({5}, logits);
@@ -164,16 +184,28 @@ std::string refusal(const TokenModel& model, const GenerationRequest& one) {
 
 TEST(Autoregressive, UnsuitablePromptsAreRefused) {
   const CountingModel model(kVocab, 16);
-  EXPECT_EQ(refusal(model, request({}, [](auto&) {}, 16)), "prompt is empty: at least one token is needed");
-  EXPECT_EQ(refusal(model, request({1, 50}, [](auto&) {}, 16)), "prompt[1] = 50 is not below vocab_size 50");
-  EXPECT_EQ(refusal(model, request({1, -2}, [](auto&) {}, 16)), "prompt[1] = -2 is not below vocab_size 50");
+  EXPECT_EQ(refusal(model, request(
+                               {}, [](auto&) {}, 16)),
+            "prompt is empty: at least one token is needed");
+  EXPECT_EQ(refusal(model, request(
+                               {1, 50}, [](auto&) {}, 16)),
+            "prompt[1] = 50 is not below vocab_size 50");
+  EXPECT_EQ(refusal(model, request(
+                               {1, -2}, [](auto&) {}, 16)),
+            "prompt[1] = -2 is not below vocab_size 50");
 }
 
 TEST(ContextPolicy, ErrorRefusesAnOverlongPromptAndEndsAtTheContext) {
   const CountingModel model(kVocab, 16);
-  EXPECT_EQ(refusal(model, request(std::vector<int32_t>(20, 5), [](auto&) {}, 16)), "prompt is 20 tokens; this model's context is 16 with the answer");
-  EXPECT_EQ(refusal(model, request(std::vector<int32_t>(16, 5), [](auto&) {}, 16)), "prompt is 16 tokens; this model's context is 16 with the answer");
-  const GenerationResult result = generate_alone(model, request(std::vector<int32_t>(10, 5), [](auto&) {}, 16));
+  EXPECT_EQ(refusal(model, request(
+                               std::vector<int32_t>(20, 5), [](auto&) {}, 16)),
+            "prompt is 20 tokens; this model's context is 16 with the answer");
+  EXPECT_EQ(refusal(model, request(
+                               std::vector<int32_t>(16, 5), [](auto&) {}, 16)),
+            "prompt is 16 tokens; this model's context is 16 with the answer");
+  const GenerationResult result =
+      generate_alone(model, request(
+                                std::vector<int32_t>(10, 5), [](auto&) {}, 16));
   EXPECT_EQ(result.token_ids.size(), 7u);  // the last one is drawn when the context is full
   EXPECT_EQ(result.finish_reason, FinishReason::length);
   EXPECT_EQ(model.largest_length, 16);
@@ -193,17 +225,24 @@ TEST(ContextPolicy, TruncateLeftEqualsThePromptThatFits) {
 
 TEST(ContextPolicy, SlideGoesOnBeyondTheContext) {
   const CountingModel model(kVocab, 16);
-  const auto slide = [](auto& c) { c.max_context_policy = "slide", c.max_new_tokens = 40, c.temperature = 0; };
-  const GenerationResult result = generate_alone(model, request(std::vector<int32_t>(20, 5), slide, 16));
+  const auto slide = [](auto& c) {
+    c.max_context_policy = "slide", c.max_new_tokens = 40, c.temperature = 0;
+  };
+  const GenerationResult result =
+      generate_alone(model, request(std::vector<int32_t>(20, 5), slide, 16));
   EXPECT_EQ(result.token_ids.size(), 40u);
   EXPECT_EQ(result.prompt_tokens_dropped, 5);
   EXPECT_EQ(model.largest_length, 16);
   // After the first slide the model sees the newest 8 tokens and the one being read.
   std::vector<int32_t> all(20, 5);
   all.insert(all.end(), result.token_ids.begin(), result.token_ids.end());
-  const size_t drawn_at_full = 20 + 2;  // 15 prompt tokens and one new one fill the context; the token drawn there is the second
+  const size_t drawn_at_full =
+      20 +
+      2;  // 15 prompt tokens and one new one fill the context; the token drawn there is the second
   std::vector<float> logits(kVocab);
-  model.write({all.begin() + static_cast<std::ptrdiff_t>(drawn_at_full - 9), all.begin() + static_cast<std::ptrdiff_t>(drawn_at_full)}, logits);
+  model.write({all.begin() + static_cast<std::ptrdiff_t>(drawn_at_full - 9),
+               all.begin() + static_cast<std::ptrdiff_t>(drawn_at_full)},
+              logits);
   EXPECT_EQ(result.token_ids[2], argmax(logits));
 }
 
@@ -211,7 +250,10 @@ TEST(ContextPolicy, ShortPromptsAreTheSameUnderEveryPolicy) {
   const CountingModel model(kVocab, 40);
   std::vector<std::vector<int32_t>> ids;
   for (const char* policy : {"error", "truncate-left", "slide"}) {
-    ids.push_back(generate_alone(model, request({5, 6}, [&](auto& c) { c.max_context_policy = policy; }, 40)).token_ids);
+    ids.push_back(
+        generate_alone(model, request(
+                                  {5, 6}, [&](auto& c) { c.max_context_policy = policy; }, 40))
+            .token_ids);
   }
   EXPECT_EQ(ids[0], ids[1]);
   EXPECT_EQ(ids[0], ids[2]);

@@ -65,8 +65,10 @@ TEST(GenerationConfig, LengthIsCutToTheContextWithAWarning) {
 TEST(GenerationConfig, ModelDefaultsReplaceDefaultsButNeverExplicitValues) {
   GenerationConfig config;
   config.temperature = 0.3;
-  const std::string json = R"({"temperature": 0.6, "top_p": 0.9, "top_k": 50, "do_sample": false, "min_p": null, "transformers_version": "5"})";
-  adopt_model_defaults(config, json, "g.json", [](std::string_view key) { return key == "temperature" || key == "top_k"; });
+  const std::string json =
+      R"({"temperature": 0.6, "top_p": 0.9, "top_k": 50, "do_sample": false, "min_p": null, "transformers_version": "5"})";
+  adopt_model_defaults(config, json, "g.json",
+                       [](std::string_view key) { return key == "temperature" || key == "top_k"; });
   EXPECT_EQ(config.temperature, 0.3);
   EXPECT_EQ(config.top_k, 0);  // explicit, although it equals the default
   EXPECT_EQ(config.top_p, 0.9);
@@ -78,7 +80,8 @@ TEST(GenerationConfig, ModelDefaultsReplaceDefaultsButNeverExplicitValues) {
 TEST(GenerationConfig, EosListsAreMerged) {
   GenerationConfig config;
   config.eos_token_id = {7};
-  adopt_model_defaults(config, R"({"eos_token_id": [2, 7, 3]})", "g.json", [](std::string_view) { return true; });
+  adopt_model_defaults(config, R"({"eos_token_id": [2, 7, 3]})", "g.json",
+                       [](std::string_view) { return true; });
   EXPECT_EQ(config.eos_token_id, (std::vector<int64_t>{7, 2, 3}));
   adopt_model_defaults(config, R"({"eos_token_id": 9})", "g.json", nothing_explicit);
   EXPECT_EQ(config.eos_token_id, (std::vector<int64_t>{7, 2, 3, 9}));
@@ -90,17 +93,23 @@ TEST(GenerationConfig, EosListsAreMerged) {
 
 TEST(GenerationConfig, TrailingCommasAreTolerated) {
   GenerationConfig config;
-  adopt_model_defaults(config, "{\"stop_strings\": [\"a,]\", \"b\" , ],\n \"top_p\": 0.5,\n}", "g.json", nothing_explicit);
+  adopt_model_defaults(config, "{\"stop_strings\": [\"a,]\", \"b\" , ],\n \"top_p\": 0.5,\n}",
+                       "g.json", nothing_explicit);
   EXPECT_EQ(config.stop_strings, (std::vector<std::string>{"a,]", "b"}));
   EXPECT_EQ(config.top_p, 0.5);
 }
 
 TEST(GenerationConfig, DamagedModelDefaultsAreBadInput) {
   GenerationConfig config;
-  const auto adopt = [&](std::string json) { return [&config, json] { adopt_model_defaults(config, json, "g.json", nothing_explicit); }; };
-  EXPECT_NE(message_of(adopt("{\"top_p\": 1.5}"), Exit::bad_input).find("top_p"), std::string::npos);
-  EXPECT_NE(message_of(adopt("{\"temperature\": \"hot\"}"), Exit::bad_input).find("temperature"), std::string::npos);
-  EXPECT_NE(message_of(adopt("{\"eos_token_id\": -5}"), Exit::bad_input).find("eos_token_id"), std::string::npos);
+  const auto adopt = [&](std::string json) {
+    return [&config, json] { adopt_model_defaults(config, json, "g.json", nothing_explicit); };
+  };
+  EXPECT_NE(message_of(adopt("{\"top_p\": 1.5}"), Exit::bad_input).find("top_p"),
+            std::string::npos);
+  EXPECT_NE(message_of(adopt("{\"temperature\": \"hot\"}"), Exit::bad_input).find("temperature"),
+            std::string::npos);
+  EXPECT_NE(message_of(adopt("{\"eos_token_id\": -5}"), Exit::bad_input).find("eos_token_id"),
+            std::string::npos);
   EXPECT_NE(message_of(adopt("{\"top_k\": 1"), Exit::bad_input).find("g.json"), std::string::npos);
   EXPECT_NE(message_of(adopt("[]"), Exit::bad_input).find("g.json"), std::string::npos);
 }
@@ -115,21 +124,33 @@ TEST(GenerationConfig, FreezeRefusesWhatIsOutOfRangeNamingTheField) {
   const std::vector<std::pair<std::string, std::function<void(GenerationConfig&)>>> cases = {
       {"temperature must be between 0 and 2, got -0.1", [](auto& c) { c.temperature = -0.1; }},
       {"temperature must be between 0 and 2, got 9", [](auto& c) { c.temperature = 9; }},
-      {"temperature must be between 0 and 2, got nan", [](auto& c) { c.temperature = std::nan(""); }},
+      {"temperature must be between 0 and 2, got nan",
+       [](auto& c) { c.temperature = std::nan(""); }},
       {"top_k must be at least 0, got -1", [](auto& c) { c.top_k = -1; }},
       {"top_p must be between 0 and 1, got 1.01", [](auto& c) { c.top_p = 1.01; }},
       {"min_p must be between 0 and 1, got -0.5", [](auto& c) { c.min_p = -0.5; }},
-      {"repetition_penalty must be between 0.01 and 10, got 0", [](auto& c) { c.repetition_penalty = 0; }},
-      {"frequency_penalty must be between -2 and 2, got 3", [](auto& c) { c.frequency_penalty = 3; }},
-      {"presence_penalty must be between -2 and 2, got -3", [](auto& c) { c.presence_penalty = -3; }},
+      {"repetition_penalty must be between 0.01 and 10, got 0",
+       [](auto& c) { c.repetition_penalty = 0; }},
+      {"frequency_penalty must be between -2 and 2, got 3",
+       [](auto& c) { c.frequency_penalty = 3; }},
+      {"presence_penalty must be between -2 and 2, got -3",
+       [](auto& c) { c.presence_penalty = -3; }},
       {"max_new_tokens must be at least 0, got -1", [](auto& c) { c.max_new_tokens = -1; }},
       {"min_new_tokens must be at least 0, got -1", [](auto& c) { c.min_new_tokens = -1; }},
-      {"num_beams: beam search is not available, got 4; only num_beams 1 (sampling or greedy) is", [](auto& c) { c.num_beams = 4; }},
-      {"num_return_sequences must be at least 1, got 0", [](auto& c) { c.num_return_sequences = 0; }},
-      {"stop strings must not be empty", [](auto& c) { c.stop_strings = {"a", ""}; }},
-      {"max_context_policy: 'wrap' is not supported; choose error, truncate-left, slide", [](auto& c) { c.max_context_policy = "wrap"; }},
-      {"eos_token_id 100 is not a token of this model (vocab_size 100)", [](auto& c) { c.eos_token_id = {100}; }},
-      {"seed must be -1 (random) or from 0 to 9007199254740991, got -2", [](auto& c) { c.seed = -2; }},
+      {"num_beams: beam search is not available, got 4; only num_beams 1 (sampling or greedy) is",
+       [](auto& c) { c.num_beams = 4; }},
+      {"num_return_sequences must be at least 1, got 0",
+       [](auto& c) { c.num_return_sequences = 0; }},
+      {"stop strings must not be empty",
+       [](auto& c) {
+         c.stop_strings = {"a", ""};
+       }},
+      {"max_context_policy: 'wrap' is not supported; choose error, truncate-left, slide",
+       [](auto& c) { c.max_context_policy = "wrap"; }},
+      {"eos_token_id 100 is not a token of this model (vocab_size 100)",
+       [](auto& c) { c.eos_token_id = {100}; }},
+      {"seed must be -1 (random) or from 0 to 9007199254740991, got -2",
+       [](auto& c) { c.seed = -2; }},
   };
   for (const auto& [message, change] : cases) {
     GenerationConfig config;

@@ -22,14 +22,16 @@ ModelConfig config_with(const Change& change) {
 std::vector<int32_t> some_ids(int64_t count, int64_t vocab_size, int64_t seed = 1) {
   const at::Tensor ids = test::token_ids(1, count, vocab_size, seed);
   std::vector<int32_t> values;
-  for (int64_t i = 0; i < count; ++i) values.push_back(static_cast<int32_t>(ids[0][i].item<int64_t>()));
+  for (int64_t i = 0; i < count; ++i)
+    values.push_back(static_cast<int32_t>(ids[0][i].item<int64_t>()));
   return values;
 }
 
 at::Tensor all_logits(const TokenModel& model, const std::vector<int32_t>& ids) {
   const auto sequence = model.start(static_cast<int64_t>(ids.size()));
   at::Tensor logits = at::empty({static_cast<int64_t>(ids.size()), model.vocab_size()});
-  model.append_all(*sequence, ids, {logits.mutable_data_ptr<float>(), static_cast<size_t>(logits.numel())});
+  model.append_all(*sequence, ids,
+                   {logits.mutable_data_ptr<float>(), static_cast<size_t>(logits.numel())});
   return logits;
 }
 
@@ -50,7 +52,8 @@ const std::vector<std::pair<std::string, Change>>& packed_shapes() {
       {"tied head", [](auto& c) { c.tie_word_embeddings = true; }},
       {"sliding window", [](auto& c) { c.sliding_window = 5; }},
       {"GeGLU", [](auto& c) { c.ffn_type = "geglu"; }},
-      {"linear scaling", [](auto& c) { c.rope_scaling.rope_type = "linear", c.rope_scaling.factor = 4; }},
+      {"linear scaling",
+       [](auto& c) { c.rope_scaling.rope_type = "linear", c.rope_scaling.factor = 4; }},
       {"yarn", [](auto& c) { c.rope_scaling.rope_type = "yarn", c.rope_scaling.factor = 4; }},
   };
   return shapes;
@@ -68,7 +71,8 @@ void fill_biases(Transformer& model) {
   at::NoGradGuard no_grad;
   at::manual_seed(3);
   for (const Parameter& parameter : model.named_parameters()) {
-    if (parameter.kind == ParameterKind::bias) parameter.tensor.copy_(at::randn_like(parameter.tensor));
+    if (parameter.kind == ParameterKind::bias)
+      parameter.tensor.copy_(at::randn_like(parameter.tensor));
   }
 }
 
@@ -78,7 +82,8 @@ TEST_F(PackedModels, LogitsEqualTheTransformersForEveryShape) {
     fill_biases(*model);
     ASSERT_EQ(why_not_packed(*model), std::nullopt) << name;
     const std::vector<int32_t> ids = some_ids(50, model->config().vocab_size);
-    const at::Tensor packed = all_logits(PackedModel(*model), ids), plain = all_logits(TransformerModel(*model), ids);
+    const at::Tensor packed = all_logits(PackedModel(*model), ids),
+                     plain = all_logits(TransformerModel(*model), ids);
     EXPECT_LT(test::largest_difference(packed, plain), 1e-4) << name;
   }
 }
@@ -93,8 +98,10 @@ TEST_F(PackedModels, BfloatLogitsStayNearThoseOfTheSameWeightsInFloat) {
     }
     const std::vector<int32_t> ids = some_ids(50, rounded->config().vocab_size);
     const at::Tensor reference = all_logits(PackedModel(*exact), ids);
-    const double packed_error = test::largest_difference(all_logits(PackedModel(*rounded), ids), reference);
-    const double plain_error = test::largest_difference(all_logits(TransformerModel(*rounded), ids), reference);
+    const double packed_error =
+        test::largest_difference(all_logits(PackedModel(*rounded), ids), reference);
+    const double plain_error =
+        test::largest_difference(all_logits(TransformerModel(*rounded), ids), reference);
     EXPECT_LT(packed_error, 1.2 * plain_error + 1e-3) << name;
   }
 }
@@ -107,9 +114,14 @@ TEST_F(PackedModels, CachedDecodeEqualsFullForwardBitForBit) {
       const std::vector<int32_t> ids = some_ids(40, model.vocab_size());
       const at::Tensor full = all_logits(model, ids);
       const auto sequence = model.start(40);
-      EXPECT_TRUE(at::equal(copied(model.append(*sequence, std::span(ids).first(7))), full[6])) << name;
-      for (size_t t = 7; t < 30; ++t) EXPECT_TRUE(at::equal(copied(model.append(*sequence, std::span(ids).subspan(t, 1))), full[static_cast<int64_t>(t)])) << name;
-      EXPECT_TRUE(at::equal(copied(model.append(*sequence, std::span(ids).subspan(30))), full[39])) << name;
+      EXPECT_TRUE(at::equal(copied(model.append(*sequence, std::span(ids).first(7))), full[6]))
+          << name;
+      for (size_t t = 7; t < 30; ++t)
+        EXPECT_TRUE(at::equal(copied(model.append(*sequence, std::span(ids).subspan(t, 1))),
+                              full[static_cast<int64_t>(t)]))
+            << name;
+      EXPECT_TRUE(at::equal(copied(model.append(*sequence, std::span(ids).subspan(30))), full[39]))
+          << name;
       EXPECT_EQ(sequence->length(), 40);
     }
   }
@@ -122,7 +134,8 @@ TEST_F(PackedModels, ABatchOfSequencesEqualsEachAloneBitForBit) {
   std::vector<std::unique_ptr<TokenSequence>> together, alone;
   std::vector<TokenSequence*> pointers;
   for (size_t row = 0; row < kRows; ++row) {
-    const std::vector<int32_t> prompt = some_ids(static_cast<int64_t>(1 + row), model.vocab_size(), static_cast<int64_t>(row));
+    const std::vector<int32_t> prompt =
+        some_ids(static_cast<int64_t>(1 + row), model.vocab_size(), static_cast<int64_t>(row));
     for (auto* group : {&together, &alone}) {
       group->push_back(model.start(64));
       model.append(*group->back(), prompt);
@@ -133,22 +146,27 @@ TEST_F(PackedModels, ABatchOfSequencesEqualsEachAloneBitForBit) {
   std::vector<float> logits(kRows * vocab);
   for (int32_t step = 0; step < 10; ++step) {
     std::vector<int32_t> ids;
-    for (size_t row = 0; row < kRows; ++row) ids.push_back(static_cast<int32_t>((static_cast<size_t>(step) * 5 + row * 3) % vocab));
+    for (size_t row = 0; row < kRows; ++row)
+      ids.push_back(static_cast<int32_t>((static_cast<size_t>(step) * 5 + row * 3) % vocab));
     model.step(pointers, ids, logits);
     for (size_t row = 0; row < kRows; ++row) {
-      EXPECT_TRUE(at::equal(copied(model.append(*alone[row], {&ids[row], 1})), copied(std::span(logits).subspan(row * vocab, vocab)))) << row;
+      EXPECT_TRUE(at::equal(copied(model.append(*alone[row], {&ids[row], 1})),
+                            copied(std::span(logits).subspan(row * vocab, vocab))))
+          << row;
     }
   }
 }
 
 TEST_F(PackedModels, LongPromptsInChunksAndAnyThreadCountGiveTheSameBits) {
-  const auto source = test::small_model(config_with([](auto& c) { c.max_position_embeddings = 600; }), at::kBFloat16);
+  const auto source = test::small_model(
+      config_with([](auto& c) { c.max_position_embeddings = 600; }), at::kBFloat16);
   const PackedModel model(*source);
   const std::vector<int32_t> ids = some_ids(500, model.vocab_size());
   const at::Tensor all = all_logits(model, ids);
   const int threads = at::get_num_threads();
   at::set_num_threads(1);
-  EXPECT_TRUE(at::equal(all_logits(PackedModel(*source), ids), all));  // a model keeps the number of threads it was made with
+  EXPECT_TRUE(at::equal(all_logits(PackedModel(*source), ids),
+                        all));  // a model keeps the number of threads it was made with
   at::set_num_threads(threads);
   const auto sequence = model.start(500);
   EXPECT_TRUE(at::equal(copied(model.append(*sequence, ids)), all[499]));
@@ -158,7 +176,8 @@ TEST_F(PackedModels, OtherArchitecturesAreNamedAndRunGenerally) {
   const std::vector<std::pair<std::string, Change>> others = {
       {"position_embedding_type is alibi", [](auto& c) { c.position_embedding_type = "alibi"; }},
       {"ffn_type is gelu", [](auto& c) { c.ffn_type = "gelu"; }},
-      {"its norms are not RMSNorm in front of each half", [](auto& c) { c.norm_type = "layer_norm"; }},
+      {"its norms are not RMSNorm in front of each half",
+       [](auto& c) { c.norm_type = "layer_norm"; }},
       {"its feed-forward runs beside attention", [](auto& c) { c.use_parallel_ffn = true; }},
       {"its attention is block-sparse", [](auto& c) { c.sparse_attention.block_size = 8; }},
   };
@@ -169,7 +188,8 @@ TEST_F(PackedModels, OtherArchitecturesAreNamedAndRunGenerally) {
   }
 }
 
-std::vector<GenerationResult> generate(const TokenModel& model, int64_t max_batch, const std::vector<size_t>& which) {
+std::vector<GenerationResult> generate(const TokenModel& model, int64_t max_batch,
+                                       const std::vector<size_t>& which) {
   std::vector<GenerationRequest> requests;
   for (const size_t i : which) {
     GenerationConfig config;
@@ -177,8 +197,10 @@ std::vector<GenerationResult> generate(const TokenModel& model, int64_t max_batc
     config.seed = static_cast<int64_t>(i);
     config.temperature = i % 3 == 0 ? 0.0 : 1.0;
     GenerationRequest request;
-    request.prompt_ids = some_ids(static_cast<int64_t>(1 + 3 * i), model.vocab_size(), static_cast<int64_t>(i));
-    request.config = freeze(config, {.vocab_size = model.vocab_size(), .context_length = model.context_length()});
+    request.prompt_ids =
+        some_ids(static_cast<int64_t>(1 + 3 * i), model.vocab_size(), static_cast<int64_t>(i));
+    request.config = freeze(
+        config, {.vocab_size = model.vocab_size(), .context_length = model.context_length()});
     requests.push_back(std::move(request));
   }
   return Autoregressive(model, max_batch).generate(requests);
@@ -189,14 +211,16 @@ TEST_F(PackedModels, GreedyAndSampledTextAloneEqualTheSameInACrowd) {
     const auto source = test::small_model(test::small_config(), at::kBFloat16);
     const auto model = make_token_model(*source, packed);
     const std::vector<GenerationResult> crowd = generate(*model, 4, {0, 1, 2, 3, 4, 5, 6});
-    for (size_t i = 0; i < crowd.size(); ++i) EXPECT_EQ(crowd[i].token_ids, generate(*model, 1, {i})[0].token_ids) << i;
+    for (size_t i = 0; i < crowd.size(); ++i)
+      EXPECT_EQ(crowd[i].token_ids, generate(*model, 1, {i})[0].token_ids) << i;
   }
 }
 
 TEST_F(PackedModels, GreedyTextEqualsTheTransformersInFloat) {
   const auto source = test::small_model(test::small_config());
   const auto packed = make_token_model(*source), general = make_token_model(*source, false);
-  for (const size_t i : {0, 3, 6}) EXPECT_EQ(generate(*packed, 1, {i})[0].token_ids, generate(*general, 1, {i})[0].token_ids);
+  for (const size_t i : {0, 3, 6})
+    EXPECT_EQ(generate(*packed, 1, {i})[0].token_ids, generate(*general, 1, {i})[0].token_ids);
 }
 
 }  // namespace

@@ -17,7 +17,8 @@ namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
-FrozenGenerationConfig frozen(const std::function<void(GenerationConfig&)>& change, int64_t vocab_size = 1000) {
+FrozenGenerationConfig frozen(const std::function<void(GenerationConfig&)>& change,
+                              int64_t vocab_size = 1000) {
   GenerationConfig config;
   config.temperature = 1;
   config.seed = 11;
@@ -28,7 +29,8 @@ FrozenGenerationConfig frozen(const std::function<void(GenerationConfig&)>& chan
 std::vector<float> random_logits(int64_t count, uint64_t seed, double spread = 3) {
   Random random(seed);
   std::vector<float> logits;
-  for (int64_t i = 0; i < count; ++i) logits.push_back(static_cast<float>(spread * random.normal()));
+  for (int64_t i = 0; i < count; ++i)
+    logits.push_back(static_cast<float>(spread * random.normal()));
   return logits;
 }
 
@@ -64,7 +66,9 @@ TEST(Sampler, TopKAgreesWithASortForManyShapes) {
       for (float& x : logits) x = std::round(x * 4) / 4;  // many ties
       std::vector<int32_t> order(static_cast<size_t>(vocab));
       std::iota(order.begin(), order.end(), 0);
-      std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) { return logits[static_cast<size_t>(a)] > logits[static_cast<size_t>(b)]; });
+      std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) {
+        return logits[static_cast<size_t>(a)] > logits[static_cast<size_t>(b)];
+      });
       order.resize(static_cast<size_t>(std::min(k, vocab)));
       std::sort(order.begin(), order.end());
       EXPECT_EQ(take_top_k(logits, k).ids, order) << vocab << " " << k;
@@ -123,30 +127,50 @@ TEST(Sampler, DrawPicksTheShareThatHoldsTheNumber) {
   EXPECT_EQ(draw(weights, std::nextafter(1.0, 0.0)), 3u);
 }
 
-// The order matters: temperature before top_p (a sharper distribution needs fewer tokens), top_k before top_p (shares are of what is left),
-// penalties before temperature. Each case gives another set in any other order.
+// The order matters: temperature before top_p (a sharper distribution needs fewer tokens), top_k
+// before top_p (shares are of what is left), penalties before temperature. Each case gives another
+// set in any other order.
 TEST(Sampler, StepsRunInTheDocumentedOrder) {
-  const auto possible = [](const std::vector<float>& logits, const std::vector<int32_t>& prompt, const std::function<void(GenerationConfig&)>& change) {
+  const auto possible = [](const std::vector<float>& logits, const std::vector<int32_t>& prompt,
+                           const std::function<void(GenerationConfig&)>& change) {
     std::set<int32_t> ids;
     for (int64_t sequence = 0; sequence < 400; ++sequence) {
-      ids.insert(Sampler(frozen(change, static_cast<int64_t>(logits.size())), prompt, static_cast<int64_t>(logits.size()), sequence).next(logits).id);
+      ids.insert(Sampler(frozen(change, static_cast<int64_t>(logits.size())), prompt,
+                         static_cast<int64_t>(logits.size()), sequence)
+                     .next(logits)
+                     .id);
     }
     return ids;
   };
-  const std::vector<float> quarters = {std::log(4.0f), std::log(3.0f), std::log(2.0f), std::log(1.0f)};  // 0.4 0.3 0.2 0.1
-  // top_p 0.6 alone needs two of (0.4, 0.3, ...); at temperature 0.5 the shares are 16:9:4:1 and two are needed for 0.6, one for 0.5.
+  const std::vector<float> quarters = {std::log(4.0f), std::log(3.0f), std::log(2.0f),
+                                       std::log(1.0f)};  // 0.4 0.3 0.2 0.1
+  // top_p 0.6 alone needs two of (0.4, 0.3, ...); at temperature 0.5 the shares are 16:9:4:1 and
+  // two are needed for 0.6, one for 0.5.
   EXPECT_EQ(possible(quarters, {}, [](auto& c) { c.top_p = 0.5; }), (std::set<int32_t>{0, 1}));
-  EXPECT_EQ(possible(quarters, {}, [](auto& c) { c.top_p = 0.5, c.temperature = 0.5; }), (std::set<int32_t>{0}));
-  // After top_k = 2 the shares are 4/7 and 3/7: 0.57 is reached by one. In the other order top_p keeps two and top_k does not shrink them.
-  EXPECT_EQ(possible(quarters, {}, [](auto& c) { c.top_p = 0.57, c.top_k = 2; }), (std::set<int32_t>{0}));
+  EXPECT_EQ(possible(quarters, {}, [](auto& c) { c.top_p = 0.5, c.temperature = 0.5; }),
+            (std::set<int32_t>{0}));
+  // After top_k = 2 the shares are 4/7 and 3/7: 0.57 is reached by one. In the other order top_p
+  // keeps two and top_k does not shrink them.
+  EXPECT_EQ(possible(quarters, {}, [](auto& c) { c.top_p = 0.57, c.top_k = 2; }),
+            (std::set<int32_t>{0}));
   // min_p is a share of the best after temperature: at temperature 0.5, 9/16 < 0.6.
   EXPECT_EQ(possible(quarters, {}, [](auto& c) { c.min_p = 0.6; }), (std::set<int32_t>{0, 1}));
-  EXPECT_EQ(possible(quarters, {}, [](auto& c) { c.min_p = 0.6, c.temperature = 0.5; }), (std::set<int32_t>{0}));
-  // The penalty comes before everything: the best token falls behind and top_k = 1 takes the second.
-  EXPECT_EQ(possible(quarters, {0}, [](auto& c) { c.repetition_penalty = 2.0, c.top_k = 1; }), (std::set<int32_t>{1}));
-  // ... and before temperature: the penalty divides the raw logit; subtracting after the division would be another distance.
+  EXPECT_EQ(possible(quarters, {}, [](auto& c) { c.min_p = 0.6, c.temperature = 0.5; }),
+            (std::set<int32_t>{0}));
+  // The penalty comes before everything: the best token falls behind and top_k = 1 takes the
+  // second.
+  EXPECT_EQ(possible(quarters, {0}, [](auto& c) { c.repetition_penalty = 2.0, c.top_k = 1; }),
+            (std::set<int32_t>{1}));
+  // ... and before temperature: the penalty divides the raw logit; subtracting after the division
+  // would be another distance.
   const auto log_odds = [](double temperature, double frequency) {
-    Sampler sampler(frozen([&](auto& c) { c.temperature = temperature, c.frequency_penalty = frequency, c.return_probs = true, c.top_k = 2; }, 2), {}, 2);
+    Sampler sampler(frozen(
+                        [&](auto& c) {
+                          c.temperature = temperature, c.frequency_penalty = frequency,
+                          c.return_probs = true, c.top_k = 2;
+                        },
+                        2),
+                    {}, 2);
     const std::vector<float> sure = {50, 0}, even = {1, 0};
     EXPECT_EQ(sampler.next(sure).id, 0);
     const TokenChoice choice = sampler.next(even);
@@ -209,7 +233,9 @@ TEST(Sampler, GreedyFastPathEqualsTheSlowPath) {
   for (uint64_t round = 0; round < 200; ++round) {
     std::vector<float> logits = random_logits(300, round);
     logits[7] = logits[200] = 50;  // a tie
-    const auto id_with = [&](const std::function<void(GenerationConfig&)>& change) { return Sampler(frozen(change), {}, 300).next(logits).id; };
+    const auto id_with = [&](const std::function<void(GenerationConfig&)>& change) {
+      return Sampler(frozen(change), {}, 300).next(logits).id;
+    };
     const int32_t slow = id_with([](auto& c) { c.top_k = 1; });
     EXPECT_EQ(id_with([](auto& c) { c.temperature = 0; }), slow);
     EXPECT_EQ(id_with([](auto& c) { c.do_sample = false; }), slow);
@@ -230,18 +256,25 @@ TEST(Sampler, PenaltiesApplyToGreedyChoicesToo) {
 TEST(Sampler, RepetitionPenaltyCountsThePromptButNotItsPads) {
   const std::vector<float> logits = {2.0f, 1.9f, 1.8f};
   const auto next_after = [&](std::vector<int32_t> prompt) {
-    const auto config = frozen([](auto& c) { c.do_sample = false, c.repetition_penalty = 1.2, c.pad_token_id = 0; }, 3);
+    const auto config = frozen(
+        [](auto& c) { c.do_sample = false, c.repetition_penalty = 1.2, c.pad_token_id = 0; }, 3);
     return Sampler(config, prompt, 3).next(logits).id;
   };
   EXPECT_EQ(next_after({0, 0, 0}), 0);  // pads are left alone
   EXPECT_EQ(next_after({0, 1}), 0);
   const auto config = frozen([](auto& c) { c.do_sample = false, c.repetition_penalty = 1.2; }, 3);
-  EXPECT_EQ(Sampler(config, std::vector<int32_t>{0, 0, 0}, 3).next(logits).id, 1);  // no pad id: 0 is an ordinary token
+  EXPECT_EQ(Sampler(config, std::vector<int32_t>{0, 0, 0}, 3).next(logits).id,
+            1);  // no pad id: 0 is an ordinary token
 }
 
 TEST(Sampler, MinNewTokensMasksEveryEosId) {
   const std::vector<float> logits = {9.0f, 8.0f, 1.0f};
-  Sampler sampler(frozen([](auto& c) { c.do_sample = false, c.min_new_tokens = 2, c.eos_token_id = {0, 1}; }, 3), {}, 3);
+  Sampler sampler(frozen(
+                      [](auto& c) {
+                        c.do_sample = false, c.min_new_tokens = 2, c.eos_token_id = {0, 1};
+                      },
+                      3),
+                  {}, 3);
   EXPECT_EQ(sampler.next(logits).id, 2);
   EXPECT_EQ(sampler.next(logits).id, 2);
   EXPECT_EQ(sampler.next(logits).id, 0);
@@ -250,7 +283,8 @@ TEST(Sampler, MinNewTokensMasksEveryEosId) {
 TEST(Sampler, InfiniteLogitsAreCertainOrImpossible) {
   std::vector<float> logits = {1.0f, kInfinity, -kInfinity, kInfinity};
   std::map<int32_t, int> counts;
-  for (int64_t sequence = 0; sequence < 400; ++sequence) ++counts[Sampler(frozen([](auto&) {}, 4), {}, 4, sequence).next(logits).id];
+  for (int64_t sequence = 0; sequence < 400; ++sequence)
+    ++counts[Sampler(frozen([](auto&) {}, 4), {}, 4, sequence).next(logits).id];
   EXPECT_EQ(counts.size(), 2u);
   EXPECT_GT(counts[1], 140);
   EXPECT_GT(counts[3], 140);
@@ -277,10 +311,16 @@ TEST(Sampler, NanAndNothingPossibleAreNumericalErrors) {
 
 TEST(Sampler, LogprobsAreThoseOfTheRawDistribution) {
   const std::vector<float> logits = {std::log(0.7f), std::log(0.2f), std::log(0.1f)};
-  Sampler sampler(frozen([](auto& c) { c.temperature = 0.1, c.top_k = 1, c.repetition_penalty = 5, c.return_logprobs = true, c.return_probs = true; }, 3),
+  Sampler sampler(frozen(
+                      [](auto& c) {
+                        c.temperature = 0.1, c.top_k = 1, c.repetition_penalty = 5,
+                        c.return_logprobs = true, c.return_probs = true;
+                      },
+                      3),
                   std::vector<int32_t>{2}, 3);
   const TokenChoice choice = sampler.next(logits);
-  EXPECT_NEAR(choice.logprob, std::log(std::vector<double>{0.7, 0.2, 0.1}[static_cast<size_t>(choice.id)]), 1e-6);
+  EXPECT_NEAR(choice.logprob,
+              std::log(std::vector<double>{0.7, 0.2, 0.1}[static_cast<size_t>(choice.id)]), 1e-6);
   EXPECT_EQ(choice.probability, 1.0);  // all that top_k = 1 left
 }
 

@@ -38,8 +38,12 @@ TEST(TextStreamer, AnUnfinishedCharacterAtTheEndBecomesAReplacement) {
 }
 
 TEST(TextStreamer, BytesThatAreNeverUtf8AreReplacedAtOnce) {
-  EXPECT_EQ(stream({"a\xff", "b"}).text, "a\xef\xbf\xbd" "b");
-  EXPECT_EQ(stream({"\xf0\x9f", "b"}).text, "\xef\xbf\xbd" "b");
+  EXPECT_EQ(stream({"a\xff", "b"}).text,
+            "a\xef\xbf\xbd"
+            "b");
+  EXPECT_EQ(stream({"\xf0\x9f", "b"}).text,
+            "\xef\xbf\xbd"
+            "b");
 }
 
 TEST(TextStreamer, EveryPieceIsValidUtf8AndTheirSumIsTheFinalText) {

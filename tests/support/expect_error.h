@@ -10,7 +10,8 @@
 
 namespace llm {
 
-inline void expect_error(const std::function<void()>& action, Exit code, const std::string& message, const std::string& hint = "") {
+inline void expect_error(const std::function<void()>& action, Exit code, const std::string& message,
+                         const std::string& hint = "") {
   try {
     action();
     ADD_FAILURE() << "no error, expected: " << message;
@@ -22,7 +23,8 @@ inline void expect_error(const std::function<void()>& action, Exit code, const s
 }
 
 /// The message must contain a part; the hint is not looked at.
-inline void expect_error_with(const std::function<void()>& action, Exit code, const std::string& part) {
+inline void expect_error_with(const std::function<void()>& action, Exit code,
+                              const std::string& part) {
   try {
     action();
     ADD_FAILURE() << "no error, expected: " << part;

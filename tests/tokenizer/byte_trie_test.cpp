@@ -21,14 +21,17 @@ TEST(ByteTrie, FindsTheLongestPrefix) {
   EXPECT_EQ(ByteTrie().longest_prefix("a").length, 0u);
 }
 
-TEST(ByteTrie, OfEqualTextsTheSmallestValueStays) { EXPECT_EQ(ByteTrie({{"ab", 7}, {"ab", 3}, {"ab", 9}}).longest_prefix("abc").value, 3); }
+TEST(ByteTrie, OfEqualTextsTheSmallestValueStays) {
+  EXPECT_EQ(ByteTrie({{"ab", 7}, {"ab", 3}, {"ab", 9}}).longest_prefix("abc").value, 3);
+}
 
 TEST(ByteTrie, HoldsExactlyWhatWasPutIn) {
   Random random(6);
   std::map<std::string, int32_t> reference;
   for (int32_t i = 0; i < 2'000; ++i) {
     std::string text(1 + random.below(6), '\0');
-    for (char& byte : text) byte = static_cast<char>(random.below(5) + (random.below(9) == 0 ? 200 : 0));
+    for (char& byte : text)
+      byte = static_cast<char>(random.below(5) + (random.below(9) == 0 ? 200 : 0));
     reference.emplace(text, i);
   }
   std::vector<ByteTrie::Entry> entries(reference.begin(), reference.end());
@@ -37,9 +40,11 @@ TEST(ByteTrie, HoldsExactlyWhatWasPutIn) {
   for (const auto& [text, value] : reference) EXPECT_EQ(index.insert(text, value), -1);
   for (int i = 0; i < 20'000; ++i) {
     std::string text(1 + random.below(8), '\0');
-    for (char& byte : text) byte = static_cast<char>(random.below(5) + (random.below(9) == 0 ? 200 : 0));
+    for (char& byte : text)
+      byte = static_cast<char>(random.below(5) + (random.below(9) == 0 ? 200 : 0));
     size_t longest = 0;
-    for (size_t length = 1; length <= text.size(); ++length) longest = reference.contains(text.substr(0, length)) ? length : longest;
+    for (size_t length = 1; length <= text.size(); ++length)
+      longest = reference.contains(text.substr(0, length)) ? length : longest;
     const auto match = trie.longest_prefix(text);
     ASSERT_EQ(match.length, longest);
     if (longest > 0) {
@@ -68,8 +73,10 @@ TEST(PieceIndex, TellsTextsApartThatDifferInOneByte) {
     }
   }
   PieceIndex index(texts.size());
-  for (size_t i = 0; i < texts.size(); ++i) ASSERT_EQ(index.insert(texts[i], static_cast<int32_t>(i)), -1);
-  for (size_t i = 0; i < texts.size(); ++i) ASSERT_EQ(index.find(texts[i]), static_cast<int32_t>(i));
+  for (size_t i = 0; i < texts.size(); ++i)
+    ASSERT_EQ(index.insert(texts[i], static_cast<int32_t>(i)), -1);
+  for (size_t i = 0; i < texts.size(); ++i)
+    ASSERT_EQ(index.find(texts[i]), static_cast<int32_t>(i));
 }
 
 }  // namespace

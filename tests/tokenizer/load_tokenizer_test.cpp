@@ -18,7 +18,10 @@ namespace fs = std::filesystem;
 
 class TokenizerFile : public testing::Test {
  protected:
-  TokenizerFile() : folder_(fs::temp_directory_path() / fmt::format("tokenizer-file-{}", getpid())) { fs::create_directories(folder_); }
+  TokenizerFile()
+      : folder_(fs::temp_directory_path() / fmt::format("tokenizer-file-{}", getpid())) {
+    fs::create_directories(folder_);
+  }
   ~TokenizerFile() override { fs::remove_all(folder_); }
 
   fs::path write(const std::string& name, std::string_view content) {
@@ -45,13 +48,19 @@ class TokenizerFile : public testing::Test {
   std::string hint_;
 };
 
-TEST_F(TokenizerFile, MissingFilesAreNamed) { EXPECT_EQ(refusal(folder_ / "none.model"), "cannot open tokenizer 'x': No such file or directory"); }
+TEST_F(TokenizerFile, MissingFilesAreNamed) {
+  EXPECT_EQ(refusal(folder_ / "none.model"),
+            "cannot open tokenizer 'x': No such file or directory");
+}
 
-TEST_F(TokenizerFile, EmptyFilesAreNamed) { EXPECT_EQ(refusal_of(""), "tokenizer 'x' is empty (0 bytes)"); }
+TEST_F(TokenizerFile, EmptyFilesAreNamed) {
+  EXPECT_EQ(refusal_of(""), "tokenizer 'x' is empty (0 bytes)");
+}
 
 TEST_F(TokenizerFile, TruncatedModelsSayWhere) {
   const std::string model = test::small_bpe_model();
-  EXPECT_EQ(refusal_of(model.substr(0, 100)), "'x' is damaged: not a complete SentencePiece model (stopped at byte 95)");
+  EXPECT_EQ(refusal_of(model.substr(0, 100)),
+            "'x' is damaged: not a complete SentencePiece model (stopped at byte 95)");
 }
 
 TEST_F(TokenizerFile, RandomBytesAreNoTokenizer) {
@@ -60,7 +69,8 @@ TEST_F(TokenizerFile, RandomBytesAreNoTokenizer) {
   for (char& byte : bytes) byte = static_cast<char>(random.below(256));
   bytes[0] = '\x93';
   EXPECT_EQ(refusal_of(bytes), "'x' is not a SentencePiece model or tokenizer.json");
-  EXPECT_EQ(refusal_of("Call me Ishmael. Some years ago\nnever mind\n"), "'x' is not a SentencePiece model or tokenizer.json");
+  EXPECT_EQ(refusal_of("Call me Ishmael. Some years ago\nnever mind\n"),
+            "'x' is not a SentencePiece model or tokenizer.json");
 }
 
 TEST_F(TokenizerFile, DamagedTiktokenTextNamesTheLine) {
@@ -70,23 +80,30 @@ TEST_F(TokenizerFile, DamagedTiktokenTextNamesTheLine) {
 }
 
 TEST_F(TokenizerFile, GoodTiktokenTextIsRecognised) {
-  EXPECT_EQ(refusal_of("IQ== 0\nIg== 1\nIw== 2\n"), "'x' is a tiktoken vocabulary (3 tokens); this version reads SentencePiece models");
+  EXPECT_EQ(refusal_of("IQ== 0\nIg== 1\nIw== 2\n"),
+            "'x' is a tiktoken vocabulary (3 tokens); this version reads SentencePiece models");
 }
 
 TEST_F(TokenizerFile, GitLfsPointersAreRecognised) {
-  const std::string pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:" + std::string(64, 'a') + "\nsize 4241003\n";
-  EXPECT_EQ(refusal_of(pointer), fmt::format("'x' is a Git LFS pointer ({} bytes), not the file", pointer.size()));
+  const std::string pointer =
+      "version https://git-lfs.github.com/spec/v1\noid sha256:" + std::string(64, 'a') +
+      "\nsize 4241003\n";
+  EXPECT_EQ(refusal_of(pointer),
+            fmt::format("'x' is a Git LFS pointer ({} bytes), not the file", pointer.size()));
   EXPECT_EQ(hint_, "git lfs pull");
 }
 
 TEST_F(TokenizerFile, HtmlPagesAreRecognised) {
-  EXPECT_EQ(refusal_of("<!DOCTYPE html>\n<html><body>404</body></html>"), "'x' looks like an HTML page; the download failed");
-  EXPECT_EQ(refusal_of("\xEF\xBB\xBF \n<HTML>"), "'x' looks like an HTML page; the download failed");
+  EXPECT_EQ(refusal_of("<!DOCTYPE html>\n<html><body>404</body></html>"),
+            "'x' looks like an HTML page; the download failed");
+  EXPECT_EQ(refusal_of("\xEF\xBB\xBF \n<HTML>"),
+            "'x' looks like an HTML page; the download failed");
 }
 
 TEST_F(TokenizerFile, TokenizerJsonIsRefusedByName) {
-  EXPECT_EQ(refusal(write("m/tokenizer.json", "{\"version\": \"1.0\", \"model\": {\"type\": \"BPE\"}}")),
-            "'x' is JSON; this version reads SentencePiece models (tokenizer.model), not tokenizer.json");
+  EXPECT_EQ(
+      refusal(write("m/tokenizer.json", "{\"version\": \"1.0\", \"model\": {\"type\": \"BPE\"}}")),
+      "'x' is JSON; this version reads SentencePiece models (tokenizer.model), not tokenizer.json");
 }
 
 TEST_F(TokenizerFile, FoldersAreSearched) {
@@ -124,7 +141,8 @@ TEST(TokenizerCheck, VocabularyMustFitTheEmbedding) {
       FAIL() << rows;
     } catch (const Error& error) {
       EXPECT_EQ(error.code(), Exit::bad_input);
-      EXPECT_EQ(error.message(), fmt::format("tokenizer has 268 pieces, checkpoint embedding has {} rows", rows));
+      EXPECT_EQ(error.message(),
+                fmt::format("tokenizer has 268 pieces, checkpoint embedding has {} rows", rows));
     }
   }
 }
@@ -137,7 +155,9 @@ TEST(TokenizerCheck, DatasetsOfAnotherTokenizerAreRefused) {
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), Exit::bad_input);
-    EXPECT_EQ(error.message(), "dataset was made with another tokenizer (sha256 aaaaaaaa…, this is " + tokenizer->sha256().substr(0, 8) + "…)");
+    EXPECT_EQ(error.message(),
+              "dataset was made with another tokenizer (sha256 aaaaaaaa…, this is " +
+                  tokenizer->sha256().substr(0, 8) + "…)");
   }
 }
 

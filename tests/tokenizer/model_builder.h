@@ -16,8 +16,12 @@ inline std::string varint(uint64_t value) {
   for (; value >= 0x80; value >>= 7) out += static_cast<char>(value | 0x80);
   return out + static_cast<char>(value);
 }
-inline std::string number_field(uint32_t field, uint64_t value) { return varint(field << 3) + varint(value); }
-inline std::string bytes_field(uint32_t field, std::string_view bytes) { return varint(field << 3 | 2) + varint(bytes.size()) + std::string(bytes); }
+inline std::string number_field(uint32_t field, uint64_t value) {
+  return varint(field << 3) + varint(value);
+}
+inline std::string bytes_field(uint32_t field, std::string_view bytes) {
+  return varint(field << 3 | 2) + varint(bytes.size()) + std::string(bytes);
+}
 inline std::string float_field(uint32_t field, float value) {
   const auto bits = std::bit_cast<uint32_t>(value);
   std::string out = varint(field << 3 | 5);
@@ -32,13 +36,16 @@ struct ModelBuilder {
   int count = 0;
 
   ModelBuilder& piece(std::string_view text, PieceType type = PieceType::normal, float score = 0) {
-    pieces += bytes_field(1, bytes_field(1, text) + float_field(2, score) + number_field(3, static_cast<uint64_t>(type)));
+    pieces += bytes_field(1, bytes_field(1, text) + float_field(2, score) +
+                                 number_field(3, static_cast<uint64_t>(type)));
     ++count;
     return *this;
   }
   /// <pad> <s> </s> <unk> <mask>
   ModelBuilder& specials() {
-    piece("<pad>", PieceType::control).piece("<s>", PieceType::control).piece("</s>", PieceType::control);
+    piece("<pad>", PieceType::control)
+        .piece("<s>", PieceType::control)
+        .piece("</s>", PieceType::control);
     return piece("<unk>", PieceType::unknown).piece("<mask>", PieceType::control);
   }
   ModelBuilder& bytes() {
@@ -55,12 +62,18 @@ struct ModelBuilder {
     for (const std::string& text : texts) piece(text, PieceType::normal, score--);
     return *this;
   }
-  std::string build() const { return pieces + bytes_field(2, trainer) + bytes_field(3, normalizer); }
+  std::string build() const {
+    return pieces + bytes_field(2, trainer) + bytes_field(3, normalizer);
+  }
 };
 
 /// A BPE model that learned "the" and little else.
 inline std::string small_bpe_model() {
-  return ModelBuilder().specials().bytes().merges({"th", "the", "\xE2\x96\x81the", "t", "h", "e", "\xE2\x96\x81"}).build();
+  return ModelBuilder()
+      .specials()
+      .bytes()
+      .merges({"th", "the", "\xE2\x96\x81the", "t", "h", "e", "\xE2\x96\x81"})
+      .build();
 }
 
 }  // namespace llm::test

@@ -13,7 +13,8 @@ using test::number_field;
 using Wire = ProtobufField::Wire;
 
 TEST(ProtobufReader, FieldsComeInOrderWithTheirPlaces) {
-  const std::string message = number_field(3, 300) + bytes_field(1, "abc") + float_field(2, -1.5f) + number_field(16, ~uint64_t{0});
+  const std::string message = number_field(3, 300) + bytes_field(1, "abc") + float_field(2, -1.5f) +
+                              number_field(16, ~uint64_t{0});
   ProtobufReader reader(message, 1000);
   auto field = reader.next();
   ASSERT_TRUE(field);
@@ -38,17 +39,18 @@ TEST(ProtobufReader, FieldsComeInOrderWithTheirPlaces) {
 
 TEST(ProtobufReader, WhatDoesNotFitIsDamage) {
   const std::string cases[] = {
-      "\x0A",                                               // no length
-      "\x0A\x05" "abcd",                                    // shorter than its length
-      "\x0A\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x01",       // length 2^64 - 1
-      "\x08\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x02",       // more than 64 bits
-      "\x08\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01",   // more than ten bytes
-      "\x08",                                               // no value
-      "\x0D\x01\x02\x03",                                   // three of four bytes
-      "\x09\x01\x02\x03\x04",                               // four of eight bytes
-      "\x0B",                                               // a group
-      "\x0F",                                               // wire type 7
-      std::string("\x00\x01", 2),                           // field 0
+      "\x0A",  // no length
+      "\x0A\x05"
+      "abcd",                                              // shorter than its length
+      "\x0A\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x01",      // length 2^64 - 1
+      "\x08\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x02",      // more than 64 bits
+      "\x08\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01",  // more than ten bytes
+      "\x08",                                              // no value
+      "\x0D\x01\x02\x03",                                  // three of four bytes
+      "\x09\x01\x02\x03\x04",                              // four of eight bytes
+      "\x0B",                                              // a group
+      "\x0F",                                              // wire type 7
+      std::string("\x00\x01", 2),                          // field 0
   };
   for (const std::string& message : cases) {
     ProtobufReader reader("\x08\x01" + message);

@@ -12,7 +12,8 @@ namespace {
 
 std::unique_ptr<const Tokenizer> trained(const std::string& model_type, bool byte_fallback = true) {
   const int64_t vocab_size = model_type == "word" ? 400 : 600;
-  return load_tokenizer_bytes(test::train_sample(model_type, byte_fallback, vocab_size).model, model_type);
+  return load_tokenizer_bytes(test::train_sample(model_type, byte_fallback, vocab_size).model,
+                              model_type);
 }
 
 class RoundTrip : public testing::TestWithParam<const char*> {};
@@ -68,7 +69,8 @@ TEST_P(RoundTrip, LinesEncodedApartAreTheTextEncodedWhole) {
   std::vector<int32_t> joined;
   for (size_t at = 0; at < text.size();) {
     const size_t end = std::min(text.find('\n', at), text.size() - 1) + 1;
-    const std::vector<int32_t> line = tokenizer->encode(std::string_view(text).substr(at, end - at));
+    const std::vector<int32_t> line =
+        tokenizer->encode(std::string_view(text).substr(at, end - at));
     joined.insert(joined.end(), line.begin(), line.end());
     at = end;
   }
@@ -97,7 +99,8 @@ TEST_P(RoundTrip, SpecialTokenTextStaysText) {
   const auto tokenizer = trained(GetParam());
   for (const char* name : {"<pad>", "<s>", "</s>", "<unk>", "<mask>", "<0x00>", "<0x41>"}) {
     const std::string spelled = name;
-    for (const std::string& text : {spelled, "a" + spelled + "b", " " + spelled + " ", spelled + spelled}) {
+    for (const std::string& text :
+         {spelled, "a" + spelled + "b", " " + spelled + " ", spelled + spelled}) {
       const std::vector<int32_t> ids = tokenizer->encode(text);
       EXPECT_EQ(tokenizer->decode(ids), text);
       EXPECT_EQ(std::count(ids.begin(), ids.end(), *tokenizer->find_token(name)), 0) << text;
@@ -116,7 +119,8 @@ TEST_P(RoundTrip, ManyThreadsGetTheSameIds) {
   for (const auto& result : results) EXPECT_EQ(result, expected);
 }
 
-INSTANTIATE_TEST_SUITE_P(ModelTypes, RoundTrip, testing::Values("bpe", "unigram", "char", "word"), [](const auto& info) { return std::string(info.param); });
+INSTANTIATE_TEST_SUITE_P(ModelTypes, RoundTrip, testing::Values("bpe", "unigram", "char", "word"),
+                         [](const auto& info) { return std::string(info.param); });
 
 TEST(Decode, ControlIdsGiveNothing) {
   const auto tokenizer = load_tokenizer_bytes(test::small_bpe_model(), "small");
@@ -135,7 +139,8 @@ TEST(Decode, IdsOutsideTheVocabularyAreRefused) {
       FAIL() << id;
     } catch (const Error& error) {
       EXPECT_EQ(error.code(), Exit::usage);
-      EXPECT_EQ(error.message(), fmt::format("token id {} is outside the vocabulary (0 to 267)", id));
+      EXPECT_EQ(error.message(),
+                fmt::format("token id {} is outside the vocabulary (0 to 267)", id));
     }
   }
 }
@@ -144,12 +149,14 @@ TEST(Encode, TakesTheBestMergesFirst) {
   const auto tokenizer = load_tokenizer_bytes(test::small_bpe_model(), "small");
   EXPECT_EQ(tokenizer->encode("the the"), (std::vector<int32_t>{262, 263}));
   EXPECT_EQ(tokenizer->encode("thx"), (std::vector<int32_t>{261, 5 + 'x'}));
-  EXPECT_EQ(tokenizer->encode(" \xE2\x96\x81\n"), (std::vector<int32_t>{267, 5 + 0xE2, 5 + 0x96, 5 + 0x81, 5 + '\n'}));
+  EXPECT_EQ(tokenizer->encode(" \xE2\x96\x81\n"),
+            (std::vector<int32_t>{267, 5 + 0xE2, 5 + 0x96, 5 + 0x81, 5 + '\n'}));
   EXPECT_TRUE(tokenizer->encode("").empty());
 }
 
 TEST(Encode, AMillionEqualLettersAreMergedLikeAFew) {
-  const auto tokenizer = load_tokenizer_bytes(test::ModelBuilder().specials().bytes().merges({"aa", "aaaa", "aaaaaaaa", "a"}).build(), "a");
+  const auto tokenizer = load_tokenizer_bytes(
+      test::ModelBuilder().specials().bytes().merges({"aa", "aaaa", "aaaaaaaa", "a"}).build(), "a");
   const std::vector<int32_t> ids = tokenizer->encode(std::string(1'000'003, 'a'));
   ASSERT_EQ(ids.size(), 125'000u + 2);
   EXPECT_EQ(ids[0], 263);
@@ -158,14 +165,17 @@ TEST(Encode, AMillionEqualLettersAreMergedLikeAFew) {
 }
 
 TEST(Encode, WithoutBytePiecesUnknownTextIsOneUnk) {
-  const auto tokenizer = load_tokenizer_bytes(test::ModelBuilder().specials().merges({"a", "\xE2\x96\x81"}).build(), "no bytes");
+  const auto tokenizer = load_tokenizer_bytes(
+      test::ModelBuilder().specials().merges({"a", "\xE2\x96\x81"}).build(), "no bytes");
   EXPECT_EQ(tokenizer->encode("a\xFFxyza zz"), (std::vector<int32_t>{5, 3, 5, 6, 3}));
   EXPECT_EQ(tokenizer->decode(tokenizer->encode("axa")), "a \xE2\x81\x87 a");
 }
 
 TEST(Encode, UserDefinedPiecesAreTakenWholeButMarkupIsNotMadeFromText) {
   auto builder = test::ModelBuilder().specials().bytes();
-  builder.piece("xyz", PieceType::user_defined).piece("<|im_end|>", PieceType::user_defined).piece("[INST]", PieceType::user_defined);
+  builder.piece("xyz", PieceType::user_defined)
+      .piece("<|im_end|>", PieceType::user_defined)
+      .piece("[INST]", PieceType::user_defined);
   const auto tokenizer = load_tokenizer_bytes(builder.merges({"a"}).build(), "user");
   EXPECT_EQ(tokenizer->encode("axyza"), (std::vector<int32_t>{264, 261, 264}));
   EXPECT_EQ(tokenizer->encode("<|im_end|>[INST]").size(), 16u);

@@ -42,8 +42,10 @@ TEST(ModelFile, AGoodOneIsReadInFull) {
 
 TEST(ModelFile, LongPiecesAreRefusedBeyondTheLimit) {
   EXPECT_EQ(refusal(ModelBuilder().specials().piece(std::string(65536, 'a')).build()), "accepted");
-  EXPECT_EQ(refusal(ModelBuilder().specials().piece(std::string(65537, 'a')).build()), "'x': piece 5 is 65537 bytes long (limit 65536)");
-  EXPECT_EQ(refusal(ModelBuilder().specials().piece(std::string(1 << 20, 'a')).build()), "'x': piece 5 is 1048576 bytes long (limit 65536)");
+  EXPECT_EQ(refusal(ModelBuilder().specials().piece(std::string(65537, 'a')).build()),
+            "'x': piece 5 is 65537 bytes long (limit 65536)");
+  EXPECT_EQ(refusal(ModelBuilder().specials().piece(std::string(1 << 20, 'a')).build()),
+            "'x': piece 5 is 1048576 bytes long (limit 65536)");
 }
 
 TEST(ModelFile, TooManyPiecesAreRefused) {
@@ -56,21 +58,32 @@ TEST(ModelFile, TooManyPiecesAreRefused) {
 }
 
 TEST(ModelFile, DuplicatePiecesAreNamed) {
-  EXPECT_EQ(refusal(ModelBuilder().specials().piece("abc").piece("b").piece("abc").build()), "'x': piece 'abc' appears twice (ids 5, 7)");
+  EXPECT_EQ(refusal(ModelBuilder().specials().piece("abc").piece("b").piece("abc").build()),
+            "'x': piece 'abc' appears twice (ids 5, 7)");
 }
 
 TEST(ModelFile, PiecesThatCannotBeUsedAreRefused) {
   EXPECT_EQ(refusal(ModelBuilder().specials().piece("").build()), "'x': piece 5 is empty");
-  EXPECT_EQ(refusal(ModelBuilder().specials().piece("\xFF").build()), "'x': piece 5 is not valid UTF-8");
-  EXPECT_EQ(refusal(ModelBuilder().specials().piece("a", static_cast<PieceType>(7)).build()), "'x': piece 5 has the unknown type 7");
-  EXPECT_EQ(refusal(ModelBuilder().specials().piece("a", PieceType::normal, std::numeric_limits<float>::quiet_NaN()).build()), "'x': piece 5 has no finite score");
-  EXPECT_EQ(refusal(ModelBuilder().specials().piece("a", PieceType::byte).build()), "'x': piece 5 is of type byte, but is called 'a'");
+  EXPECT_EQ(refusal(ModelBuilder().specials().piece("\xFF").build()),
+            "'x': piece 5 is not valid UTF-8");
+  EXPECT_EQ(refusal(ModelBuilder().specials().piece("a", static_cast<PieceType>(7)).build()),
+            "'x': piece 5 has the unknown type 7");
+  EXPECT_EQ(refusal(ModelBuilder()
+                        .specials()
+                        .piece("a", PieceType::normal, std::numeric_limits<float>::quiet_NaN())
+                        .build()),
+            "'x': piece 5 has no finite score");
+  EXPECT_EQ(refusal(ModelBuilder().specials().piece("a", PieceType::byte).build()),
+            "'x': piece 5 is of type byte, but is called 'a'");
 }
 
 TEST(ModelFile, MissingSpecialPiecesAreNamed) {
-  EXPECT_EQ(refusal(ModelBuilder().piece("</s>", PieceType::control).piece("a").build()), "'x': the model has no <unk>");
-  EXPECT_EQ(refusal(ModelBuilder().piece("<unk>", PieceType::unknown).piece("a").build()), "'x' has no end-of-text token (no piece is called '</s>')");
-  EXPECT_EQ(refusal(ModelBuilder().specials().piece("<unk2>", PieceType::unknown).build()), "'x' has two unknown pieces (ids 3, 5)");
+  EXPECT_EQ(refusal(ModelBuilder().piece("</s>", PieceType::control).piece("a").build()),
+            "'x': the model has no <unk>");
+  EXPECT_EQ(refusal(ModelBuilder().piece("<unk>", PieceType::unknown).piece("a").build()),
+            "'x' has no end-of-text token (no piece is called '</s>')");
+  EXPECT_EQ(refusal(ModelBuilder().specials().piece("<unk2>", PieceType::unknown).build()),
+            "'x' has two unknown pieces (ids 3, 5)");
 }
 
 TEST(ModelFile, IncompleteBytePiecesAreRefused) {
@@ -82,7 +95,8 @@ TEST(ModelFile, IncompleteBytePiecesAreRefused) {
 TEST(ModelFile, SettingsThatChangeTheResultAreRefusedByName) {
   ModelBuilder suffix = ModelBuilder().specials();
   suffix.trainer += test::number_field(24, 1);
-  EXPECT_EQ(refusal(suffix.build()), "'x': whitespace as a suffix is not supported; its text would be cut differently here");
+  EXPECT_EQ(refusal(suffix.build()),
+            "'x': whitespace as a suffix is not supported; its text would be cut differently here");
   ModelBuilder type = ModelBuilder().specials();
   type.trainer = test::number_field(3, 9);
   EXPECT_EQ(refusal(type.build()), "'x': the model type 9 is unknown (1 to 4 are)");
@@ -97,7 +111,9 @@ TEST(ModelFile, TruncationAnywhereIsNoticed) {
     const std::string message = refusal(file.substr(0, bytes));
     ASSERT_NE(message, "accepted") << bytes;
     if (bytes > 100) {
-      ASSERT_TRUE(message.starts_with("'x' is damaged: not a complete SentencePiece model (stopped at byte ")) << bytes << ": " << message;
+      ASSERT_TRUE(message.starts_with(
+          "'x' is damaged: not a complete SentencePiece model (stopped at byte "))
+          << bytes << ": " << message;
     }
   }
   EXPECT_NE(refusal(file.substr(0, file.size() - 1)), "accepted");
@@ -109,10 +125,12 @@ TEST(ModelFile, FlippedBitsAreRefusedOrHarmless) {
   int refused = 0;
   for (int round = 0; round < 3'000; ++round) {
     std::string damaged = file;
-    for (uint64_t flips = 1 + random.below(4); flips > 0; --flips) damaged[random.below(damaged.size())] ^= static_cast<char>(1 << random.below(8));
+    for (uint64_t flips = 1 + random.below(4); flips > 0; --flips)
+      damaged[random.below(damaged.size())] ^= static_cast<char>(1 << random.below(8));
     try {
       const SentencePieceTokenizer tokenizer(damaged, "x");
-      for (const int32_t id : tokenizer.encode("the quick \xE2\x96\x81 東京\n")) ASSERT_LT(id, tokenizer.vocab_size());
+      for (const int32_t id : tokenizer.encode("the quick \xE2\x96\x81 東京\n"))
+        ASSERT_LT(id, tokenizer.vocab_size());
     } catch (const Error& error) {
       ASSERT_EQ(error.code(), Exit::bad_input);
       ++refused;
@@ -135,7 +153,8 @@ TEST(ModelFile, PiecesMadeOfEachOtherCannotStallTheLoader) {
   ModelBuilder builder = ModelBuilder().specials();
   std::vector<std::string> chain;
   for (size_t length = 1; length < 4'000; ++length) chain.emplace_back(length, 'a');
-  EXPECT_EQ(refusal(builder.merges(chain).build()), "'x': too many long pieces that are made of each other");
+  EXPECT_EQ(refusal(builder.merges(chain).build()),
+            "'x': too many long pieces that are made of each other");
 }
 
 }  // namespace

@@ -18,7 +18,8 @@ using test::sample_prose;
 using test::source_of;
 using test::train_sample;
 
-std::pair<Exit, std::string> refusal(const TokenizerTrainerConfig& config, const std::string& text) {
+std::pair<Exit, std::string> refusal(const TokenizerTrainerConfig& config,
+                                     const std::string& text) {
   try {
     train_tokenizer(config, source_of(text));
   } catch (const Error& error) {
@@ -29,7 +30,8 @@ std::pair<Exit, std::string> refusal(const TokenizerTrainerConfig& config, const
 
 TEST(TokenizerTrainer, TheSameTextGivesTheSameBytes) {
   for (const char* model_type : {"bpe", "unigram", "char", "word"}) {
-    EXPECT_EQ(train_sample(model_type, true, 400).model, train_sample(model_type, true, 400).model) << model_type;
+    EXPECT_EQ(train_sample(model_type, true, 400).model, train_sample(model_type, true, 400).model)
+        << model_type;
   }
 }
 
@@ -44,11 +46,13 @@ TEST(TokenizerTrainer, HowTheTextArrivesDoesNotMatter) {
     at = end;
     return !out.empty();
   };
-  EXPECT_EQ(train_tokenizer(config, by_line).sha256, train_tokenizer(config, source_of(text)).sha256);
+  EXPECT_EQ(train_tokenizer(config, by_line).sha256,
+            train_tokenizer(config, source_of(text)).sha256);
 }
 
 TEST(TokenizerTrainer, TheVocabularyHasTheSizeAskedFor) {
-  for (const char* model_type : {"bpe", "unigram", "word"}) EXPECT_EQ(train_sample(model_type, true, 512).vocab_size, 512) << model_type;
+  for (const char* model_type : {"bpe", "unigram", "word"})
+    EXPECT_EQ(train_sample(model_type, true, 512).vocab_size, 512) << model_type;
 }
 
 TEST(TokenizerTrainer, CharTakesTheVocabularyFromTheText) {
@@ -73,8 +77,10 @@ TEST(TokenizerTrainer, WithoutByteFallbackNewlinesAndTabsSurvive) {
     config.vocab_size = std::string(model_type) == "word" ? 416 : 100;
     std::string text = "one\ttwo\n";
     for (int i = 0; i < 300; ++i) text += fmt::format("{} w{} a{}x\n", i % 7, i, i * 17 % 100);
-    const auto tokenizer = load_tokenizer_bytes(train_tokenizer(config, source_of(text)).model, model_type);
-    const std::string sample = std::string(model_type) == "word" ? "one\ttwo\n0 w0" : "one\ttwo\n\n2 w5\t\n";
+    const auto tokenizer =
+        load_tokenizer_bytes(train_tokenizer(config, source_of(text)).model, model_type);
+    const std::string sample =
+        std::string(model_type) == "word" ? "one\ttwo\n0 w0" : "one\ttwo\n\n2 w5\t\n";
     EXPECT_EQ(tokenizer->decode(tokenizer->encode(sample)), sample) << model_type;
   }
 }
@@ -84,7 +90,8 @@ TEST(TokenizerTrainer, RunsOfSpacesAreLearned) {
   config.vocab_size = 290;
   std::string text;
   for (int i = 0; i < 200; ++i) text += std::string(4 * (1 + i % 3), ' ') + "return value;\n";
-  const auto tokenizer = load_tokenizer_bytes(train_tokenizer(config, source_of(text)).model, "code");
+  const auto tokenizer =
+      load_tokenizer_bytes(train_tokenizer(config, source_of(text)).model, "code");
   const std::vector<int32_t> ids = tokenizer->encode("        x");
   EXPECT_LE(ids.size(), 3u);
 }
@@ -111,7 +118,8 @@ TEST(TokenizerTrainer, TooSmallAVocabularyNamesTheLeastPossible) {
   const std::string text = sample_prose(3'000);
   const auto [code, message] = refusal(config, text);
   EXPECT_EQ(code, Exit::bad_input);
-  const std::string start = "vocab_size 262 is too low for this text; its characters need at least ";
+  const std::string start =
+      "vocab_size 262 is too low for this text; its characters need at least ";
   ASSERT_TRUE(message.starts_with(start)) << message;
   config.vocab_size = std::stoll(message.substr(start.size()));
   EXPECT_EQ(train_tokenizer(config, source_of(text)).vocab_size, config.vocab_size);
@@ -120,13 +128,21 @@ TEST(TokenizerTrainer, TooSmallAVocabularyNamesTheLeastPossible) {
 TEST(TokenizerTrainer, AVocabularyThatCannotEvenHoldTheBytesIsAUsageError) {
   TokenizerTrainerConfig config;
   config.vocab_size = 261;
-  EXPECT_EQ(refusal(config, "text"), std::pair(Exit::usage, std::string("vocab_size 261 is too low: the special tokens and byte pieces alone are 261")));
+  EXPECT_EQ(
+      refusal(config, "text"),
+      std::pair(
+          Exit::usage,
+          std::string(
+              "vocab_size 261 is too low: the special tokens and byte pieces alone are 261")));
 }
 
 TEST(TokenizerTrainer, NoTextIsRefused) {
   const TokenizerTrainerConfig config;
   for (const std::string& text : {std::string(), std::string("\n\n\n"), std::string(3, '\0')}) {
-    EXPECT_EQ(refusal(config, text), std::pair(Exit::bad_input, fmt::format("there is no text to train a tokenizer on ({} bytes read)", text.size())));
+    EXPECT_EQ(refusal(config, text),
+              std::pair(Exit::bad_input,
+                        fmt::format("there is no text to train a tokenizer on ({} bytes read)",
+                                    text.size())));
   }
 }
 
@@ -135,8 +151,10 @@ TEST(TokenizerTrainer, HostileTextIsTrainedOn) {
   TokenizerTrainerConfig config;
   config.vocab_size = 1200;
   config.character_coverage = 0.98;
-  const std::string text = sample_prose(20'000) + test::hostile_text(random, 2'000) + std::string(100'000, 'a') + sample_prose(20'000, 2);
-  const auto tokenizer = load_tokenizer_bytes(train_tokenizer(config, source_of(text)).model, "hostile");
+  const std::string text = sample_prose(20'000) + test::hostile_text(random, 2'000) +
+                           std::string(100'000, 'a') + sample_prose(20'000, 2);
+  const auto tokenizer =
+      load_tokenizer_bytes(train_tokenizer(config, source_of(text)).model, "hostile");
   EXPECT_EQ(tokenizer->decode(tokenizer->encode(text)), text);
 }
 
@@ -144,7 +162,8 @@ TEST(TokenizerTrainer, TheFileHoldsWhatWasTrained) {
   const auto folder = std::filesystem::temp_directory_path() / fmt::format("trainer-{}", getpid());
   TokenizerTrainerConfig config;
   config.vocab_size = 320;
-  const auto training = train_tokenizer(config, source_of(sample_prose(5'000)), folder / "deep" / "tokenizer.model");
+  const auto training =
+      train_tokenizer(config, source_of(sample_prose(5'000)), folder / "deep" / "tokenizer.model");
   EXPECT_EQ(read_file(folder / "deep" / "tokenizer.model"), training.model);
   EXPECT_EQ(load_tokenizer(folder / "deep")->sha256(), training.sha256);
   std::filesystem::remove_all(folder);
@@ -162,7 +181,8 @@ TEST(TrainingLines, ReservedCharactersCutLines) {
 TEST(TrainingLines, LongLinesAreCutBeforeSpacesOrBetweenCharacters) {
   TrainingLines words(0, false);
   words.add(std::string(1000, 'x') + " " + std::string(1000, 'y'));
-  EXPECT_EQ(words.take(), (std::vector<std::string>{std::string(1000, 'x'), " " + std::string(1000, 'y')}));
+  EXPECT_EQ(words.take(),
+            (std::vector<std::string>{std::string(1000, 'x'), " " + std::string(1000, 'y')}));
   TrainingLines characters(0, false);
   std::string kanji;
   for (int i = 0; i < 1000; ++i) kanji += "東";

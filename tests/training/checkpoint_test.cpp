@@ -27,10 +27,12 @@ void write_text(const fs::path& file, const std::string& text) {
 std::vector<CheckpointPart> parts_of(int64_t step) {
   return {[step](const fs::path& directory) {
             write_text(directory / "config.json", "{\"step\": " + std::to_string(step) + "}");
-            write_text(directory / "model.safetensors", std::string(3000, static_cast<char>('a' + step % 26)));
+            write_text(directory / "model.safetensors",
+                       std::string(3000, static_cast<char>('a' + step % 26)));
           },
           [step](const fs::path& directory) {
-            write_text(directory / "training_state" / "optimizer.safetensors", std::string(5000, static_cast<char>('A' + step % 26)));
+            write_text(directory / "training_state" / "optimizer.safetensors",
+                       std::string(5000, static_cast<char>('A' + step % 26)));
             write_text(directory / "training_state" / "state.json", "{}");
           }};
 }
@@ -65,10 +67,12 @@ TEST(Checkpoint, SavingAStepAgainReplacesIt) {
   EXPECT_EQ(read_file(run.path / "step-00000007" / "model.safetensors")[0], 'a' + 8);
 }
 
-// Reliability T5: one flipped byte, a truncation or a deletion of any file is named, and only auto falls back, saying so.
+// Reliability T5: one flipped byte, a truncation or a deletion of any file is named, and only auto
+// falls back, saying so.
 TEST(Checkpoint, DamageToAnyFileIsNamedAndOnlyAutoFallsBack) {
-  const std::vector<std::string> files = {"config.json", "model.safetensors", "training_state/optimizer.safetensors", "training_state/state.json",
-                                          "manifest.json"};
+  const std::vector<std::string> files = {"config.json", "model.safetensors",
+                                          "training_state/optimizer.safetensors",
+                                          "training_state/state.json", "manifest.json"};
   for (const std::string& file : files) {
     for (const std::string damage : {"flip", "truncate", "delete"}) {
       const Scratch run;
@@ -84,13 +88,16 @@ TEST(Checkpoint, DamageToAnyFileIsNamedAndOnlyAutoFallsBack) {
       } else {
         fs::remove(victim);
       }
-      const std::string message = message_of([&] { choose_checkpoint(run.path, run.path / "step-00000002"); });
-      const std::string expected = file == "manifest.json" && damage == "delete" ? "no manifest" : file;
+      const std::string message =
+          message_of([&] { choose_checkpoint(run.path, run.path / "step-00000002"); });
+      const std::string expected =
+          file == "manifest.json" && damage == "delete" ? "no manifest" : file;
       EXPECT_NE(message.find("step-00000002"), std::string::npos) << damage << ": " << message;
       if (file != "manifest.json") {
         EXPECT_NE(message.find(expected), std::string::npos) << damage << ": " << message;
       }
-      EXPECT_NE(message_of([&] { choose_checkpoint(run.path, run.path); }), "no error") << "a path never falls back";
+      EXPECT_NE(message_of([&] { choose_checkpoint(run.path, run.path); }), "no error")
+          << "a path never falls back";
       const auto choice = choose_checkpoint(run.path, "auto");
       ASSERT_TRUE(choice);
       EXPECT_EQ(choice->checkpoint.filename(), "step-00000001");
@@ -123,23 +130,30 @@ TEST(Checkpoint, EveryFlippedByteOfTheManifestIsFoundOrHarmless) {
 
 TEST(Checkpoint, MessagesAreThoseOfTheReliabilityTable) {
   const Scratch run;
-  EXPECT_EQ(message_of([&] { latest_checkpoint(run.path); }), "no checkpoint in '" + run.path.string() + "'");
+  EXPECT_EQ(message_of([&] { latest_checkpoint(run.path); }),
+            "no checkpoint in '" + run.path.string() + "'");
   save(run.path, 400);
   save(run.path, 500);
   const fs::path newest = run.path / "step-00000500";
   fs::remove(newest / "training_state" / "optimizer.safetensors");
-  EXPECT_EQ(message_of([&] { verify_checkpoint(newest); }), "step-00000500: training_state/optimizer.safetensors is missing");
+  EXPECT_EQ(message_of([&] { verify_checkpoint(newest); }),
+            "step-00000500: training_state/optimizer.safetensors is missing");
   save(run.path, 500);
   write_text(newest / "model.safetensors", "short");
-  EXPECT_EQ(message_of([&] { verify_checkpoint(newest); }), "step-00000500/model.safetensors: 5 bytes, manifest says 3000");
+  EXPECT_EQ(message_of([&] { verify_checkpoint(newest); }),
+            "step-00000500/model.safetensors: 5 bytes, manifest says 3000");
   write_text(newest / "model.safetensors", std::string(3000, '!'));
-  EXPECT_EQ(message_of([&] { verify_checkpoint(newest); }), "step-00000500/model.safetensors is damaged (sha256 differs)");
+  EXPECT_EQ(message_of([&] { verify_checkpoint(newest); }),
+            "step-00000500/model.safetensors is damaged (sha256 differs)");
   fs::remove(newest / "manifest.json");
-  EXPECT_EQ(message_of([&] { verify_checkpoint(newest); }), "step-00000500 is incomplete (no manifest; save was interrupted)");
+  EXPECT_EQ(message_of([&] { verify_checkpoint(newest); }),
+            "step-00000500 is incomplete (no manifest; save was interrupted)");
   replace_symlink(run.path / "latest", "step-00000900");
   fs::remove_all(newest);
-  EXPECT_EQ(message_of([&] { choose_checkpoint(run.path, run.path); }), "latest -> step-00000900 does not exist; newest complete is step-00000400");
-  EXPECT_EQ(message_of([&] { choose_checkpoint(run.path, run.path / "no-such"); }), "checkpoint '" + (run.path / "no-such").string() + "' does not exist");
+  EXPECT_EQ(message_of([&] { choose_checkpoint(run.path, run.path); }),
+            "latest -> step-00000900 does not exist; newest complete is step-00000400");
+  EXPECT_EQ(message_of([&] { choose_checkpoint(run.path, run.path / "no-such"); }),
+            "checkpoint '" + (run.path / "no-such").string() + "' does not exist");
 }
 
 TEST(Checkpoint, ANewerFormatAndNamesThatLeadOutsideAreRefused) {
@@ -150,19 +164,22 @@ TEST(Checkpoint, ANewerFormatAndNamesThatLeadOutsideAreRefused) {
   std::string newer = good;
   newer.replace(newer.find("\"format\": 1"), 11, "\"format\": 4");
   write_text(manifest, newer);
-  EXPECT_EQ(message_of([&] { verify_checkpoint(manifest.parent_path()); }), "checkpoint format 4 is newer than this program (1)");
+  EXPECT_EQ(message_of([&] { verify_checkpoint(manifest.parent_path()); }),
+            "checkpoint format 4 is newer than this program (1)");
   for (const std::string name : {"../../etc/x", "/etc/passwd", "a/../b", "./a", ""}) {
     std::string evil = good;
     evil.replace(evil.find("model.safetensors"), 17, name);
     write_text(manifest, evil);
-    EXPECT_EQ(message_of([&] { verify_checkpoint(manifest.parent_path()); }), "step-00000001: manifest names '" + name + "', outside the checkpoint");
+    EXPECT_EQ(message_of([&] { verify_checkpoint(manifest.parent_path()); }),
+              "step-00000001: manifest names '" + name + "', outside the checkpoint");
   }
 }
 
 TEST(Checkpoint, PickleFilesAreRefusedWithAHint) {
   const Scratch run;
   write_text(run.path / "model.pt", "PK");
-  EXPECT_EQ(message_of([&] { choose_checkpoint(run.path, run.path / "model.pt"); }), "PyTorch pickle files are not loaded (they can run code)");
+  EXPECT_EQ(message_of([&] { choose_checkpoint(run.path, run.path / "model.pt"); }),
+            "PyTorch pickle files are not loaded (they can run code)");
 }
 
 TEST(Checkpoint, AutoStartsFreshOnlyWhereThereIsNoCheckpointAtAll) {
@@ -170,7 +187,8 @@ TEST(Checkpoint, AutoStartsFreshOnlyWhereThereIsNoCheckpointAtAll) {
   EXPECT_FALSE(choose_checkpoint(run.path, "auto"));
   save(run.path, 3);
   fs::remove(run.path / "step-00000003" / "manifest.json");
-  EXPECT_NE(message_of([&] { choose_checkpoint(run.path, "auto"); }).find("no checkpoint of"), std::string::npos);
+  EXPECT_NE(message_of([&] { choose_checkpoint(run.path, "auto"); }).find("no checkpoint of"),
+            std::string::npos);
   EXPECT_FALSE(choose_checkpoint(run.path, "never"));
 }
 
@@ -238,12 +256,14 @@ TEST(Checkpoint, AnyFailedOperationIsAnIoErrorThatNamesItAndLeavesAGoodCheckpoin
               remove_old_checkpoints(run.path, 1);
             },
             Exit::io);
-        EXPECT_NE(message.find(std::generic_category().message(error_number)), std::string::npos) << n << ": " << message;
+        EXPECT_NE(message.find(std::generic_category().message(error_number)), std::string::npos)
+            << n << ": " << message;
         EXPECT_NE(message.find(run.path.string()), std::string::npos) << n << ": " << message;
       }
       expect_old_or_new(run.path);
       for (const auto& entry : fs::directory_iterator(run.path)) {
-        EXPECT_EQ(entry.path().filename().string().find(".step-00000002.tmp"), std::string::npos) << "operation " << n;
+        EXPECT_EQ(entry.path().filename().string().find(".step-00000002.tmp"), std::string::npos)
+            << "operation " << n;
       }
     }
   }
@@ -280,7 +300,8 @@ TEST(Checkpoint, PowerLossAtAnyOperationLeavesTheOldOrTheNewNeverAThird) {
 TEST(Checkpoint, ADiskThatIsTooSmallIsSaidBeforeAnythingIsWritten) {
   const Scratch run;
   save(run.path, 400);
-  const std::string message = message_of([&] { save_checkpoint(run.path, 500, parts_of(500), int64_t{1} << 60); }, Exit::io);
+  const std::string message = message_of(
+      [&] { save_checkpoint(run.path, 500, parts_of(500), int64_t{1} << 60); }, Exit::io);
   EXPECT_TRUE(message.starts_with("need 1152921504607 MB, ")) << message;
   EXPECT_TRUE(message.ends_with("; step-00000400 is intact")) << message;
   EXPECT_EQ(checkpoint_steps(run.path), (std::vector<int64_t>{400}));

@@ -1,4 +1,5 @@
-// Law: fast = plain. 200 steps with the fused kernels, in bf16-mixed and in fp32, follow the plain fp32 composition as closely as another seed does.
+// Law: fast = plain. 200 steps with the fused kernels, in bf16-mixed and in fp32, follow the plain
+// fp32 composition as closely as another seed does.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -34,7 +35,9 @@ double final_loss(const std::string& precision, uint64_t seed, bool fused) {
 }
 
 TEST(LossParity, FusedTrainingFollowsThePlainFp32ReferenceWithinTheSpreadOfSeeds) {
-  const std::vector<double> plain = {final_loss("32-true", 3, false), final_loss("32-true", 4, false), final_loss("32-true", 5, false)};
+  const std::vector<double> plain = {final_loss("32-true", 3, false),
+                                     final_loss("32-true", 4, false),
+                                     final_loss("32-true", 5, false)};
   const auto [least, most] = std::minmax_element(plain.begin(), plain.end());
   const double spread = *most - *least;
   EXPECT_LT(plain[0], 2.0);  // it learnt: a uniform guess costs ln 32 = 3.47

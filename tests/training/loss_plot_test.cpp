@@ -28,7 +28,10 @@ TEST(LossPlot, ThinningKeepsMeansAndTheLastStep) {
 
 TEST(LossPlot, ReadsMetricsAndLeavesOutWhatIsNotANumber) {
   const Scratch run;
-  OutputFile::create(run.path / "metrics.jsonl").write("{\"step\":1,\"loss\":3.5}\n{\"step\":2,\"loss\":null}\n{\"step\":3,\"loss\":2.5,\"val_loss\":2.75}\n");
+  OutputFile::create(run.path / "metrics.jsonl")
+      .write(
+          "{\"step\":1,\"loss\":3.5}\n{\"step\":2,\"loss\":null}\n{\"step\":3,\"loss\":2.5,\"val_"
+          "loss\":2.75}\n");
   const LossCurves curves = read_loss_curves(run.path);
   ASSERT_EQ(curves.training.size(), 2u);
   EXPECT_EQ(curves.training[1].step, 3);

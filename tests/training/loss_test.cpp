@@ -25,7 +25,9 @@ MaskedLmOptions masking() {
   return options;
 }
 
-at::Tensor ordinary_tokens(int64_t rows, int64_t cols) { return at::arange(rows * cols, at::kLong).remainder(90).add(5).view({rows, cols}); }
+at::Tensor ordinary_tokens(int64_t rows, int64_t cols) {
+  return at::arange(rows * cols, at::kLong).remainder(90).add(5).view({rows, cols});
+}
 
 // Row B34: 15 % targets, of which 80 % masked, 10 % random, 10 % kept.
 TEST(Loss, MaskingHasItsStatistics) {
@@ -37,15 +39,21 @@ TEST(Loss, MaskingHasItsStatistics) {
   EXPECT_EQ(batch.target_count, is_target.sum().item<int64_t>());
   const double targets = static_cast<double>(batch.target_count);
   EXPECT_NEAR(targets / count, 0.15, 4 * std::sqrt(0.15 * 0.85 / count));
-  const auto share = [&](const at::Tensor& which) { return which.logical_and(is_target).sum().item<double>() / targets; };
+  const auto share = [&](const at::Tensor& which) {
+    return which.logical_and(is_target).sum().item<double>() / targets;
+  };
   const double tolerance = 4 * std::sqrt(0.1 * 0.9 / targets);
   const at::Tensor kept = batch.input_ids.eq(tokens);
   EXPECT_NEAR(share(batch.input_ids.eq(4)), 0.8, 2 * tolerance);
-  EXPECT_NEAR(share(kept), 0.1 + 0.1 / 95, tolerance);  // a random token is now and then the same one
+  EXPECT_NEAR(share(kept), 0.1 + 0.1 / 95,
+              tolerance);  // a random token is now and then the same one
   EXPECT_NEAR(share(kept.logical_not().logical_and(batch.input_ids.ne(4))), 0.1, tolerance);
-  EXPECT_TRUE(at::equal(batch.targets.masked_select(is_target), tokens.masked_select(is_target))) << "targets are the original tokens";
-  EXPECT_TRUE(kept.masked_select(is_target.logical_not()).all().item<bool>()) << "nothing else changes";
-  const at::Tensor replaced = batch.input_ids.masked_select(kept.logical_not().logical_and(batch.input_ids.ne(4)));
+  EXPECT_TRUE(at::equal(batch.targets.masked_select(is_target), tokens.masked_select(is_target)))
+      << "targets are the original tokens";
+  EXPECT_TRUE(kept.masked_select(is_target.logical_not()).all().item<bool>())
+      << "nothing else changes";
+  const at::Tensor replaced =
+      batch.input_ids.masked_select(kept.logical_not().logical_and(batch.input_ids.ne(4)));
   EXPECT_GE(replaced.min().item<int64_t>(), 5) << "replacements are ordinary tokens";
 }
 
@@ -60,7 +68,8 @@ TEST(Loss, MaskingIsAPureFunctionOfTheRow) {
   const at::Tensor tokens = ordinary_tokens(8, 64);
   const TrainingBatch whole = mask_tokens(tokens, masking(), 40);
   for (int64_t row = 0; row < 8; ++row) {
-    const TrainingBatch alone = mask_tokens(tokens.narrow(0, row, 1).contiguous(), masking(), 40 + row);
+    const TrainingBatch alone =
+        mask_tokens(tokens.narrow(0, row, 1).contiguous(), masking(), 40 + row);
     EXPECT_TRUE(at::equal(alone.input_ids[0], whole.input_ids[row]));
     EXPECT_TRUE(at::equal(alone.targets[0], whole.targets[row]));
   }

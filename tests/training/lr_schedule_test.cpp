@@ -12,7 +12,8 @@ namespace {
 
 constexpr double kPeak = 0.002;
 
-LrSchedule schedule(const std::string& name, int64_t warmup, int64_t total, double floor_ratio = 0.1) {
+LrSchedule schedule(const std::string& name, int64_t warmup, int64_t total,
+                    double floor_ratio = 0.1) {
   SchedulerConfig config;
   config.name = name;
   config.warmup_steps = warmup;
@@ -41,8 +42,8 @@ TEST(LrSchedule, NeverExceedsThePeak) {
 
 TEST(LrSchedule, CosineTable) {
   const LrSchedule lr = schedule("cosine", 0, 5);  // t = 0, 1/4, 1/2, 3/4, 1
-  const double table[] = {kPeak, 0.1 * kPeak + 0.9 * kPeak * (1 + std::sqrt(0.5)) / 2, 0.55 * kPeak, 0.1 * kPeak + 0.9 * kPeak * (1 - std::sqrt(0.5)) / 2,
-                          0.1 * kPeak};
+  const double table[] = {kPeak, 0.1 * kPeak + 0.9 * kPeak * (1 + std::sqrt(0.5)) / 2, 0.55 * kPeak,
+                          0.1 * kPeak + 0.9 * kPeak * (1 - std::sqrt(0.5)) / 2, 0.1 * kPeak};
   for (int64_t step = 0; step < 5; ++step) {
     EXPECT_NEAR(lr.at(step), table[step], 1e-15);
   }

@@ -32,9 +32,11 @@ StepRecord sample() {
 
 TEST(Metrics, TheLogLineHasItsFixedColumns) {
   EXPECT_EQ(step_line(sample(), 5000, 3.2, 983),
-            "step 420/5000 (8.4%) | loss 3.1234 | val 3.20 | lr 3.0e-04 | grad 0.91 | 76,000 tok/s | 214 ms | mem 1.9 GiB | eta 16m");
+            "step 420/5000 (8.4%) | loss 3.1234 | val 3.20 | lr 3.0e-04 | grad 0.91 | 76,000 tok/s "
+            "| 214 ms | mem 1.9 GiB | eta 16m");
   EXPECT_EQ(step_line(sample(), 5000, {}, 983),
-            "step 420/5000 (8.4%) | loss 3.1234 | lr 3.0e-04 | grad 0.91 | 76,000 tok/s | 214 ms | mem 1.9 GiB | eta 16m");
+            "step 420/5000 (8.4%) | loss 3.1234 | lr 3.0e-04 | grad 0.91 | 76,000 tok/s | 214 ms | "
+            "mem 1.9 GiB | eta 16m");
 }
 
 TEST(Metrics, OneRecordGoesToEveryFileUnderTheSameKeys) {
@@ -51,8 +53,13 @@ TEST(Metrics, OneRecordGoesToEveryFileUnderTheSameKeys) {
   EXPECT_EQ(row["val_accuracy"], 0.4);
   EXPECT_EQ(row["gradient_norms"]["layers.00"], 0.5);
   const std::string csv = read_file(run.path / "metrics.csv");
-  EXPECT_TRUE(csv.starts_with("step,epoch,tokens,loss,lr,grad_norm,tokens_per_second,step_ms,mfu,peak_memory_bytes,skipped_steps,val_loss,"));
-  EXPECT_NE(csv.find("\n420,1.5,3440640,3.1234,0.0003,0.91,76000,214,0.4,2040109465,0,0.6931471805599453,2,0.5,0.4\n"), std::string::npos) << csv;
+  EXPECT_TRUE(
+      csv.starts_with("step,epoch,tokens,loss,lr,grad_norm,tokens_per_second,step_ms,mfu,peak_"
+                      "memory_bytes,skipped_steps,val_loss,"));
+  EXPECT_NE(csv.find("\n420,1.5,3440640,3.1234,0.0003,0.91,76000,214,0.4,2040109465,0,0."
+                     "6931471805599453,2,0.5,0.4\n"),
+            std::string::npos)
+      << csv;
   for (const auto& entry : fs::directory_iterator(run.path)) {
     if (entry.path().filename().string().starts_with("events")) {
       const auto scalars = read_tensorboard_scalars(entry.path());

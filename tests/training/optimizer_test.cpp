@@ -16,9 +16,11 @@ namespace {
 struct Setting {
   FlatParameters parameters;
   Setting() {
-    parameters.values = at::tensor({0.5, -0.3, 0.2, 0.1, -0.7, 0.4, 1.0, 1.0}, at::kDouble).to(at::kFloat);
+    parameters.values =
+        at::tensor({0.5, -0.3, 0.2, 0.1, -0.7, 0.4, 1.0, 1.0}, at::kDouble).to(at::kFloat);
     parameters.gradients = at::zeros({8}, at::kFloat);
-    parameters.slices = {{"w", 0, {2, 3}, ParameterKind::matrix}, {"norm", 6, {2}, ParameterKind::norm}};
+    parameters.slices = {{"w", 0, {2, 3}, ParameterKind::matrix},
+                         {"norm", 6, {2}, ParameterKind::norm}};
   }
 };
 
@@ -36,8 +38,10 @@ OptimizerConfig config_for(const std::string& name) {
 constexpr double kRate = 0.01;
 constexpr double kDecay = 0.1;
 
-/// Runs three steps and holds every element against `expected(i, start)`, an element-wise recurrence written out independently.
-void expect_trace(const OptimizerConfig& config, const std::function<double(int i, double start)>& expected) {
+/// Runs three steps and holds every element against `expected(i, start)`, an element-wise
+/// recurrence written out independently.
+void expect_trace(const OptimizerConfig& config,
+                  const std::function<double(int i, double start)>& expected) {
   Setting setting;
   const at::Tensor start = setting.parameters.values.clone();
   const auto optimizer = make_optimizer(config, setting.parameters);
@@ -50,7 +54,9 @@ void expect_trace(const OptimizerConfig& config, const std::function<double(int 
   }
   EXPECT_EQ(optimizer->updates, 3);
   for (int i = 0; i < 8; ++i) {
-    EXPECT_NEAR(setting.parameters.values[i].item<double>(), expected(i, start[i].item<double>()), 2e-7) << config.name << " element " << i;
+    EXPECT_NEAR(setting.parameters.values[i].item<double>(), expected(i, start[i].item<double>()),
+                2e-7)
+        << config.name << " element " << i;
   }
 }
 
@@ -64,7 +70,8 @@ TEST(Optimizer, AdamwFollowsItsThreeStepTrace) {
       m = 0.9 * m + 0.1 * g;
       v = 0.95 * v + 0.05 * g * g;
       p -= kRate * decay_of(i) * p;
-      p -= kRate * (m / (1 - std::pow(0.9, t + 1))) / (std::sqrt(v / (1 - std::pow(0.95, t + 1))) + 1e-8);
+      p -= kRate * (m / (1 - std::pow(0.9, t + 1))) /
+           (std::sqrt(v / (1 - std::pow(0.95, t + 1))) + 1e-8);
     }
     return p;
   });
@@ -114,7 +121,8 @@ TEST(Optimizer, SgdFollowsItsThreeStepTrace) {
 }
 
 TEST(Optimizer, AdafactorFollowsItsThreeStepTrace) {
-  // Worked per matrix: row and column means of squares, bias-free factor 1 - t^-0.8, update clipped to root mean square 1.
+  // Worked per matrix: row and column means of squares, bias-free factor 1 - t^-0.8, update clipped
+  // to root mean square 1.
   double w[6] = {0.5, -0.3, 0.2, 0.1, -0.7, 0.4}, row[2] = {0, 0}, column[3] = {0, 0, 0};
   double norm[2] = {1, 1}, square[2] = {0, 0};
   for (int t = 0; t < 3; ++t) {
@@ -129,10 +137,12 @@ TEST(Optimizer, AdafactorFollowsItsThreeStepTrace) {
     for (int c = 0; c < 3; ++c) column[c] = beta * column[c] + (1 - beta) * column_mean[c];
     double update[6], rms = 0;
     for (int i = 0; i < 6; ++i) {
-      update[i] = gradient_at(t, i) / std::sqrt(row[i / 3] * column[i % 3] / ((row[0] + row[1]) / 2));
+      update[i] =
+          gradient_at(t, i) / std::sqrt(row[i / 3] * column[i % 3] / ((row[0] + row[1]) / 2));
       rms += update[i] * update[i] / 6;
     }
-    for (int i = 0; i < 6; ++i) w[i] -= kRate * kDecay * w[i] + kRate * update[i] / std::max(1.0, std::sqrt(rms));
+    for (int i = 0; i < 6; ++i)
+      w[i] -= kRate * kDecay * w[i] + kRate * update[i] / std::max(1.0, std::sqrt(rms));
     double norm_update[2], norm_rms = 0;
     for (int i = 0; i < 2; ++i) {
       const double g = gradient_at(t, 6 + i);
@@ -140,7 +150,8 @@ TEST(Optimizer, AdafactorFollowsItsThreeStepTrace) {
       norm_update[i] = g / std::sqrt(square[i]);
       norm_rms += norm_update[i] * norm_update[i] / 2;
     }
-    for (int i = 0; i < 2; ++i) norm[i] -= kRate * norm_update[i] / std::max(1.0, std::sqrt(norm_rms));
+    for (int i = 0; i < 2; ++i)
+      norm[i] -= kRate * norm_update[i] / std::max(1.0, std::sqrt(norm_rms));
   }
   expect_trace(config_for("adafactor"), [&](int i, double) { return i < 6 ? w[i] : norm[i - 6]; });
 }
@@ -148,11 +159,15 @@ TEST(Optimizer, AdafactorFollowsItsThreeStepTrace) {
 /// Newton-Schulz as muon.cpp documents it, on a 2 x 3 matrix in double.
 void orthogonalize(double (&x)[2][3]) {
   double squares = 0;
-  for (auto& r : x) for (const double v : r) squares += v * v;
-  for (auto& r : x) for (double& v : r) v /= std::sqrt(squares) + 1e-7;
+  for (auto& r : x)
+    for (const double v : r) squares += v * v;
+  for (auto& r : x)
+    for (double& v : r) v /= std::sqrt(squares) + 1e-7;
   for (int iteration = 0; iteration < 5; ++iteration) {
     double gram[2][2] = {}, polynomial[2][2] = {}, next[2][3] = {};
-    for (int i = 0; i < 2; ++i) for (int j = 0; j < 2; ++j) for (int k = 0; k < 3; ++k) gram[i][j] += x[i][k] * x[j][k];
+    for (int i = 0; i < 2; ++i)
+      for (int j = 0; j < 2; ++j)
+        for (int k = 0; k < 3; ++k) gram[i][j] += x[i][k] * x[j][k];
     for (int i = 0; i < 2; ++i) {
       for (int j = 0; j < 2; ++j) {
         polynomial[i][j] = -4.7750 * gram[i][j];
@@ -179,7 +194,8 @@ TEST(Optimizer, MuonOrthogonalizesMatricesAndLeavesTheRestToAdamw) {
       x[i / 3][i % 3] = g + 0.95 * (momentum[i] - g);
     }
     orthogonalize(x);
-    for (int i = 0; i < 6; ++i) w[i] -= kRate * kDecay * w[i] + kRate * 0.2 * std::sqrt(3.0) * x[i / 3][i % 3];
+    for (int i = 0; i < 6; ++i)
+      w[i] -= kRate * kDecay * w[i] + kRate * 0.2 * std::sqrt(3.0) * x[i / 3][i % 3];
   }
   double norm[2] = {1, 1};
   for (int i = 0; i < 2; ++i) {
@@ -188,7 +204,8 @@ TEST(Optimizer, MuonOrthogonalizesMatricesAndLeavesTheRestToAdamw) {
       const double g = gradient_at(t, 6 + i);
       m = 0.9 * m + 0.1 * g;
       v = 0.95 * v + 0.05 * g * g;
-      norm[i] -= kRate * (m / (1 - std::pow(0.9, t + 1))) / (std::sqrt(v / (1 - std::pow(0.95, t + 1))) + 1e-8);
+      norm[i] -= kRate * (m / (1 - std::pow(0.9, t + 1))) /
+                 (std::sqrt(v / (1 - std::pow(0.95, t + 1))) + 1e-8);
     }
   }
   // Five iterations multiply fp32 rounding; the bound is that of the iteration, not of the update.
@@ -239,7 +256,8 @@ TEST(Optimizer, RefreshesTheComputeCopyWithTheNewValues) {
     const auto optimizer = make_optimizer(config_for(name), setting.parameters);
     setting.parameters.gradients.fill_(0.3);
     optimizer->step({0.1, 1});
-    EXPECT_TRUE(at::equal(setting.parameters.compute, setting.parameters.values.to(at::kBFloat16))) << name;
+    EXPECT_TRUE(at::equal(setting.parameters.compute, setting.parameters.values.to(at::kBFloat16)))
+        << name;
   }
 }
 

@@ -16,19 +16,25 @@ namespace {
 
 namespace fs = std::filesystem;
 
-void expect_same_bits(Transformer& a, Transformer& b, Trainer& x, Trainer& y, const std::string& what) {
+void expect_same_bits(Transformer& a, Transformer& b, Trainer& x, Trainer& y,
+                      const std::string& what) {
   EXPECT_TRUE(at::equal(a.flat_parameters(), b.flat_parameters())) << what;
   const auto left = x.optimizer().state();
   const auto right = y.optimizer().state();
   ASSERT_EQ(left.size(), right.size());
   for (size_t i = 0; i < left.size(); ++i) {
-    EXPECT_EQ(std::memcmp(left[i].tensor.data_ptr(), right[i].tensor.data_ptr(), left[i].tensor.nbytes()), 0) << what << " " << left[i].name;
+    EXPECT_EQ(
+        std::memcmp(left[i].tensor.data_ptr(), right[i].tensor.data_ptr(), left[i].tensor.nbytes()),
+        0)
+        << what << " " << left[i].name;
   }
   EXPECT_EQ(x.optimizer().updates, y.optimizer().updates);
 }
 
-/// Nine steps in one go against four, a checkpoint, and five more in a new trainer with a new model.
-void expect_exact_resume(const std::function<void(TrainerSetup&)>& change, at::ScalarType dtype, const std::string& what) {
+/// Nine steps in one go against four, a checkpoint, and five more in a new trainer with a new
+/// model.
+void expect_exact_resume(const std::function<void(TrainerSetup&)>& change, at::ScalarType dtype,
+                         const std::string& what) {
   const Scratch run;
   TrainerSetup setup = tiny_setup(9, run.path);
   add_validation(setup);
@@ -59,19 +65,22 @@ void expect_exact_resume(const std::function<void(TrainerSetup&)>& change, at::S
 
 TEST(Resume, EqualsTheUninterruptedRunUnderEveryOptimizerWithDropout) {
   for (const char* name : {"adamw", "lion", "sgd", "adafactor", "muon"}) {
-    expect_exact_resume([&](TrainerSetup& setup) { setup.optimizer.name = name; }, at::kFloat, name);
+    expect_exact_resume([&](TrainerSetup& setup) { setup.optimizer.name = name; }, at::kFloat,
+                        name);
   }
 }
 
 TEST(Resume, EqualsTheUninterruptedRunInEveryPrecision) {
   for (const char* name : {"bf16-mixed", "bf16-true", "16-mixed"}) {
-    expect_exact_resume([&](TrainerSetup& setup) { setup.training.precision = name; }, parse_precision(name, at::kCPU).parameters, name);
+    expect_exact_resume([&](TrainerSetup& setup) { setup.training.precision = name; },
+                        parse_precision(name, at::kCPU).parameters, name);
   }
 }
 
 TEST(Resume, EqualsTheUninterruptedRunUnderEverySchedule) {
   for (const char* name : {"linear", "polynomial", "constant", "wsd"}) {
-    expect_exact_resume([&](TrainerSetup& setup) { setup.scheduler.name = name; }, at::kFloat, name);
+    expect_exact_resume([&](TrainerSetup& setup) { setup.scheduler.name = name; }, at::kFloat,
+                        name);
   }
 }
 
@@ -88,7 +97,8 @@ TEST(Resume, CarriesTheLossScaleAndTheSkippedSteps) {
 }
 
 TEST(Resume, ContinuesBestAndEarlyStoppingWhereTheyStood) {
-  // Nothing is learnt, so every validation after the first is without gain: 2, 4, 6, 8; a break after 5 must not change that.
+  // Nothing is learnt, so every validation after the first is without gain: 2, 4, 6, 8; a break
+  // after 5 must not change that.
   for (const bool interrupted : {false, true}) {
     const Scratch run;
     TrainerSetup setup = tiny_setup(100, run.path);
@@ -127,9 +137,11 @@ TEST(Resume, MetricsReadAsIfThereHadBeenNoBreak) {
   const auto steps_of = [&](const char* name) {
     std::string steps;
     const std::string text = read_file(run.path / name);
-    for (size_t begin = 0, end; (end = text.find('\n', begin)) != std::string::npos; begin = end + 1) {
+    for (size_t begin = 0, end; (end = text.find('\n', begin)) != std::string::npos;
+         begin = end + 1) {
       const std::string line = text.substr(begin, end - begin);
-      steps += line.starts_with("{\"step\":") ? line.substr(8, line.find(',') - 8) : line.substr(0, line.find(','));
+      steps += line.starts_with("{\"step\":") ? line.substr(8, line.find(',') - 8)
+                                              : line.substr(0, line.find(','));
       steps += ' ';
     }
     return steps;
@@ -144,7 +156,8 @@ TEST(Resume, MetricsReadAsIfThereHadBeenNoBreak) {
   EXPECT_EQ(steps_of("metrics.csv"), "step 1 2 3 4 5 6 7 8 ");
 }
 
-// Reliability T13: the same stream of rows under another split, also where the size of a step changes in mid-run.
+// Reliability T13: the same stream of rows under another split, also where the size of a step
+// changes in mid-run.
 TEST(Resume, AnotherBatchSizeContinuesTheStreamOfRows) {
   const Scratch run;
   TrainerSetup setup = tiny_setup(4, run.path);
@@ -170,11 +183,14 @@ TEST(Resume, AnotherBatchSizeContinuesTheStreamOfRows) {
     expected[i] = static_cast<int64_t>(i);
   }
   EXPECT_EQ(asked, expected);
-  EXPECT_NE(std::find(changes.begin(), changes.end(), "training.batch_size changed from 4 to 3"), changes.end());
+  EXPECT_NE(std::find(changes.begin(), changes.end(), "training.batch_size changed from 4 to 3"),
+            changes.end());
 }
 
 /// A checkpoint at step 3 of 3, and the message that resuming under `change` gives.
-std::string refusal(const std::function<void(TrainerSetup&)>& change, const std::function<std::unique_ptr<Transformer>()>& make = [] { return tiny_model(); }) {
+std::string refusal(
+    const std::function<void(TrainerSetup&)>& change,
+    const std::function<std::unique_ptr<Transformer>()>& make = [] { return tiny_model(); }) {
   const Scratch run;
   TrainerSetup setup = tiny_setup(3, run.path);
   setup.identity = {"aaaa", "bbbb", "cccc"};
@@ -203,12 +219,17 @@ TEST(Resume, AllowsWhatDoesNotChangeTheMeaningOfTheState) {
 }
 
 TEST(Resume, RefusesByNameWhatDoes) {
-  EXPECT_EQ(refusal([](TrainerSetup& s) { s.optimizer.name = "lion"; }), "optimizer state is adamw, config asks lion");
-  EXPECT_EQ(refusal([](TrainerSetup& s) { s.identity.tokenizer_sha256 = "eeee"; }), "checkpoint tokenizer sha256 aaaa…, given eeee…");
-  EXPECT_EQ(refusal([](TrainerSetup& s) { s.identity.data_sha256 = "eeee"; }), "data 'train' changed since step 3 (sha256 bbbb…, now eeee…)");
-  EXPECT_EQ(refusal([](TrainerSetup& s) { s.seed = 8; }), "seed is 7 in the checkpoint, 8 in the config: the data order would change");
+  EXPECT_EQ(refusal([](TrainerSetup& s) { s.optimizer.name = "lion"; }),
+            "optimizer state is adamw, config asks lion");
+  EXPECT_EQ(refusal([](TrainerSetup& s) { s.identity.tokenizer_sha256 = "eeee"; }),
+            "checkpoint tokenizer sha256 aaaa…, given eeee…");
+  EXPECT_EQ(refusal([](TrainerSetup& s) { s.identity.data_sha256 = "eeee"; }),
+            "data 'train' changed since step 3 (sha256 bbbb…, now eeee…)");
+  EXPECT_EQ(refusal([](TrainerSetup& s) { s.seed = 8; }),
+            "seed is 7 in the checkpoint, 8 in the config: the data order would change");
   EXPECT_EQ(refusal([](TrainerSetup& s) { s.total_steps = 3; }), "already at step 3 of 3");
-  EXPECT_EQ(refusal([](TrainerSetup& s) { s.training.max_seq_length = 4; }), "training.max_seq_length is auto in the checkpoint, 4 in the config");
+  EXPECT_EQ(refusal([](TrainerSetup& s) { s.training.max_seq_length = 4; }),
+            "training.max_seq_length is auto in the checkpoint, 4 in the config");
   EXPECT_EQ(refusal([](TrainerSetup&) {},
                     [] {
                       ModelConfig config = tiny_model_config();
@@ -218,7 +239,8 @@ TEST(Resume, RefusesByNameWhatDoes) {
                       return model;
                     }),
             "model.num_hidden_layers is 2 in the checkpoint, 3 in the config");
-  EXPECT_EQ(refusal([](TrainerSetup& s) { s.training.precision = "bf16-true"; }, [] { return tiny_model(0, at::kBFloat16); }),
+  EXPECT_EQ(refusal([](TrainerSetup& s) { s.training.precision = "bf16-true"; },
+                    [] { return tiny_model(0, at::kBFloat16); }),
             "training.precision is 32-true in the checkpoint, bf16-true in the config");
 }
 

@@ -15,7 +15,9 @@ struct Scratch {
     // In memory where that is possible: fsync on a disk would be most of the tests' time.
     const std::filesystem::path memory = "/dev/shm";
     const bool usable = access(memory.c_str(), W_OK) == 0;
-    std::string name = ((usable ? memory : std::filesystem::temp_directory_path()) / "llm-training-XXXXXX").string();
+    std::string name =
+        ((usable ? memory : std::filesystem::temp_directory_path()) / "llm-training-XXXXXX")
+            .string();
     path = mkdtemp(name.data());
   }
   ~Scratch() {

@@ -1,4 +1,5 @@
-// A run small enough that a test can do hundreds of steps: a two-layer model over a made-up language in which the next token mostly follows from the last.
+// A run small enough that a test can do hundreds of steps: a two-layer model over a made-up
+// language in which the next token mostly follows from the last.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -34,7 +35,8 @@ inline ModelConfig tiny_model_config(double dropout = 0) {
   return config;
 }
 
-/// Row r: a start drawn from r, then t -> (3 t + 1) mod 29 + 2 with one surprise in eight. uneven: rows have 1 .. 8 targets, the rest is padding.
+/// Row r: a start drawn from r, then t -> (3 t + 1) mod 29 + 2 with one surprise in eight. uneven:
+/// rows have 1 .. 8 targets, the rest is padding.
 inline TrainingBatch tiny_batch(int64_t first_row, int64_t count, bool uneven) {
   TrainingBatch batch;
   batch.input_ids = at::zeros({count, kTinyLength}, at::kLong);
@@ -44,12 +46,14 @@ inline TrainingBatch tiny_batch(int64_t first_row, int64_t count, bool uneven) {
   }
   for (int64_t r = 0; r < count; ++r) {
     const CounterRandom random(combine_keys(99, static_cast<uint64_t>(first_row + r)));
-    const int64_t length = uneven ? 1 + static_cast<int64_t>(random.bits(1000) % kTinyLength) : kTinyLength;
+    const int64_t length =
+        uneven ? 1 + static_cast<int64_t>(random.bits(1000) % kTinyLength) : kTinyLength;
     int64_t token = 2 + static_cast<int64_t>(random.bits(0) % 29);
     for (int64_t t = 0; t < length; ++t) {
       batch.input_ids[r][t] = token;
       const bool surprise = random.uniform(static_cast<uint64_t>(t) + 1) < 0.125;
-      token = surprise ? 2 + static_cast<int64_t>(random.bits(500 + static_cast<uint64_t>(t)) % 29) : (3 * token + 1) % 29 + 2;
+      token = surprise ? 2 + static_cast<int64_t>(random.bits(500 + static_cast<uint64_t>(t)) % 29)
+                       : (3 * token + 1) % 29 + 2;
       batch.targets[r][t] = token;
       if (uneven) {
         batch.attention_mask[r][t] = 1;
@@ -61,7 +65,8 @@ inline TrainingBatch tiny_batch(int64_t first_row, int64_t count, bool uneven) {
 }
 
 inline BatchSource tiny_batches(bool uneven = false) {
-  return [uneven](int64_t first_row, int64_t count) { return tiny_batch(first_row, count, uneven); };
+  return
+      [uneven](int64_t first_row, int64_t count) { return tiny_batch(first_row, count, uneven); };
 }
 
 inline TrainerSetup tiny_setup(int64_t steps, const std::filesystem::path& run = {}) {
@@ -85,7 +90,9 @@ inline TrainerSetup tiny_setup(int64_t steps, const std::filesystem::path& run =
   return setup;
 }
 
-inline std::unique_ptr<Transformer> tiny_model(double dropout = 0, at::ScalarType dtype = at::kFloat, uint64_t seed = 3) {
+inline std::unique_ptr<Transformer> tiny_model(double dropout = 0,
+                                               at::ScalarType dtype = at::kFloat,
+                                               uint64_t seed = 3) {
   auto model = std::make_unique<Transformer>(tiny_model_config(dropout), dtype);
   initialize(*model, seed);
   return model;
@@ -93,7 +100,9 @@ inline std::unique_ptr<Transformer> tiny_model(double dropout = 0, at::ScalarTyp
 
 /// Rows of the same language that training does not see.
 inline void add_validation(TrainerSetup& setup, int64_t rows = 8) {
-  setup.validation = [](int64_t first_row, int64_t count) { return tiny_batch(1'000'000 + first_row, count, false); };
+  setup.validation = [](int64_t first_row, int64_t count) {
+    return tiny_batch(1'000'000 + first_row, count, false);
+  };
   setup.validation_rows = rows;
 }
 

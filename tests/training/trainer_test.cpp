@@ -16,7 +16,8 @@ namespace {
 namespace fs = std::filesystem;
 
 /// The flat gradient of one step, taken before the optimizer clears it.
-at::Tensor gradient_of(int64_t batch_size, int64_t accumulation, bool uneven, double dropout, double* loss) {
+at::Tensor gradient_of(int64_t batch_size, int64_t accumulation, bool uneven, double dropout,
+                       double* loss) {
   const auto model = tiny_model(dropout);
   TrainerSetup setup = tiny_setup(1);
   setup.training.batch_size = batch_size;
@@ -29,16 +30,20 @@ at::Tensor gradient_of(int64_t batch_size, int64_t accumulation, bool uneven, do
   return gradient;
 }
 
-// Row B35 and need 8: 1 x 8 = 2 x 4 = 8 x 1, also where micro-batches hold different numbers of tokens.
+// Row B35 and need 8: 1 x 8 = 2 x 4 = 8 x 1, also where micro-batches hold different numbers of
+// tokens.
 TEST(Trainer, HowABatchIsSplitChangesNeitherLossNorGradient) {
-  for (const auto& [uneven, dropout] : std::vector<std::pair<bool, double>>{{false, 0}, {true, 0}, {false, 0.2}}) {
+  for (const auto& [uneven, dropout] :
+       std::vector<std::pair<bool, double>>{{false, 0}, {true, 0}, {false, 0.2}}) {
     double whole_loss = 0, loss = 0;
     const at::Tensor whole = gradient_of(8, 1, uneven, dropout, &whole_loss);
     EXPECT_GT(whole.abs().max().item<double>(), 1e-3);
-    for (const auto& [batch, parts] : std::vector<std::pair<int64_t, int64_t>>{{4, 2}, {2, 4}, {1, 8}}) {
+    for (const auto& [batch, parts] :
+         std::vector<std::pair<int64_t, int64_t>>{{4, 2}, {2, 4}, {1, 8}}) {
       const at::Tensor split = gradient_of(batch, parts, uneven, dropout, &loss);
       EXPECT_NEAR(loss, whole_loss, 1e-6) << batch << " x " << parts << " dropout " << dropout;
-      EXPECT_LT((split - whole).abs().max().item<double>(), 1e-6) << batch << " x " << parts << (uneven ? " uneven" : "") << " dropout " << dropout;
+      EXPECT_LT((split - whole).abs().max().item<double>(), 1e-6)
+          << batch << " x " << parts << (uneven ? " uneven" : "") << " dropout " << dropout;
     }
   }
 }
@@ -128,8 +133,9 @@ TEST(Trainer, ANonFiniteGradientIsSkippedAndCounted) {
   EXPECT_FALSE(trainer.training_step().skipped);
   EXPECT_FALSE(at::equal(model->flat_parameters(), before));
   const std::string notes = read_file(run.path / "skipped_steps.jsonl");
-  EXPECT_EQ(notes, "{\"step\":2,\"not_finite\":\"gradient\",\"first_row\":8,\"rows\":8,\"seed\":7}\n"
-                   "{\"step\":3,\"not_finite\":\"gradient\",\"first_row\":16,\"rows\":8,\"seed\":7}\n");
+  EXPECT_EQ(notes,
+            "{\"step\":2,\"not_finite\":\"gradient\",\"first_row\":8,\"rows\":8,\"seed\":7}\n"
+            "{\"step\":3,\"not_finite\":\"gradient\",\"first_row\":16,\"rows\":8,\"seed\":7}\n");
 }
 
 // Reliability T8.
@@ -141,7 +147,8 @@ TEST(Trainer, ARunOfNonFiniteStepsStopsWithExit5AndLeavesTheLastCheckpoint) {
   setup.checkpoint.save_steps = 4;
   setup.on_step = [&](int64_t step) {
     if (step == 6) {
-      model->flat_parameters().slice(0, -1).fill_(std::numeric_limits<float>::quiet_NaN());  // in the output head: every step meets it
+      model->flat_parameters().slice(0, -1).fill_(
+          std::numeric_limits<float>::quiet_NaN());  // in the output head: every step meets it
     }
   };
   try {
@@ -149,9 +156,13 @@ TEST(Trainer, ARunOfNonFiniteStepsStopsWithExit5AndLeavesTheLastCheckpoint) {
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), Exit::numerical);
-    EXPECT_NE(error.message().find(" was not finite in 3 steps in a row (steps 7-9); step-00000004 is intact"), std::string::npos) << error.message();
+    EXPECT_NE(error.message().find(
+                  " was not finite in 3 steps in a row (steps 7-9); step-00000004 is intact"),
+              std::string::npos)
+        << error.message();
   }
-  EXPECT_EQ(checkpoint_steps(run.path), (std::vector<int64_t>{4})) << "NaN weights are never saved (step 8 was due)";
+  EXPECT_EQ(checkpoint_steps(run.path), (std::vector<int64_t>{4}))
+      << "NaN weights are never saved (step 8 was due)";
   verify_checkpoint(run.path / "step-00000004");
 }
 
@@ -162,7 +173,8 @@ TEST(Trainer, ANanThatNoLossSeesIsFoundBeforeItIsSaved) {
   setup.checkpoint.save_steps = 4;
   setup.on_step = [&](int64_t step) {
     if (step == 6) {
-      model->flat_parameters().narrow(0, 0, 1).fill_(std::numeric_limits<float>::quiet_NaN());  // the embedding of token 0, which no row holds
+      model->flat_parameters().narrow(0, 0, 1).fill_(
+          std::numeric_limits<float>::quiet_NaN());  // the embedding of token 0, which no row holds
     }
   };
   setup.optimizer.weight_decay = 0;
@@ -171,7 +183,8 @@ TEST(Trainer, ANanThatNoLossSeesIsFoundBeforeItIsSaved) {
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), Exit::numerical);
-    EXPECT_EQ(error.message(), "model.embed_tokens.weight is no longer finite at step 8; step-00000004 is intact");
+    EXPECT_EQ(error.message(),
+              "model.embed_tokens.weight is no longer finite at step 8; step-00000004 is intact");
   }
 }
 
@@ -180,7 +193,9 @@ TEST(Trainer, LossFallsUnderEveryOptimizer) {
     const auto model = tiny_model();
     TrainerSetup setup = tiny_setup(40);
     setup.optimizer.name = name;
-    setup.optimizer.learning_rate = name == std::string("lion") ? 0.002 : name == std::string("sgd") ? 0.3 : 0.02;
+    setup.optimizer.learning_rate = name == std::string("lion")  ? 0.002
+                                    : name == std::string("sgd") ? 0.3
+                                                                 : 0.02;
     Trainer trainer(setup, *model);
     const double first = trainer.training_step().loss;
     double last = 0;
@@ -275,7 +290,9 @@ TEST(Trainer, AStopInMidStepAppliesNothingAndSavesWhereTheRunStands) {
   const auto model = tiny_model();
   TrainerSetup setup = tiny_setup(10, run.path);
   int asked = 0;
-  setup.stop_requested = [&] { return ++asked > 8; };  // three looks per step: in the middle of the third
+  setup.stop_requested = [&] {
+    return ++asked > 8;
+  };  // three looks per step: in the middle of the third
   const TrainingResult result = Trainer(setup, *model).train();
   EXPECT_EQ(result.reason, StopReason::signal);
   EXPECT_EQ(result.steps, 2);
@@ -331,7 +348,8 @@ TEST(Trainer, APlantedExplosionRaisesTheAlert) {
   const GradientHealth planted = judge_gradients({{"a", 0.5}, {"b", 1e-9}, {"c", 4000}});
   EXPECT_EQ(planted.exploding, (std::vector<std::string>{"c"}));
   EXPECT_EQ(planted.vanishing, (std::vector<std::string>{"b"}));
-  EXPECT_EQ(judge_gradients({{"a", std::nan("")}, {"b", 1}}).exploding, (std::vector<std::string>{"a"}));
+  EXPECT_EQ(judge_gradients({{"a", std::nan("")}, {"b", 1}}).exploding,
+            (std::vector<std::string>{"a"}));
 }
 
 TEST(Trainer, GradientNormsByLayerAddUpToTheGlobalNorm) {

@@ -46,7 +46,10 @@ TEST(TrainingConfig, ReferenceNamesAreAliases) {
   Sections s;
   Fields f;
   s.fields(f);
-  f.apply_text("training: {num_train_steps: 7, micro_batch_size: 3}\noptimizer: {lr: 0.5, eps: 0.001}\ncheckpoint: {save_total_limit: 9}\n", "c.yaml");
+  f.apply_text(
+      "training: {num_train_steps: 7, micro_batch_size: 3}\noptimizer: {lr: 0.5, eps: "
+      "0.001}\ncheckpoint: {save_total_limit: 9}\n",
+      "c.yaml");
   EXPECT_EQ(s.training.max_steps, 7);
   EXPECT_EQ(s.training.batch_size, 3);
   EXPECT_EQ(s.optimizer.learning_rate, 0.5);
@@ -56,8 +59,10 @@ TEST(TrainingConfig, ReferenceNamesAreAliases) {
 
 TEST(TrainingConfig, ValuesOutOfRangeAreRefusedByTheirFlag) {
   const std::vector<std::pair<std::string, std::string>> wrong = {
-      {"learning-rate", "2"},  {"learning-rate", "nan"},     {"batch-size", "0"},     {"max-steps", "0"},           {"lr-scheduler", "cosin"},
-      {"optimizer-name", "adam"}, {"precision", "fp8"},      {"objective", "diffusion"}, {"optimizer.betas", "0.9,1"}, {"keep-last", "-1"},
+      {"learning-rate", "2"}, {"learning-rate", "nan"},   {"batch-size", "0"},
+      {"max-steps", "0"},     {"lr-scheduler", "cosin"},  {"optimizer-name", "adam"},
+      {"precision", "fp8"},   {"objective", "diffusion"}, {"optimizer.betas", "0.9,1"},
+      {"keep-last", "-1"},
   };
   for (const auto& [flag, value] : wrong) {
     Sections s;

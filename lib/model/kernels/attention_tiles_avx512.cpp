@@ -15,18 +15,21 @@ using simd::store;
 constexpr int64_t kLanes = 16;
 constexpr int64_t kVectors = kTile / kLanes;
 
-// Two rows of fp32 as the interleaved bfloat pairs of operand B: lane i = (low bits of `even`, high bits of `odd`).
+// Two rows of fp32 as the interleaved bfloat pairs of operand B: lane i = (low bits of `even`, high
+// bits of `odd`).
 inline __m512i interleave(__m512 even, __m512 odd) {
   const __m512i low = _mm512_cvtepu16_epi32(simd::narrow(even));
   const __m512i high = _mm512_cvtepu16_epi32(simd::narrow(odd));
   return _mm512_or_si512(low, _mm512_slli_epi32(high, 16));
 }
 
-inline void store_pair(float* out, int64_t row, int64_t width, int64_t column, __m512 even, __m512 odd) {
+inline void store_pair(float* out, int64_t row, int64_t width, int64_t column, __m512 even,
+                       __m512 odd) {
   _mm512_storeu_ps(out + row * width + column, even);
   _mm512_storeu_ps(out + (row + 1) * width + column, odd);
 }
-inline void store_pair(bfloat* out, int64_t row, int64_t width, int64_t column, __m512 even, __m512 odd) {
+inline void store_pair(bfloat* out, int64_t row, int64_t width, int64_t column, __m512 even,
+                       __m512 odd) {
   _mm512_storeu_si512(out + row * width + 2 * column, interleave(even, odd));
 }
 
@@ -57,8 +60,10 @@ inline void transpose16(__m512i r[16]) {
   }
 }
 
-// Words: pairs of bfloat or single floats. Transposes `rows` (<= 16, the rest zero) by `words` (<= 16) words.
-inline void transpose_words(const uint32_t* x, int64_t stride, int64_t rows, int64_t words, uint32_t* out, int64_t out_stride) {
+// Words: pairs of bfloat or single floats. Transposes `rows` (<= 16, the rest zero) by `words` (<=
+// 16) words.
+inline void transpose_words(const uint32_t* x, int64_t stride, int64_t rows, int64_t words,
+                            uint32_t* out, int64_t out_stride) {
   __m512i r[16];
   const __mmask16 present = first_lanes(words);
   for (int64_t i = 0; i < 16; ++i) {
@@ -89,8 +94,10 @@ void pack_transposed(const T* x, int64_t stride, int64_t rows, int64_t depth, T*
   const int64_t words = depth / kPerWord;
   for (int64_t r = 0; r < kTile; r += kLanes) {
     for (int64_t w = 0; w < words; w += kLanes) {
-      transpose_words(reinterpret_cast<const uint32_t*>(x + r * stride) + w, stride / kPerWord, std::min<int64_t>(std::max<int64_t>(rows - r, 0), kLanes),
-                      std::min<int64_t>(words - w, kLanes), reinterpret_cast<uint32_t*>(out) + w * kTile + r, kTile);
+      transpose_words(reinterpret_cast<const uint32_t*>(x + r * stride) + w, stride / kPerWord,
+                      std::min<int64_t>(std::max<int64_t>(rows - r, 0), kLanes),
+                      std::min<int64_t>(words - w, kLanes),
+                      reinterpret_cast<uint32_t*>(out) + w * kTile + r, kTile);
     }
   }
 }
@@ -108,22 +115,29 @@ void pack_rows(const T* x, int64_t stride, int64_t rows, int64_t depth, T* out) 
   } else {
     for (int64_t r = 0; r < kTile; r += 2) {
       for (int64_t d = 0; d < depth; d += kLanes) {
-        const __m512i even = r < rows ? _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(x + r * stride + d))) : _mm512_setzero_si512();
-        const __m512i odd =
-            r + 1 < rows ? _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(x + (r + 1) * stride + d))) : _mm512_setzero_si512();
-        _mm512_storeu_si512(out + r * depth + 2 * d, _mm512_or_si512(even, _mm512_slli_epi32(odd, 16)));
+        const __m512i even = r < rows ? _mm512_cvtepu16_epi32(_mm256_loadu_si256(
+                                            reinterpret_cast<const __m256i*>(x + r * stride + d)))
+                                      : _mm512_setzero_si512();
+        const __m512i odd = r + 1 < rows
+                                ? _mm512_cvtepu16_epi32(_mm256_loadu_si256(
+                                      reinterpret_cast<const __m256i*>(x + (r + 1) * stride + d)))
+                                : _mm512_setzero_si512();
+        _mm512_storeu_si512(out + r * depth + 2 * d,
+                            _mm512_or_si512(even, _mm512_slli_epi32(odd, 16)));
       }
     }
   }
 }
 
 template <typename T>
-void transpose(const T* x, int64_t stride, int64_t rows, int64_t padded, int64_t depth, T* out, int64_t out_stride) {
+void transpose(const T* x, int64_t stride, int64_t rows, int64_t padded, int64_t depth, T* out,
+               int64_t out_stride) {
   for (int64_t d = 0; d < depth; d += kLanes) {
     for (int64_t r = 0; r < padded; r += kLanes) {
       __m512i block[16];
       for (int64_t i = 0; i < 16; ++i) {
-        block[i] = r + i < rows ? _mm512_castps_si512(load(x + (r + i) * stride + d)) : _mm512_setzero_si512();
+        block[i] = r + i < rows ? _mm512_castps_si512(load(x + (r + i) * stride + d))
+                                : _mm512_setzero_si512();
       }
       transpose16(block);
       for (int64_t i = 0; i < 16; ++i) {
@@ -134,13 +148,15 @@ void transpose(const T* x, int64_t stride, int64_t rows, int64_t padded, int64_t
 }
 
 template <typename T>
-void store_transposed(const float* x, const float* factors, int64_t rows, int64_t depth, T* out, int64_t stride) {
+void store_transposed(const float* x, const float* factors, int64_t rows, int64_t depth, T* out,
+                      int64_t stride) {
   for (int64_t r = 0; r < rows; r += kLanes) {
     const __m512 factor = factors != nullptr ? _mm512_loadu_ps(factors + r) : _mm512_set1_ps(1.0f);
     for (int64_t d = 0; d < depth; d += kLanes) {
       __m512i block[16];
       for (int64_t i = 0; i < 16; ++i) {
-        block[i] = _mm512_castps_si512(_mm512_mul_ps(_mm512_loadu_ps(x + (d + i) * kTile + r), factor));
+        block[i] =
+            _mm512_castps_si512(_mm512_mul_ps(_mm512_loadu_ps(x + (d + i) * kTile + r), factor));
       }
       transpose16(block);
       for (int64_t i = 0; i < 16 && r + i < rows; ++i) {
@@ -151,7 +167,8 @@ void store_transposed(const float* x, const float* factors, int64_t rows, int64_
 }
 
 template <typename T>
-void softmax_columns(const float* scores, int64_t tiles, const Mask& mask, float scale, T* probabilities, float* inverse_sum, float* log_sum_exp) {
+void softmax_columns(const float* scores, int64_t tiles, const Mask& mask, float scale,
+                     T* probabilities, float* inverse_sum, float* log_sum_exp) {
   const int64_t height = tiles * kTile;
   const __m512 factor = _mm512_set1_ps(scale), hidden = _mm512_set1_ps(-INFINITY);
   for (int64_t v = 0; v < kVectors; ++v) {
@@ -163,12 +180,14 @@ void softmax_columns(const float* scores, int64_t tiles, const Mask& mask, float
     }
     // A query that sees nothing keeps zero weights: any finite offset does.
     const __mmask16 blind = _mm512_cmp_ps_mask(top, hidden, _CMP_EQ_OQ);
-    const __m512 offset = _mm512_mask_mov_ps(_mm512_mul_ps(top, factor), blind, _mm512_setzero_ps());
+    const __m512 offset =
+        _mm512_mask_mov_ps(_mm512_mul_ps(top, factor), blind, _mm512_setzero_ps());
     __m512 sum = _mm512_setzero_ps();
     for (int64_t k = 0; k < height; k += 2) {
       __m512 p[2];
       for (int64_t i = 0; i < 2; ++i) {
-        const __m512 s = _mm512_fmsub_ps(_mm512_loadu_ps(scores + (k + i) * kTile + column), factor, offset);
+        const __m512 s =
+            _mm512_fmsub_ps(_mm512_loadu_ps(scores + (k + i) * kTile + column), factor, offset);
         p[i] = _mm512_maskz_mov_ps(visible(mask, mask.key0 + k + i, column), simd::exp(s));
         sum = _mm512_add_ps(sum, p[i]);
       }
@@ -186,19 +205,23 @@ void softmax_columns(const float* scores, int64_t tiles, const Mask& mask, float
 }
 
 template <typename T>
-void softmax_backward(const float* scores, const float* d_probabilities, const Mask& mask, float scale, const float* log_sum_exp, const float* delta, T* p,
-                      T* ds, T* ds_operand) {
+void softmax_backward(const float* scores, const float* d_probabilities, const Mask& mask,
+                      float scale, const float* log_sum_exp, const float* delta, T* p, T* ds,
+                      T* ds_operand) {
   const __m512 factor = _mm512_set1_ps(scale);
   for (int64_t v = 0; v < kVectors; ++v) {
     const int64_t column = v * kLanes;
-    const __m512 lse = _mm512_loadu_ps(log_sum_exp + column), offset = _mm512_loadu_ps(delta + column);
+    const __m512 lse = _mm512_loadu_ps(log_sum_exp + column),
+                 offset = _mm512_loadu_ps(delta + column);
     for (int64_t k = 0; k < kTile; k += 2) {
       __m512 d[2];
       for (int64_t i = 0; i < 2; ++i) {
         const int64_t at = (k + i) * kTile + column;
         const __mmask16 seen = visible(mask, mask.key0 + k + i, column);
-        const __m512 weight = _mm512_maskz_mov_ps(seen, simd::exp(_mm512_fmsub_ps(_mm512_loadu_ps(scores + at), factor, lse)));
-        d[i] = _mm512_maskz_mul_ps(seen, _mm512_mul_ps(weight, factor), _mm512_sub_ps(_mm512_loadu_ps(d_probabilities + at), offset));
+        const __m512 weight = _mm512_maskz_mov_ps(
+            seen, simd::exp(_mm512_fmsub_ps(_mm512_loadu_ps(scores + at), factor, lse)));
+        d[i] = _mm512_maskz_mul_ps(seen, _mm512_mul_ps(weight, factor),
+                                   _mm512_sub_ps(_mm512_loadu_ps(d_probabilities + at), offset));
         store(p + at, weight);
         store(ds + at, d[i]);
       }
@@ -210,7 +233,9 @@ void softmax_backward(const float* scores, const float* d_probabilities, const M
 template <typename T>
 float dot(const T* a, const T* b, int64_t depth) {
   __m512 sum = _mm512_setzero_ps();
-  simd::for_each_vector(depth, [&](int64_t i, __mmask16 m) { sum = _mm512_fmadd_ps(load(a + i, m), load(b + i, m), sum); });
+  simd::for_each_vector(depth, [&](int64_t i, __mmask16 m) {
+    sum = _mm512_fmadd_ps(load(a + i, m), load(b + i, m), sum);
+  });
   return _mm512_reduce_add_ps(sum);
 }
 
@@ -219,14 +244,15 @@ void store_row(const float* x, int64_t depth, T* out) {
   simd::for_each_vector(depth, [&](int64_t i, __mmask16 m) { store(out + i, load(x + i, m), m); });
 }
 
-#define LLM_TILES(T)                                                                                                          \
-  template void pack_transposed(const T*, int64_t, int64_t, int64_t, T*);                                                     \
-  template void pack_rows(const T*, int64_t, int64_t, int64_t, T*);                                                           \
-  template void transpose(const T*, int64_t, int64_t, int64_t, int64_t, T*, int64_t);                                         \
-  template void store_transposed(const float*, const float*, int64_t, int64_t, T*, int64_t);                                  \
-  template void softmax_columns(const float*, int64_t, const Mask&, float, T*, float*, float*);                               \
-  template void softmax_backward(const float*, const float*, const Mask&, float, const float*, const float*, T*, T*, T*);     \
-  template float dot(const T*, const T*, int64_t);                                                                            \
+#define LLM_TILES(T)                                                                            \
+  template void pack_transposed(const T*, int64_t, int64_t, int64_t, T*);                       \
+  template void pack_rows(const T*, int64_t, int64_t, int64_t, T*);                             \
+  template void transpose(const T*, int64_t, int64_t, int64_t, int64_t, T*, int64_t);           \
+  template void store_transposed(const float*, const float*, int64_t, int64_t, T*, int64_t);    \
+  template void softmax_columns(const float*, int64_t, const Mask&, float, T*, float*, float*); \
+  template void softmax_backward(const float*, const float*, const Mask&, float, const float*,  \
+                                 const float*, T*, T*, T*);                                     \
+  template float dot(const T*, const T*, int64_t);                                              \
   template void store_row(const float*, int64_t, T*);
 LLM_TILES(float)
 LLM_TILES(bfloat)

@@ -16,7 +16,7 @@ namespace llm {
 namespace {
 
 constexpr size_t kAlignment = 64;
-constexpr size_t kSmallest = 32 << 10;      // below this malloc is quick and its pages stay
+constexpr size_t kSmallest = 32 << 10;  // below this malloc is quick and its pages stay
 constexpr size_t kHugePage = size_t{2} << 20;
 constexpr int kClasses = 256;
 
@@ -45,13 +45,16 @@ Pool& pool() {
   return *instance;
 }
 
-// Before each block lies its size; LibTorch's raw allocation wants the context of a block to be its address.
+// Before each block lies its size; LibTorch's raw allocation wants the context of a block to be its
+// address.
 struct Header {
   size_t bytes;  // of the block, this header included
 };
 static_assert(sizeof(Header) <= kAlignment);
 
-Header* header_of(void* data) { return reinterpret_cast<Header*>(static_cast<char*>(data) - kAlignment); }
+Header* header_of(void* data) {
+  return reinterpret_cast<Header*>(static_cast<char*>(data) - kAlignment);
+}
 
 void account(int64_t bytes) {
   const int64_t now = pool().in_use.fetch_add(bytes) + bytes;
@@ -94,7 +97,8 @@ class CachingAllocator final : public c10::Allocator {
     if (requested == 0) {
       return {nullptr, nullptr, &release, at::Device(at::kCPU)};
     }
-    const size_t bytes = requested + kAlignment < kSmallest ? requested + kAlignment : rounded(requested + kAlignment);
+    const size_t bytes = requested + kAlignment < kSmallest ? requested + kAlignment
+                                                            : rounded(requested + kAlignment);
     void* block = bytes < kSmallest ? nullptr : reuse(bytes);
     if (block == nullptr) {
       block = fresh(bytes);
@@ -107,7 +111,9 @@ class CachingAllocator final : public c10::Allocator {
   }
 
   at::DeleterFnPtr raw_deleter() const override { return &release; }
-  void copy_data(void* destination, const void* source, size_t bytes) const override { default_copy_data(destination, source, bytes); }
+  void copy_data(void* destination, const void* source, size_t bytes) const override {
+    default_copy_data(destination, source, bytes);
+  }
 
  private:
   static void* reuse(size_t bytes) {
@@ -134,7 +140,9 @@ void install_caching_cpu_allocator() {
   static_cast<void>(installed);
 }
 
-CpuMemory cpu_memory() { return {pool().in_use.load(), pool().peak.load(), pool().cached.load(), pool().fresh.load()}; }
+CpuMemory cpu_memory() {
+  return {pool().in_use.load(), pool().peak.load(), pool().cached.load(), pool().fresh.load()};
+}
 
 void reset_peak_cpu_memory() { pool().peak.store(pool().in_use.load()); }
 

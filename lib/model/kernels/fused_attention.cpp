@@ -1,5 +1,7 @@
-// Exact attention of whole sequences in tiles of 64 queries, forward and backward, after https://arxiv.org/abs/2307.08691 but with all keys of a query tile
-// held at once (sequences here are short), scores transposed, and the upper triangle of a causal mask skipped. Products run on LibTorch's brgemm.
+// Exact attention of whole sequences in tiles of 64 queries, forward and backward, after
+// https://arxiv.org/abs/2307.08691 but with all keys of a query tile held at once (sequences here
+// are short), scores transposed, and the upper triangle of a causal mask skipped. Products run on
+// LibTorch's brgemm.
 #include <ATen/ATen.h>
 #include <ATen/native/CPUBlas.h>
 #include <torch/csrc/autograd/custom_function.h>
@@ -19,11 +21,14 @@ using torch::autograd::variable_list;
 
 constexpr int64_t kMostTokens = 4096;  // a query tile's scores take 256 bytes per key
 
-void product(int64_t m, int64_t n, int64_t k, const float* a, int64_t lda, const float* b, float* c, bool add) {
+void product(int64_t m, int64_t n, int64_t k, const float* a, int64_t lda, const float* b, float* c,
+             bool add) {
   at::native::cpublas::brgemm(m, n, k, lda, n, n, add, a, b, c, /*is_vnni=*/false);
 }
-void product(int64_t m, int64_t n, int64_t k, const bfloat* a, int64_t lda, const bfloat* b, float* c, bool add) {
-  at::native::cpublas::brgemm(m, n, k, lda, n, n, add, reinterpret_cast<const at::BFloat16*>(a), reinterpret_cast<const at::BFloat16*>(b), c,
+void product(int64_t m, int64_t n, int64_t k, const bfloat* a, int64_t lda, const bfloat* b,
+             float* c, bool add) {
+  at::native::cpublas::brgemm(m, n, k, lda, n, n, add, reinterpret_cast<const at::BFloat16*>(a),
+                              reinterpret_cast<const at::BFloat16*>(b), c,
                               /*is_vnni=*/true);
 }
 
@@ -75,13 +80,16 @@ void forward_group(const Shape& s, const T* qkv, int64_t g, T* out, float* log_s
       const int64_t q0 = qb * kTile, queries = s.rows_of(qb), seen = s.tiles_seen(qb);
       tiles::pack_transposed(in.q(h) + q0 * s.width(), s.width(), queries, D, qt);
       for (int64_t kb = 0; kb < seen; ++kb) {
-        product(s.rows_of(kb), kTile, D, in.k(g) + kb * kTile * s.width(), s.width(), qt, scores + kb * kTile * kTile, false);
+        product(s.rows_of(kb), kTile, D, in.k(g) + kb * kTile * s.width(), s.width(), qt,
+                scores + kb * kTile * kTile, false);
       }
-      tiles::softmax_columns<T>(scores, seen, {0, q0, s.tokens, s.causal}, s.scale, p, inverse, lse);
+      tiles::softmax_columns<T>(scores, seen, {0, q0, s.tokens, s.causal}, s.scale, p, inverse,
+                                lse);
       for (int64_t kb = 0; kb < seen; ++kb) {
         product(D, kTile, kTile, vt + kb * kTile, padded, p + kb * kTile * kTile, ot, kb > 0);
       }
-      tiles::store_transposed<T>(ot, inverse, queries, D, out + (q0 * s.heads + h) * D, s.heads * D);
+      tiles::store_transposed<T>(ot, inverse, queries, D, out + (q0 * s.heads + h) * D,
+                                 s.heads * D);
       std::copy(lse, lse + queries, log_sum_exp + h * s.tokens + q0);
     }
   }
@@ -94,17 +102,21 @@ struct BackwardBuffers {
 };
 
 template <typename T>
-void backward_group(const Shape& s, const T* qkv, int64_t g, const T* out, const T* d_out, const float* log_sum_exp, const float* cos, const float* sin,
-                    int64_t half, int64_t table_stride, T* d_qkv) {
+void backward_group(const Shape& s, const T* qkv, int64_t g, const T* out, const T* d_out,
+                    const float* log_sum_exp, const float* cos, const float* sin, int64_t half,
+                    int64_t table_stride, T* d_qkv) {
   thread_local BackwardBuffers<T> buffers;
   auto& b = buffers;
   const Heads<const T> in{qkv, s};
   const Heads<T> grad{d_qkv, s};
   const int64_t D = s.depth, padded = s.padded(), row = s.heads * D;
   T* kt = grown(b.kt, D * padded);
-  T *qt = grown(b.qt, D * kTile), *dot = grown(b.dot, D * kTile), *q_rows = grown(b.q_rows, D * kTile), *do_rows = grown(b.do_rows, D * kTile);
-  T *p = grown(b.p, kTile * kTile), *ds = grown(b.ds, kTile * kTile), *ds_operand = grown(b.ds_operand, kTile * kTile);
-  float *scores = grown(b.scores, kTile * kTile), *dp = grown(b.dp, kTile * kTile), *dqt = grown(b.dqt, D * kTile);
+  T *qt = grown(b.qt, D * kTile), *dot = grown(b.dot, D * kTile),
+    *q_rows = grown(b.q_rows, D * kTile), *do_rows = grown(b.do_rows, D * kTile);
+  T *p = grown(b.p, kTile * kTile), *ds = grown(b.ds, kTile * kTile),
+    *ds_operand = grown(b.ds_operand, kTile * kTile);
+  float *scores = grown(b.scores, kTile * kTile), *dp = grown(b.dp, kTile * kTile),
+        *dqt = grown(b.dqt, D * kTile);
   float *dk = grown(b.dk, padded * D), *dv = grown(b.dv, padded * D);
   std::fill(dk, dk + padded * D, 0.0f);
   std::fill(dv, dv + padded * D, 0.0f);
@@ -134,7 +146,8 @@ void backward_group(const Shape& s, const T* qkv, int64_t g, const T* out, const
         const int64_t k0 = kb * kTile, keys = s.rows_of(kb);
         product(keys, kTile, D, in.k(g) + k0 * s.width(), s.width(), qt, scores, false);
         product(keys, kTile, D, in.v(g) + k0 * s.width(), s.width(), dot, dp, false);
-        tiles::softmax_backward<T>(scores, dp, {k0, q0, s.tokens, s.causal}, s.scale, lse, delta, p, ds, ds_operand);
+        tiles::softmax_backward<T>(scores, dp, {k0, q0, s.tokens, s.causal}, s.scale, lse, delta, p,
+                                   ds, ds_operand);
         product(kTile, D, kTile, p, kTile, do_rows, dv + k0 * D, true);
         product(kTile, D, kTile, ds, kTile, q_rows, dk + k0 * D, true);
         product(D, kTile, kTile, kt + k0, padded, ds_operand, dqt, kb > 0);
@@ -159,15 +172,18 @@ void rotate_all(const Shape& s, const T* x, T* y, const at::Tensor& cos, const a
   for_each_piece(s.batch * s.tokens, 16, [&](int64_t, int64_t begin, int64_t end) {
     for (int64_t n = begin; n < end; ++n) {
       const int64_t table = n / s.tokens * per_batch + n % s.tokens * half;
-      rows::rope<T>(x + n * s.width(), y + n * s.width(), raw<float>(cos) + table, raw<float>(sin) + table, s.heads + s.kv_heads, s.depth, half, 1.0f);
-      std::copy(x + n * s.width() + (s.heads + s.kv_heads) * s.depth, x + (n + 1) * s.width(), y + n * s.width() + (s.heads + s.kv_heads) * s.depth);
+      rows::rope<T>(x + n * s.width(), y + n * s.width(), raw<float>(cos) + table,
+                    raw<float>(sin) + table, s.heads + s.kv_heads, s.depth, half, 1.0f);
+      std::copy(x + n * s.width() + (s.heads + s.kv_heads) * s.depth, x + (n + 1) * s.width(),
+                y + n * s.width() + (s.heads + s.kv_heads) * s.depth);
     }
   });
 }
 
 struct SelfAttention : torch::autograd::Function<SelfAttention> {
-  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& qkv, const std::optional<at::Tensor>& cos, const std::optional<at::Tensor>& sin,
-                            const Shape* shape) {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& qkv,
+                            const std::optional<at::Tensor>& cos,
+                            const std::optional<at::Tensor>& sin, const Shape* shape) {
     const Shape s = *shape;
     at::Tensor rotated = cos ? at::empty_like(qkv) : qkv.detach();
     at::Tensor out = at::empty({s.batch, s.tokens, s.heads * s.depth}, qkv.options());
@@ -180,7 +196,8 @@ struct SelfAttention : torch::autograd::Function<SelfAttention> {
       at::parallel_for(0, s.batch * s.kv_heads, 1, [&](int64_t begin, int64_t end) {
         for (int64_t task = begin; task < end; ++task) {
           const int64_t b = task / s.kv_heads;
-          forward_group<T>(s, raw<T>(rotated) + b * s.tokens * s.width(), task % s.kv_heads, raw<T>(out) + b * s.tokens * s.heads * s.depth,
+          forward_group<T>(s, raw<T>(rotated) + b * s.tokens * s.width(), task % s.kv_heads,
+                           raw<T>(out) + b * s.tokens * s.heads * s.depth,
                            raw<float>(lse) + b * s.heads * s.tokens);
         }
         at::native::cpublas::brgemm_release();
@@ -197,22 +214,35 @@ struct SelfAttention : torch::autograd::Function<SelfAttention> {
   }
 
   static variable_list backward(AutogradContext* ctx, variable_list gradients) {
-    const at::Tensor rotated = ctx->saved_data["rotated"].toTensor(), out = ctx->saved_data["out"].toTensor(), lse = ctx->saved_data["lse"].toTensor();
-    const at::Tensor cos = ctx->saved_data["cos"].toTensor(), sin = ctx->saved_data["sin"].toTensor();
+    const at::Tensor rotated = ctx->saved_data["rotated"].toTensor(),
+                     out = ctx->saved_data["out"].toTensor(),
+                     lse = ctx->saved_data["lse"].toTensor();
+    const at::Tensor cos = ctx->saved_data["cos"].toTensor(),
+                     sin = ctx->saved_data["sin"].toTensor();
     const auto sizes = ctx->saved_data["sizes"].toIntVector();
     const int64_t H = sizes[0], K = sizes[1];
-    const Shape s{rotated.size(0), rotated.size(1), H, K, rotated.size(2) / (H + 2 * K), sizes[2] == 1, static_cast<float>(ctx->saved_data["scale"].toDouble())};
+    const Shape s{rotated.size(0),
+                  rotated.size(1),
+                  H,
+                  K,
+                  rotated.size(2) / (H + 2 * K),
+                  sizes[2] == 1,
+                  static_cast<float>(ctx->saved_data["scale"].toDouble())};
     at::Tensor d_out = gradients[0].contiguous();
     at::Tensor d_qkv = at::empty_like(rotated);
-    const int64_t half = cos.defined() ? cos.size(-1) : 0, per_batch = cos.defined() && cos.dim() == 3 ? s.tokens * half : 0;
+    const int64_t half = cos.defined() ? cos.size(-1) : 0,
+                  per_batch = cos.defined() && cos.dim() == 3 ? s.tokens * half : 0;
     with_element(rotated.scalar_type(), [&](auto* tag) {
       using T = std::remove_pointer_t<decltype(tag)>;
       at::parallel_for(0, s.batch * s.kv_heads, 1, [&](int64_t begin, int64_t end) {
         for (int64_t task = begin; task < end; ++task) {
-          const int64_t b = task / s.kv_heads, at_in = b * s.tokens * s.width(), at_out = b * s.tokens * s.heads * s.depth;
-          backward_group<T>(s, raw<T>(rotated) + at_in, task % s.kv_heads, raw<T>(out) + at_out, raw<T>(d_out) + at_out,
-                            raw<float>(lse) + b * s.heads * s.tokens, cos.defined() ? raw<float>(cos) + b * per_batch : nullptr,
-                            cos.defined() ? raw<float>(sin) + b * per_batch : nullptr, half, half, raw<T>(d_qkv) + at_in);
+          const int64_t b = task / s.kv_heads, at_in = b * s.tokens * s.width(),
+                        at_out = b * s.tokens * s.heads * s.depth;
+          backward_group<T>(s, raw<T>(rotated) + at_in, task % s.kv_heads, raw<T>(out) + at_out,
+                            raw<T>(d_out) + at_out, raw<float>(lse) + b * s.heads * s.tokens,
+                            cos.defined() ? raw<float>(cos) + b * per_batch : nullptr,
+                            cos.defined() ? raw<float>(sin) + b * per_batch : nullptr, half, half,
+                            raw<T>(d_qkv) + at_in);
         }
         at::native::cpublas::brgemm_release();
       });
@@ -223,13 +253,20 @@ struct SelfAttention : torch::autograd::Function<SelfAttention> {
 
 }  // namespace
 
-at::Tensor self_attention(const at::Tensor& qkv, const at::Tensor& cos, const at::Tensor& sin, int64_t num_heads, int64_t num_key_value_heads, bool causal,
+at::Tensor self_attention(const at::Tensor& qkv, const at::Tensor& cos, const at::Tensor& sin,
+                          int64_t num_heads, int64_t num_key_value_heads, bool causal,
                           double scale) {
   const int64_t depth = qkv.size(2) / (num_heads + 2 * num_key_value_heads);
   if (depth % 16 != 0 || depth > 256 || qkv.size(1) > kMostTokens) {
     return reference::self_attention(qkv, cos, sin, num_heads, num_key_value_heads, causal, scale);
   }
-  const Shape shape{qkv.size(0), qkv.size(1), num_heads, num_key_value_heads, depth, causal, static_cast<float>(scale)};
+  const Shape shape{qkv.size(0),
+                    qkv.size(1),
+                    num_heads,
+                    num_key_value_heads,
+                    depth,
+                    causal,
+                    static_cast<float>(scale)};
   std::optional<at::Tensor> c, s;
   if (cos.defined()) {
     c = cos.to(at::kFloat).contiguous();

@@ -11,7 +11,8 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-// Rows per chunk: the chunk of logits stays near 8 MiB, so that it is still in cache when its gradient is multiplied.
+// Rows per chunk: the chunk of logits stays near 8 MiB, so that it is still in cache when its
+// gradient is multiplied.
 int64_t chunk_of(int64_t rows, int64_t vocab, int64_t element_bytes) {
   const int64_t fitting = (int64_t{8} << 20) / (vocab * element_bytes) / 64 * 64;
   return std::clamp<int64_t>(fitting, std::min<int64_t>(rows, 64), rows);
@@ -24,7 +25,8 @@ struct Totals {
 
 // Softmax, loss and (in place) gradient of one chunk of logits.
 template <typename T>
-void chunk_loss(at::Tensor& logits, const int64_t* targets, float scale, bool gradient, Totals& totals) {
+void chunk_loss(at::Tensor& logits, const int64_t* targets, float scale, bool gradient,
+                Totals& totals) {
   const int64_t count = logits.size(0), vocab = logits.size(1);
   std::vector<rows::RowLoss> losses(count);
   at::parallel_for(0, count, 8, [&](int64_t begin, int64_t end) {
@@ -47,25 +49,31 @@ void chunk_loss(at::Tensor& logits, const int64_t* targets, float scale, bool gr
 }
 
 struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
-  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& hidden, const at::Tensor& master, const at::Tensor& used, const at::Tensor& targets,
-                            double scale, int64_t chunk_rows, Totals* totals, bool gradient) {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& hidden,
+                            const at::Tensor& master, const at::Tensor& used,
+                            const at::Tensor& targets, double scale, int64_t chunk_rows,
+                            Totals* totals, bool gradient) {
     at::Tensor rows = hidden.reshape({-1, hidden.size(-1)}).contiguous();
     const int64_t count = rows.size(0), vocab = used.size(0);
     const int64_t* goal = targets.data_ptr<int64_t>();
     for (int64_t n = 0; n < count; ++n) {
-      check(goal[n] == kIgnoreTarget || (goal[n] >= 0 && goal[n] < vocab), "linear_cross_entropy: target {} is outside 0 to {}", goal[n], vocab - 1);
+      check(goal[n] == kIgnoreTarget || (goal[n] >= 0 && goal[n] < vocab),
+            "linear_cross_entropy: target {} is outside 0 to {}", goal[n], vocab - 1);
     }
-    const int64_t chunk = chunk_rows > 0 ? std::min(chunk_rows, count) : chunk_of(count, vocab, used.element_size());
+    const int64_t chunk =
+        chunk_rows > 0 ? std::min(chunk_rows, count) : chunk_of(count, vocab, used.element_size());
     at::Tensor buffer = at::empty({chunk, vocab}, used.options().requires_grad(false));
     at::Tensor d_rows = gradient ? at::empty_like(rows) : at::Tensor();
     at::Tensor d_weight;
-    at::Tensor piece = gradient && master.requires_grad() && chunk < count ? at::empty_like(used) : at::Tensor();
+    at::Tensor piece =
+        gradient && master.requires_grad() && chunk < count ? at::empty_like(used) : at::Tensor();
     for (int64_t begin = 0; begin < count; begin += chunk) {
       const int64_t length = std::min(chunk, count - begin);
       at::Tensor input = rows.narrow(0, begin, length), logits = buffer.narrow(0, 0, length);
       at::mm_out(logits, input, used.t());
       with_element(used.scalar_type(), [&](auto* tag) {
-        chunk_loss<std::remove_pointer_t<decltype(tag)>>(logits, goal + begin, static_cast<float>(scale), gradient, *totals);
+        chunk_loss<std::remove_pointer_t<decltype(tag)>>(
+            logits, goal + begin, static_cast<float>(scale), gradient, *totals);
       });
       if (!gradient) {
         continue;
@@ -82,7 +90,9 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
     return at::scalar_tensor(totals->nll_sum * scale, rows.options().dtype(at::kFloat));
   }
 
-  static void add_weight_gradient(at::Tensor& d_weight, at::Tensor& piece, const at::Tensor& d_logits, const at::Tensor& input, const at::Tensor& master) {
+  static void add_weight_gradient(at::Tensor& d_weight, at::Tensor& piece,
+                                  const at::Tensor& d_logits, const at::Tensor& input,
+                                  const at::Tensor& master) {
     if (!piece.defined()) {  // one chunk holds all rows
       d_weight = at::mm(d_logits.t(), input);
       return;
@@ -126,13 +136,18 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
 
 }  // namespace
 
-CrossEntropy linear_cross_entropy(const at::Tensor& hidden, const Weight& weight, const at::Tensor& targets, double scale, int64_t chunk_rows) {
+CrossEntropy linear_cross_entropy(const at::Tensor& hidden, const Weight& weight,
+                                  const at::Tensor& targets, double scale, int64_t chunk_rows) {
   Totals totals;
-  at::Tensor input = hidden.scalar_type() == weight.used().scalar_type() ? hidden : hidden.to(weight.used().scalar_type());
-  const bool gradient = at::GradMode::is_enabled() && (hidden.requires_grad() || weight.master.requires_grad());
+  at::Tensor input = hidden.scalar_type() == weight.used().scalar_type()
+                         ? hidden
+                         : hidden.to(weight.used().scalar_type());
+  const bool gradient =
+      at::GradMode::is_enabled() && (hidden.requires_grad() || weight.master.requires_grad());
   CrossEntropy result;
-  result.loss = LinearCrossEntropy::apply(input, weight.master, weight.used().detach(), targets.reshape({-1}).contiguous(), scale, chunk_rows, &totals,
-                                          gradient);
+  result.loss = LinearCrossEntropy::apply(input, weight.master, weight.used().detach(),
+                                          targets.reshape({-1}).contiguous(), scale, chunk_rows,
+                                          &totals, gradient);
   result.nll_sum = totals.nll_sum;
   result.correct = totals.correct;
   result.counted = totals.counted;

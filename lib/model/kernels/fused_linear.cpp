@@ -24,12 +24,14 @@ at::Tensor deliver(const at::Tensor& master, const at::Tensor& gradient) {
 }
 
 struct Linear : torch::autograd::Function<Linear> {
-  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& packed, const std::optional<at::Tensor>& packed_bias,
-                            at::TensorList masters, at::TensorList bias_masters) {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& packed,
+                            const std::optional<at::Tensor>& packed_bias, at::TensorList masters,
+                            at::TensorList bias_masters) {
     at::Tensor rows = x.reshape({-1, x.size(-1)});  // (N, K)
     auto shape = x.sizes().vec();
     shape.back() = packed.size(0);
-    at::Tensor y = packed_bias ? at::addmm(*packed_bias, rows, packed.t()) : at::mm(rows, packed.t());
+    at::Tensor y =
+        packed_bias ? at::addmm(*packed_bias, rows, packed.t()) : at::mm(rows, packed.t());
     ctx->saved_data["packed"] = packed;
     ctx->saved_data["rows"] = rows;
     ctx->saved_data["masters"] = masters.vec();
@@ -94,14 +96,17 @@ void accumulate_gradient(const at::Tensor& master, const at::Tensor& gradient) {
   });
 }
 
-at::Tensor linear(const at::Tensor& x, const std::vector<at::Tensor>& masters, const at::Tensor& packed, const std::vector<at::Tensor>& bias_masters,
+at::Tensor linear(const at::Tensor& x, const std::vector<at::Tensor>& masters,
+                  const at::Tensor& packed, const std::vector<at::Tensor>& bias_masters,
                   const at::Tensor& packed_bias) {
-  check(x.size(-1) == packed.size(1), "linear: input has {} features, weight takes {}", x.size(-1), packed.size(1));
+  check(x.size(-1) == packed.size(1), "linear: input has {} features, weight takes {}", x.size(-1),
+        packed.size(1));
   std::optional<at::Tensor> plain_bias;
   if (packed_bias.defined()) {
     plain_bias = packed_bias.detach();
   }
-  return Linear::apply(x, packed.detach(), plain_bias, at::TensorList(masters), at::TensorList(bias_masters));
+  return Linear::apply(x, packed.detach(), plain_bias, at::TensorList(masters),
+                       at::TensorList(bias_masters));
 }
 
 }  // namespace llm::fused

@@ -22,7 +22,8 @@ struct Swiglu : torch::autograd::Function<Swiglu> {
     with_element(y.scalar_type(), [&](auto* tag) {
       using T = std::remove_pointer_t<decltype(tag)>;
       for_each_piece(count, 16, [&](int64_t, int64_t begin, int64_t end) {
-        rows::swiglu<T>(raw<T>(gate_up) + begin * 2 * columns, raw<T>(y) + begin * columns, end - begin, columns);
+        rows::swiglu<T>(raw<T>(gate_up) + begin * 2 * columns, raw<T>(y) + begin * columns,
+                        end - begin, columns);
       });
     });
     ctx->saved_data["gate_up"] = gate_up.detach();
@@ -37,15 +38,17 @@ struct Swiglu : torch::autograd::Function<Swiglu> {
     with_element(dy.scalar_type(), [&](auto* tag) {
       using T = std::remove_pointer_t<decltype(tag)>;
       for_each_piece(count, 16, [&](int64_t, int64_t begin, int64_t end) {
-        rows::swiglu_backward<T>(raw<T>(gate_up) + begin * 2 * columns, raw<T>(dy) + begin * columns, raw<T>(out) + begin * 2 * columns, end - begin,
-                                 columns);
+        rows::swiglu_backward<T>(raw<T>(gate_up) + begin * 2 * columns,
+                                 raw<T>(dy) + begin * columns, raw<T>(out) + begin * 2 * columns,
+                                 end - begin, columns);
       });
     });
     return {out};
   }
 };
 
-// The gradient of a table: every thread owns a slice of the channels and walks all tokens in order, so the sum's order never changes.
+// The gradient of a table: every thread owns a slice of the channels and walks all tokens in order,
+// so the sum's order never changes.
 void scatter_add(at::Tensor table, const at::Tensor& ids, const at::Tensor& dy) {
   const int64_t channels = table.size(1), count = ids.numel();
   const int64_t* id = ids.data_ptr<int64_t>();
@@ -68,11 +71,13 @@ struct Embedding : torch::autograd::Function<Embedding> {
     at::Tensor y = at::empty(shape, table.options().requires_grad(false));
     const int64_t* id = ids.data_ptr<int64_t>();
     for (int64_t n = 0; n < count; ++n) {
-      check(id[n] >= 0 && id[n] < vocab, "embedding: token id {} is outside 0 to {}", id[n], vocab - 1);
+      check(id[n] >= 0 && id[n] < vocab, "embedding: token id {} is outside 0 to {}", id[n],
+            vocab - 1);
     }
     for_each_piece(count, 64, [&](int64_t, int64_t begin, int64_t end) {
       for (int64_t n = begin; n < end; ++n) {
-        std::memcpy(raw<float>(y) + n * channels, raw<float>(table) + id[n] * channels, sizeof(float) * channels);
+        std::memcpy(raw<float>(y) + n * channels, raw<float>(table) + id[n] * channels,
+                    sizeof(float) * channels);
       }
     });
     ctx->saved_data["ids"] = ids;
@@ -81,7 +86,8 @@ struct Embedding : torch::autograd::Function<Embedding> {
   }
 
   static variable_list backward(AutogradContext* ctx, variable_list gradients) {
-    const at::Tensor table = ctx->saved_data["table"].toTensor(), ids = ctx->saved_data["ids"].toTensor();
+    const at::Tensor table = ctx->saved_data["table"].toTensor(),
+                     ids = ctx->saved_data["ids"].toTensor();
     if (!table.requires_grad()) {
       return {at::Tensor(), at::Tensor()};
     }
@@ -104,6 +110,8 @@ struct Embedding : torch::autograd::Function<Embedding> {
 
 at::Tensor swiglu(const at::Tensor& gate_up) { return Swiglu::apply(gate_up.contiguous()); }
 
-at::Tensor embedding(const at::Tensor& ids, const at::Tensor& table) { return Embedding::apply(ids.contiguous(), table); }
+at::Tensor embedding(const at::Tensor& ids, const at::Tensor& table) {
+  return Embedding::apply(ids.contiguous(), table);
+}
 
 }  // namespace llm::fused

@@ -7,7 +7,8 @@
 
 namespace llm::fused {
 
-constexpr int64_t kPiece = 1 << 16;  // elements; fixed, so that sums do not depend on the thread count
+constexpr int64_t kPiece =
+    1 << 16;  // elements; fixed, so that sums do not depend on the thread count
 
 double sum_of_squares(const at::Tensor& flat) {
   const int64_t count = flat.numel(), pieces = (count + kPiece - 1) / kPiece;
@@ -17,7 +18,8 @@ double sum_of_squares(const at::Tensor& flat) {
     at::parallel_for(0, pieces, 1, [&](int64_t first, int64_t last) {
       for (int64_t piece = first; piece < last; ++piece) {
         const int64_t begin = piece * kPiece;
-        partial[piece] = rows::sum_of_squares(raw<T>(flat) + begin, std::min(kPiece, count - begin));
+        partial[piece] =
+            rows::sum_of_squares(raw<T>(flat) + begin, std::min(kPiece, count - begin));
       }
     });
   });
@@ -28,7 +30,8 @@ double sum_of_squares(const at::Tensor& flat) {
   return sum;
 }
 
-void adamw_step(at::Tensor parameter, at::Tensor gradient, at::Tensor exp_avg, at::Tensor exp_avg_sq, at::Tensor compute, const AdamwStep& o) {
+void adamw_step(at::Tensor parameter, at::Tensor gradient, at::Tensor exp_avg,
+                at::Tensor exp_avg_sq, at::Tensor compute, const AdamwStep& o) {
   const double correction1 = 1.0 - std::pow(o.beta1, static_cast<double>(o.step));
   const double correction2 = 1.0 - std::pow(o.beta2, static_cast<double>(o.step));
   const rows::Adamw options{static_cast<float>(o.learning_rate),
@@ -43,7 +46,8 @@ void adamw_step(at::Tensor parameter, at::Tensor gradient, at::Tensor exp_avg, a
   const int64_t count = parameter.numel();
   at::parallel_for(0, (count + kPiece - 1) / kPiece, 1, [&](int64_t first, int64_t last) {
     const int64_t begin = first * kPiece, length = std::min(count, last * kPiece) - begin;
-    rows::adamw(raw<float>(parameter) + begin, raw<float>(gradient) + begin, raw<float>(exp_avg) + begin, raw<float>(exp_avg_sq) + begin,
+    rows::adamw(raw<float>(parameter) + begin, raw<float>(gradient) + begin,
+                raw<float>(exp_avg) + begin, raw<float>(exp_avg_sq) + begin,
                 compute.defined() ? raw<rows::bfloat>(compute) + begin : nullptr, length, options);
   });
 }

@@ -1,4 +1,5 @@
-// What the fused operators share: raw views of tensors and splitting rows among threads in pieces that do not depend on how many threads there are.
+// What the fused operators share: raw views of tensors and splitting rows among threads in pieces
+// that do not depend on how many threads there are.
 #pragma once
 
 #include <ATen/Parallel.h>
@@ -23,7 +24,8 @@ void with_element(at::ScalarType type, Body body) {
   }
 }
 
-/// Rows in pieces of at least `grain`, at most 64 pieces: body(piece, begin, end). The pieces are a function of the row count alone.
+/// Rows in pieces of at least `grain`, at most 64 pieces: body(piece, begin, end). The pieces are a
+/// function of the row count alone.
 template <typename Body>
 int64_t for_each_piece(int64_t rows, int64_t grain, Body body) {
   const int64_t piece_rows = std::max(grain, (rows + 63) / 64);

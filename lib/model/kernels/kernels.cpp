@@ -19,17 +19,22 @@ bool fuses(const at::Tensor& x) {
 }  // namespace
 
 bool fused_kernels_available() {
-  static const bool available = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-                                __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bf16");
+  static const bool available =
+      __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+      __builtin_cpu_supports("avx512bf16");
   return available;
 }
 
 void set_fused_kernels_enabled(bool enabled) { g_fused_enabled = enabled; }
 
-DropoutKey DropoutKey::at_site(uint64_t site) const { return {seed ^ ((site + 1) * 0xd1342543de82ef95ULL), first_row}; }
+DropoutKey DropoutKey::at_site(uint64_t site) const {
+  return {seed ^ ((site + 1) * 0xd1342543de82ef95ULL), first_row};
+}
 
 at::Tensor linear(const at::Tensor& x, const Weight& weight, const Weight& bias) {
-  check(x.size(-1) == weight.master.size(1), "linear: input has {} features, weight takes {}", x.size(-1), weight.master.size(1));
+  check(x.size(-1) == weight.master.size(1), "linear: input has {} features, weight takes {}",
+        x.size(-1), weight.master.size(1));
   std::vector<at::Tensor> biases;
   if (bias.defined()) {
     biases.push_back(bias.master);
@@ -37,10 +42,12 @@ at::Tensor linear(const at::Tensor& x, const Weight& weight, const Weight& bias)
   return fused_linear(x, {weight.master}, weight.used(), biases, bias.used());
 }
 
-at::Tensor fused_linear(const at::Tensor& x, const std::vector<at::Tensor>& masters, const at::Tensor& packed,
-                        const std::vector<at::Tensor>& bias_masters, const at::Tensor& packed_bias) {
+at::Tensor fused_linear(const at::Tensor& x, const std::vector<at::Tensor>& masters,
+                        const at::Tensor& packed, const std::vector<at::Tensor>& bias_masters,
+                        const at::Tensor& packed_bias) {
   if (fuses(x)) {
-    return fused::linear(x.scalar_type() == packed.scalar_type() ? x : x.to(packed.scalar_type()), masters, packed, bias_masters, packed_bias);
+    return fused::linear(x.scalar_type() == packed.scalar_type() ? x : x.to(packed.scalar_type()),
+                         masters, packed, bias_masters, packed_bias);
   }
   at::Tensor input = x.to(packed.scalar_type());
   at::Tensor weight = masters.size() == 1 ? masters[0] : at::cat(masters, 0);
@@ -51,11 +58,14 @@ at::Tensor fused_linear(const at::Tensor& x, const std::vector<at::Tensor>& mast
   return reference::linear(input, weight, bias);
 }
 
-at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps, at::ScalarType out_dtype) {
-  return fuses(x) ? fused::rms_norm(x, weight, eps, out_dtype) : reference::rms_norm(x, weight, eps, out_dtype);
+at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps,
+                    at::ScalarType out_dtype) {
+  return fuses(x) ? fused::rms_norm(x, weight, eps, out_dtype)
+                  : reference::rms_norm(x, weight, eps, out_dtype);
 }
 
-std::tuple<at::Tensor, at::Tensor> add_rms_norm(const at::Tensor& residual, const at::Tensor& delta, const at::Tensor& weight, double eps,
+std::tuple<at::Tensor, at::Tensor> add_rms_norm(const at::Tensor& residual, const at::Tensor& delta,
+                                                const at::Tensor& weight, double eps,
                                                 at::ScalarType out_dtype) {
   if (fuses(residual)) {
     return fused::add_rms_norm(residual, delta, weight, eps, out_dtype);
@@ -64,15 +74,20 @@ std::tuple<at::Tensor, at::Tensor> add_rms_norm(const at::Tensor& residual, cons
   return {sum, reference::rms_norm(sum, weight, eps, out_dtype)};
 }
 
-at::Tensor layer_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, double eps, at::ScalarType out_dtype) {
+at::Tensor layer_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                      double eps, at::ScalarType out_dtype) {
   return reference::layer_norm(x, weight, bias, eps, out_dtype);
 }
 
-at::Tensor rope(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin) { return reference::rope(x, cos, sin); }
+at::Tensor rope(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin) {
+  return reference::rope(x, cos, sin);
+}
 
-at::Tensor self_attention(const at::Tensor& qkv, const at::Tensor& cos, const at::Tensor& sin, int64_t num_heads, int64_t num_key_value_heads, bool causal,
+at::Tensor self_attention(const at::Tensor& qkv, const at::Tensor& cos, const at::Tensor& sin,
+                          int64_t num_heads, int64_t num_key_value_heads, bool causal,
                           double scale) {
-  check(qkv.size(2) % (num_heads + 2 * num_key_value_heads) == 0, "self_attention: {} features do not divide into {} + 2 x {} heads", qkv.size(2), num_heads,
+  check(qkv.size(2) % (num_heads + 2 * num_key_value_heads) == 0,
+        "self_attention: {} features do not divide into {} + 2 x {} heads", qkv.size(2), num_heads,
         num_key_value_heads);
   if (fuses(qkv)) {
     return fused::self_attention(qkv, cos, sin, num_heads, num_key_value_heads, causal, scale);
@@ -80,32 +95,41 @@ at::Tensor self_attention(const at::Tensor& qkv, const at::Tensor& cos, const at
   return reference::self_attention(qkv, cos, sin, num_heads, num_key_value_heads, causal, scale);
 }
 
-at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const at::Tensor& bias, bool causal, double scale,
-                     double dropout_probability, DropoutKey key) {
-  check(q.size(1) % k.size(1) == 0, "attention: {} query heads are not a multiple of {} key heads", q.size(1), k.size(1));
+at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                     const at::Tensor& bias, bool causal, double scale, double dropout_probability,
+                     DropoutKey key) {
+  check(q.size(1) % k.size(1) == 0, "attention: {} query heads are not a multiple of {} key heads",
+        q.size(1), k.size(1));
   return reference::attention(q, k, v, bias, causal, scale, dropout_probability, key);
 }
 
 at::Tensor gated_activation(const at::Tensor& gate_up, Activation activation) {
-  check(gate_up.size(-1) % 2 == 0, "gated_activation: {} features are not two halves", gate_up.size(-1));
+  check(gate_up.size(-1) % 2 == 0, "gated_activation: {} features are not two halves",
+        gate_up.size(-1));
   if (fuses(gate_up) && activation == Activation::silu) {
     return fused::swiglu(gate_up);
   }
   return reference::gated_activation(gate_up, activation);
 }
 
-at::Tensor activation(const at::Tensor& x, Activation kind) { return reference::activation(x, kind); }
+at::Tensor activation(const at::Tensor& x, Activation kind) {
+  return reference::activation(x, kind);
+}
 
 at::Tensor embedding(const at::Tensor& ids, const at::Tensor& table) {
-  return fuses(table) && table.scalar_type() == at::kFloat ? fused::embedding(ids, table) : at::embedding(table, ids);
+  return fuses(table) && table.scalar_type() == at::kFloat ? fused::embedding(ids, table)
+                                                           : at::embedding(table, ids);
 }
 
 at::Tensor dropout(const at::Tensor& x, double probability, DropoutKey key) {
-  return probability <= 0 ? x : x * reference::dropout_mask(x.sizes(), x.options(), probability, key);
+  return probability <= 0 ? x
+                          : x * reference::dropout_mask(x.sizes(), x.options(), probability, key);
 }
 
-CrossEntropy linear_cross_entropy(const at::Tensor& hidden, const Weight& weight, const at::Tensor& targets, double scale, int64_t chunk_rows) {
-  check(hidden.numel() / hidden.size(-1) == targets.numel(), "linear_cross_entropy: {} rows but {} targets", hidden.numel() / hidden.size(-1),
+CrossEntropy linear_cross_entropy(const at::Tensor& hidden, const Weight& weight,
+                                  const at::Tensor& targets, double scale, int64_t chunk_rows) {
+  check(hidden.numel() / hidden.size(-1) == targets.numel(),
+        "linear_cross_entropy: {} rows but {} targets", hidden.numel() / hidden.size(-1),
         targets.numel());
   if (fuses(hidden)) {
     return fused::linear_cross_entropy(hidden, weight, targets, scale, chunk_rows);
@@ -121,13 +145,19 @@ double sum_of_squares(const at::Tensor& flat) {
   }
   double sum = 0;
   for (int64_t begin = 0; begin < flat.numel(); begin += kPiece) {
-    sum += flat.narrow(0, begin, std::min(kPiece, flat.numel() - begin)).to(at::kDouble).square().sum().item<double>();
+    sum += flat.narrow(0, begin, std::min(kPiece, flat.numel() - begin))
+               .to(at::kDouble)
+               .square()
+               .sum()
+               .item<double>();
   }
   return sum;
 }
 
-void adamw_step(at::Tensor parameter, at::Tensor gradient, at::Tensor exp_avg, at::Tensor exp_avg_sq, at::Tensor compute, const AdamwStep& options) {
-  const bool plain = parameter.scalar_type() == at::kFloat && gradient.scalar_type() == at::kFloat && exp_avg.scalar_type() == at::kFloat &&
+void adamw_step(at::Tensor parameter, at::Tensor gradient, at::Tensor exp_avg,
+                at::Tensor exp_avg_sq, at::Tensor compute, const AdamwStep& options) {
+  const bool plain = parameter.scalar_type() == at::kFloat &&
+                     gradient.scalar_type() == at::kFloat && exp_avg.scalar_type() == at::kFloat &&
                      (!compute.defined() || compute.scalar_type() == at::kBFloat16);
   if (fuses(parameter) && plain) {
     fused::adamw_step(parameter, gradient, exp_avg, exp_avg_sq, compute, options);

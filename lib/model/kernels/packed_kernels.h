@@ -1,5 +1,6 @@
-// The inner loops behind packed_linear.h and panel_cache.h, on raw memory; compiled with AVX-512 flags in packed_*_avx512.cpp. No threads, no allocation.
-// T is uint16_t (the bits of a bfloat16) or float.
+// The inner loops behind packed_linear.h and panel_cache.h, on raw memory; compiled with AVX-512
+// flags in packed_*_avx512.cpp. No threads, no allocation. T is uint16_t (the bits of a bfloat16)
+// or float.
 #pragma once
 
 #include <bit>
@@ -10,18 +11,25 @@ namespace llm::packed {
 
 inline constexpr int64_t kPanelRows = 32;
 
-/// One panel: `outputs` <= 32 outputs for `count` rows of x. Strides in elements; y (count, outputs).
-void panel_product(const uint16_t* panel, const uint16_t* x, int64_t x_stride, int64_t columns, int64_t count, float* y, int64_t y_stride, int64_t outputs);
-void panel_product(const float* panel, const float* x, int64_t x_stride, int64_t columns, int64_t count, float* y, int64_t y_stride, int64_t outputs);
+/// One panel: `outputs` <= 32 outputs for `count` rows of x. Strides in elements; y (count,
+/// outputs).
+void panel_product(const uint16_t* panel, const uint16_t* x, int64_t x_stride, int64_t columns,
+                   int64_t count, float* y, int64_t y_stride, int64_t outputs);
+void panel_product(const float* panel, const float* x, int64_t x_stride, int64_t columns,
+                   int64_t count, float* y, int64_t y_stride, int64_t outputs);
 
-/// shares[i] = exp(scale * (scores[i] - max)) for i in [first, last), 0 elsewhere up to `padded` (a multiple of 16), rounded to T. Returns 1 / sum of the
-/// rounded shares. The sum's order depends on i only.
+/// shares[i] = exp(scale * (scores[i] - max)) for i in [first, last), 0 elsewhere up to `padded` (a
+/// multiple of 16), rounded to T. Returns 1 / sum of the rounded shares. The sum's order depends on
+/// i only.
 template <typename T>
-float softmax(const float* scores, int64_t first, int64_t last, int64_t padded, float scale, T* shares);
+float softmax(const float* scores, int64_t first, int64_t last, int64_t padded, float scale,
+              T* shares);
 
-/// sum += delta (null: nothing is added); y = sum / rms(sum) * weight, rounded to T, one zero behind an odd number of columns where T is bfloat16.
+/// sum += delta (null: nothing is added); y = sum / rms(sum) * weight, rounded to T, one zero
+/// behind an odd number of columns where T is bfloat16.
 template <typename T>
-void add_rms_norm(float* sum, const float* delta, const float* weight, float eps, int64_t columns, T* y);
+void add_rms_norm(float* sum, const float* delta, const float* weight, float eps, int64_t columns,
+                  T* y);
 
 /// y[i] = act(gate_up[i]) * gate_up[columns + i] rounded to T; act is GELU (erf) or SiLU.
 template <typename T>

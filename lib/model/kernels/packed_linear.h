@@ -1,15 +1,20 @@
-// Weights laid out for reading once per token: y = x W^T where the time is the time of streaming W from memory.
+// Weights laid out for reading once per token: y = x W^T where the time is the time of streaming W
+// from memory.
 //
-// A packed weight is a run of panels of 32 output rows. A bfloat16 panel holds, for each pair of input columns, those two columns of all 32 rows
-// ([cols / 2][32][2]: the operand order of vdpbf16ps); a float32 panel holds one column of 32 rows at a time ([cols][32]). Each thread reads whole panels
-// front to back, one sequential stream, which reaches the memory's read speed; rows at a stride do not. Rows are padded to 32 and
-// columns to 2 with zeros.
+// A packed weight is a run of panels of 32 output rows. A bfloat16 panel holds, for each pair of
+// input columns, those two columns of all 32 rows
+// ([cols / 2][32][2]: the operand order of vdpbf16ps); a float32 panel holds one column of 32 rows
+// at a time ([cols][32]). Each thread reads whole panels front to back, one sequential stream,
+// which reaches the memory's read speed; rows at a stride do not. Rows are padded to 32 and columns
+// to 2 with zeros.
 //
-// Law: a row of y is one chain of additions over the columns in ascending order, whatever the number of rows in the call and of threads. So one token alone,
-// the same token in a batch and the same token in a prompt give the same bits.
+// Law: a row of y is one chain of additions over the columns in ascending order, whatever the
+// number of rows in the call and of threads. So one token alone, the same token in a batch and the
+// same token in a prompt give the same bits.
 //
-// Needs AVX-512 with BF16 (packed_kernels_available()); where it is missing callers keep to the plain operators of kernels.h. Packed weights are constant
-// and may be shared by threads; a product's panels are shared out to a WorkerTeam.
+// Needs AVX-512 with BF16 (packed_kernels_available()); where it is missing callers keep to the
+// plain operators of kernels.h. Packed weights are constant and may be shared by threads; a
+// product's panels are shared out to a WorkerTeam.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -25,7 +30,8 @@ class WorkerTeam;
 /// The CPU has what the packed and decode kernels use.
 bool packed_kernels_available();
 
-/// Zeroed memory for long sequential reads: 64-byte aligned, on huge pages where it is large and the system has them. Pages are taken when first touched.
+/// Zeroed memory for long sequential reads: 64-byte aligned, on huge pages where it is large and
+/// the system has them. Pages are taken when first touched.
 class StreamBuffer {
  public:
   StreamBuffer() = default;
@@ -54,13 +60,17 @@ struct PackedWeight {
   int64_t bytes() const { return static_cast<int64_t>(panels.size()); }
 };
 
-/// Packs the rows of several (out_i, in) matrices one below the other: q, k, v or gate, up as one product. CPU tensors of one dtype, float32 or bfloat16.
+/// Packs the rows of several (out_i, in) matrices one below the other: q, k, v or gate, up as one
+/// product. CPU tensors of one dtype, float32 or bfloat16.
 PackedWeight pack_weights(std::span<const at::Tensor> weights);
 
-/// Elements of one row of x as a product reads it: bfloat16 bits, the columns padded to an even number with a zero, or float32.
+/// Elements of one row of x as a product reads it: bfloat16 bits, the columns padded to an even
+/// number with a zero, or float32.
 int64_t activation_row_elements(const PackedWeight& weight);
 
-/// y (count, weight.rows) float32 = x W^T. x: count rows of activation_row_elements(weight); y's rows are y_stride floats apart.
-void packed_linear(const PackedWeight& weight, const void* x, int64_t count, float* y, int64_t y_stride, WorkerTeam& team);
+/// y (count, weight.rows) float32 = x W^T. x: count rows of activation_row_elements(weight); y's
+/// rows are y_stride floats apart.
+void packed_linear(const PackedWeight& weight, const void* x, int64_t count, float* y,
+                   int64_t y_stride, WorkerTeam& team);
 
 }  // namespace llm

@@ -23,7 +23,8 @@ inline void clear(Sums<Rows>& sums) {
 }
 
 template <int Rows>
-inline void write(const Sums<Rows>& sums, float* y, int64_t y_stride, __mmask16 low, __mmask16 high) {
+inline void write(const Sums<Rows>& sums, float* y, int64_t y_stride, __mmask16 low,
+                  __mmask16 high) {
   for (int m = 0; m < Rows; ++m) {
     _mm512_mask_storeu_ps(y + m * y_stride, low, sums.low[m]);
     _mm512_mask_storeu_ps(y + m * y_stride + 16, high, sums.high[m]);
@@ -31,7 +32,8 @@ inline void write(const Sums<Rows>& sums, float* y, int64_t y_stride, __mmask16 
 }
 
 template <int Rows>
-inline void accumulate(Sums<Rows>& sums, const uint16_t* panel, const uint16_t* x, int64_t x_stride, int64_t columns) {
+inline void accumulate(Sums<Rows>& sums, const uint16_t* panel, const uint16_t* x, int64_t x_stride,
+                       int64_t columns) {
   for (int64_t k = 0; k < columns; k += 2) {
     const __m512bh low = bits(_mm512_load_si512(panel + k * kPanelRows));
     const __m512bh high = bits(_mm512_load_si512(panel + k * kPanelRows + 32));
@@ -47,7 +49,8 @@ inline void accumulate(Sums<Rows>& sums, const uint16_t* panel, const uint16_t* 
 }
 
 template <int Rows>
-inline void accumulate(Sums<Rows>& sums, const float* panel, const float* x, int64_t x_stride, int64_t columns) {
+inline void accumulate(Sums<Rows>& sums, const float* panel, const float* x, int64_t x_stride,
+                       int64_t columns) {
   for (int64_t k = 0; k < columns; ++k) {
     const __m512 low = _mm512_load_ps(panel + k * kPanelRows);
     const __m512 high = _mm512_load_ps(panel + k * kPanelRows + 16);
@@ -81,24 +84,39 @@ void rows_product(const Job<T>& job, int64_t first) {
 template <typename T>
 void remaining_rows(const Job<T>& job, int64_t first, int64_t count) {
   switch (count) {
-    case 1: return rows_product<1>(job, first);
-    case 2: return rows_product<2>(job, first);
-    case 3: return rows_product<3>(job, first);
-    case 4: return rows_product<4>(job, first);
-    case 5: return rows_product<5>(job, first);
-    case 6: return rows_product<6>(job, first);
-    case 7: return rows_product<7>(job, first);
-    case 8: return rows_product<8>(job, first);
-    case 9: return rows_product<9>(job, first);
-    case 10: return rows_product<10>(job, first);
-    case 11: return rows_product<11>(job, first);
-    default: return;
+    case 1:
+      return rows_product<1>(job, first);
+    case 2:
+      return rows_product<2>(job, first);
+    case 3:
+      return rows_product<3>(job, first);
+    case 4:
+      return rows_product<4>(job, first);
+    case 5:
+      return rows_product<5>(job, first);
+    case 6:
+      return rows_product<6>(job, first);
+    case 7:
+      return rows_product<7>(job, first);
+    case 8:
+      return rows_product<8>(job, first);
+    case 9:
+      return rows_product<9>(job, first);
+    case 10:
+      return rows_product<10>(job, first);
+    case 11:
+      return rows_product<11>(job, first);
+    default:
+      return;
   }
 }
 
 template <typename T>
-void product(const T* panel, const T* x, int64_t x_stride, int64_t columns, int64_t count, float* y, int64_t y_stride, int64_t outputs) {
-  const auto lanes = [](int64_t n) { return static_cast<__mmask16>(n >= 16 ? 0xffff : n <= 0 ? 0 : (1u << n) - 1); };
+void product(const T* panel, const T* x, int64_t x_stride, int64_t columns, int64_t count, float* y,
+             int64_t y_stride, int64_t outputs) {
+  const auto lanes = [](int64_t n) {
+    return static_cast<__mmask16>(n >= 16 ? 0xffff : n <= 0 ? 0 : (1u << n) - 1);
+  };
   const Job<T> job{panel, x, x_stride, columns, y, y_stride, lanes(outputs), lanes(outputs - 16)};
   int64_t row = 0;
   for (; row + kRowsAtOnce <= count; row += kRowsAtOnce) rows_product<kRowsAtOnce>(job, row);
@@ -107,12 +125,13 @@ void product(const T* panel, const T* x, int64_t x_stride, int64_t columns, int6
 
 }  // namespace
 
-void panel_product(const uint16_t* panel, const uint16_t* x, int64_t x_stride, int64_t columns, int64_t count, float* y, int64_t y_stride,
-                   int64_t outputs) {
+void panel_product(const uint16_t* panel, const uint16_t* x, int64_t x_stride, int64_t columns,
+                   int64_t count, float* y, int64_t y_stride, int64_t outputs) {
   product(panel, x, x_stride, columns, count, y, y_stride, outputs);
 }
 
-void panel_product(const float* panel, const float* x, int64_t x_stride, int64_t columns, int64_t count, float* y, int64_t y_stride, int64_t outputs) {
+void panel_product(const float* panel, const float* x, int64_t x_stride, int64_t columns,
+                   int64_t count, float* y, int64_t y_stride, int64_t outputs) {
   product(panel, x, x_stride, columns, count, y, y_stride, outputs);
 }
 

@@ -29,7 +29,8 @@ __m512 gelu_of(__m512 x) {
 }  // namespace
 
 template <typename T>
-float softmax(const float* scores, int64_t first, int64_t last, int64_t padded, float scale, T* shares) {
+float softmax(const float* scores, int64_t first, int64_t last, int64_t padded, float scale,
+              T* shares) {
   __m512 largest = _mm512_set1_ps(-std::numeric_limits<float>::infinity());
   for (int64_t i = 0; i < padded; i += 16) {
     const __mmask16 lanes = lanes_between(i, first, last);
@@ -49,7 +50,8 @@ float softmax(const float* scores, int64_t first, int64_t last, int64_t padded, 
 }
 
 template <typename T>
-void add_rms_norm(float* sum, const float* delta, const float* weight, float eps, int64_t columns, T* y) {
+void add_rms_norm(float* sum, const float* delta, const float* weight, float eps, int64_t columns,
+                  T* y) {
   __m512 squares = _mm512_setzero_ps();
   simd::for_each_vector(columns, [&](int64_t i, __mmask16 lanes) {
     __m512 x = simd::load(sum + i, lanes);
@@ -59,9 +61,13 @@ void add_rms_norm(float* sum, const float* delta, const float* weight, float eps
     }
     squares = _mm512_fmadd_ps(x, x, squares);
   });
-  const __m512 inverse = _mm512_set1_ps(1.0f / std::sqrt(_mm512_reduce_add_ps(squares) / static_cast<float>(columns) + eps));
+  const __m512 inverse = _mm512_set1_ps(
+      1.0f / std::sqrt(_mm512_reduce_add_ps(squares) / static_cast<float>(columns) + eps));
   simd::for_each_vector(columns, [&](int64_t i, __mmask16 lanes) {
-    simd::store(y + i, _mm512_mul_ps(_mm512_mul_ps(simd::load(sum + i, lanes), inverse), simd::load(weight + i, lanes)), lanes);
+    simd::store(y + i,
+                _mm512_mul_ps(_mm512_mul_ps(simd::load(sum + i, lanes), inverse),
+                              simd::load(weight + i, lanes)),
+                lanes);
   });
   pad_pair(y, columns);
 }
@@ -78,7 +84,9 @@ void gated_activation(const float* gate_up, bool gelu, int64_t columns, T* y) {
 
 template <typename T>
 void store_row(const float* x, int64_t columns, T* y) {
-  simd::for_each_vector(columns, [&](int64_t i, __mmask16 lanes) { simd::store(y + i, simd::load(x + i, lanes), lanes); });
+  simd::for_each_vector(columns, [&](int64_t i, __mmask16 lanes) {
+    simd::store(y + i, simd::load(x + i, lanes), lanes);
+  });
   pad_pair(y, columns);
 }
 

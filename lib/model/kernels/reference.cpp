@@ -23,19 +23,22 @@ at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tenso
   return bias.defined() ? at::linear(x, cast, bias.to(x.scalar_type())) : at::linear(x, cast);
 }
 
-at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps, at::ScalarType out_dtype) {
+at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps,
+                    at::ScalarType out_dtype) {
   at::Tensor wide = x.scalar_type() == at::kDouble ? x : x.to(at::kFloat);
   at::Tensor inverse = at::rsqrt(wide.square().mean(-1, /*keepdim=*/true) + eps);
   return (wide * inverse * weight.to(wide.scalar_type())).to(out_dtype);
 }
 
-at::Tensor layer_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, double eps, at::ScalarType out_dtype) {
+at::Tensor layer_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                      double eps, at::ScalarType out_dtype) {
   at::Tensor wide = x.scalar_type() == at::kDouble ? x : x.to(at::kFloat);
   std::optional<at::Tensor> shift;
   if (bias.defined()) {
     shift = bias.to(wide.scalar_type());
   }
-  return at::layer_norm(wide, {x.size(-1)}, weight.to(wide.scalar_type()), shift, eps).to(out_dtype);
+  return at::layer_norm(wide, {x.size(-1)}, weight.to(wide.scalar_type()), shift, eps)
+      .to(out_dtype);
 }
 
 at::Tensor rope(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin) {
@@ -52,7 +55,8 @@ at::Tensor rope(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& si
   return at::cat(parts, -1).to(x.scalar_type());
 }
 
-at::Tensor self_attention(const at::Tensor& qkv, const at::Tensor& cos, const at::Tensor& sin, int64_t num_heads, int64_t num_key_value_heads, bool causal,
+at::Tensor self_attention(const at::Tensor& qkv, const at::Tensor& cos, const at::Tensor& sin,
+                          int64_t num_heads, int64_t num_key_value_heads, bool causal,
                           double scale) {
   const int64_t B = qkv.size(0), T = qkv.size(1), H = num_heads, K = num_key_value_heads;
   const int64_t D = qkv.size(2) / (H + 2 * K);
@@ -62,12 +66,14 @@ at::Tensor self_attention(const at::Tensor& qkv, const at::Tensor& cos, const at
     q = rope(q, cos, sin);
     k = rope(k, cos, sin);
   }
-  at::Tensor out = attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), {}, causal, scale, 0.0, {});
+  at::Tensor out = attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), {}, causal,
+                             scale, 0.0, {});
   return out.transpose(1, 2).reshape({B, T, H * D});
 }
 
-at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const at::Tensor& bias, bool causal, double scale,
-                     double dropout_probability, DropoutKey key) {
+at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                     const at::Tensor& bias, bool causal, double scale, double dropout_probability,
+                     DropoutKey key) {
   const int64_t H = q.size(1), K = k.size(1), Tq = q.size(2), Tk = k.size(2);
   const auto wide = q.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
   at::Tensor keys = k.to(wide), values = v.to(wide);
@@ -94,10 +100,14 @@ at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor&
 
 at::Tensor activation(const at::Tensor& x, Activation activation) {
   switch (activation) {
-    case Activation::silu: return at::silu(x);
-    case Activation::gelu: return at::gelu(x);
-    case Activation::gelu_tanh: return at::gelu(x, "tanh");
-    case Activation::relu: return at::relu(x);
+    case Activation::silu:
+      return at::silu(x);
+    case Activation::gelu:
+      return at::gelu(x);
+    case Activation::gelu_tanh:
+      return at::gelu(x, "tanh");
+    case Activation::relu:
+      return at::relu(x);
   }
   fail(Exit::internal, "activation: unknown kind");
 }
@@ -107,7 +117,8 @@ at::Tensor gated_activation(const at::Tensor& gate_up, Activation kind) {
   return reference::activation(gate_up.narrow(-1, 0, F), kind) * gate_up.narrow(-1, F, F);
 }
 
-at::Tensor dropout_mask(at::IntArrayRef shape, const at::TensorOptions& options, double probability, DropoutKey key) {
+at::Tensor dropout_mask(at::IntArrayRef shape, const at::TensorOptions& options, double probability,
+                        DropoutKey key) {
   at::Tensor mask = at::empty(shape, at::TensorOptions().dtype(at::kFloat));
   float* out = mask.data_ptr<float>();
   const int64_t rows = shape.empty() ? 1 : shape[0];
@@ -115,7 +126,8 @@ at::Tensor dropout_mask(at::IntArrayRef shape, const at::TensorOptions& options,
   const uint64_t threshold = static_cast<uint64_t>(probability * 4294967296.0);
   const float keep = static_cast<float>(1.0 / (1.0 - probability));
   for (int64_t row = 0; row < rows; ++row) {
-    const uint64_t row_key = mix(key.seed ^ mix(static_cast<uint64_t>(key.first_row + row) + 0x9e3779b97f4a7c15ULL));
+    const uint64_t row_key =
+        mix(key.seed ^ mix(static_cast<uint64_t>(key.first_row + row) + 0x9e3779b97f4a7c15ULL));
     for (int64_t i = 0; i < per_row; ++i) {
       const uint64_t draw = mix(row_key + static_cast<uint64_t>(i) * 0x9e3779b97f4a7c15ULL) >> 32;
       out[row * per_row + i] = draw < threshold ? 0.0f : keep;
@@ -124,7 +136,8 @@ at::Tensor dropout_mask(at::IntArrayRef shape, const at::TensorOptions& options,
   return mask.to(options);
 }
 
-CrossEntropy linear_cross_entropy(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets, double scale) {
+CrossEntropy linear_cross_entropy(const at::Tensor& hidden, const at::Tensor& weight,
+                                  const at::Tensor& targets, double scale) {
   at::Tensor rows = hidden.reshape({-1, hidden.size(-1)});
   at::Tensor goal = targets.reshape({-1});
   at::Tensor logits = at::linear(rows, weight.to(rows.scalar_type()));
@@ -141,14 +154,16 @@ CrossEntropy linear_cross_entropy(const at::Tensor& hidden, const at::Tensor& we
   return result;
 }
 
-void adamw_step(at::Tensor parameter, at::Tensor gradient, at::Tensor exp_avg, at::Tensor exp_avg_sq, at::Tensor compute, const AdamwStep& o) {
+void adamw_step(at::Tensor parameter, at::Tensor gradient, at::Tensor exp_avg,
+                at::Tensor exp_avg_sq, at::Tensor compute, const AdamwStep& o) {
   at::Tensor g = gradient.to(exp_avg.scalar_type()) * o.gradient_scale;
   exp_avg.mul_(o.beta1).add_(g, 1.0 - o.beta1);
   exp_avg_sq.mul_(o.beta2).addcmul_(g, g, 1.0 - o.beta2);
   const double correction1 = 1.0 - std::pow(o.beta1, static_cast<double>(o.step));
   const double correction2 = 1.0 - std::pow(o.beta2, static_cast<double>(o.step));
   at::Tensor denominator = (exp_avg_sq / correction2).sqrt_().add_(o.epsilon);
-  at::Tensor updated = parameter.to(exp_avg.scalar_type()) * (1.0 - o.learning_rate * o.weight_decay);
+  at::Tensor updated =
+      parameter.to(exp_avg.scalar_type()) * (1.0 - o.learning_rate * o.weight_decay);
   updated.addcdiv_(exp_avg, denominator, -o.learning_rate / correction1);
   parameter.copy_(updated);
   if (compute.defined()) {

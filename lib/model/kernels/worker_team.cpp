@@ -8,7 +8,8 @@ namespace {
 
 constexpr int kItemBits = 32;
 constexpr uint64_t kItemMask = (uint64_t{1} << kItemBits) - 1;
-constexpr auto kSpinTime = std::chrono::microseconds(150);  // longer than the gaps between a token's jobs, shorter than anyone would notice
+constexpr auto kSpinTime = std::chrono::microseconds(
+    150);  // longer than the gaps between a token's jobs, shorter than anyone would notice
 
 void pause() {
 #if defined(__x86_64__)
@@ -53,7 +54,9 @@ void WorkerTeam::take_items(uint64_t job, int member) {
     const Call call = call_.load(std::memory_order_relaxed);
     const void* context = context_.load(std::memory_order_relaxed);
     if (item >= count_.load(std::memory_order_relaxed)) return;
-    if (!ticket_.compare_exchange_weak(ticket, ticket + 1, std::memory_order_acq_rel, std::memory_order_acquire)) continue;
+    if (!ticket_.compare_exchange_weak(ticket, ticket + 1, std::memory_order_acq_rel,
+                                       std::memory_order_acquire))
+      continue;
     call(context, item, member);
     done_.fetch_add(1, std::memory_order_release);
     ticket = ticket_.load(std::memory_order_acquire);
@@ -81,7 +84,8 @@ void WorkerTeam::run(int64_t count, Call call, const void* context) {
     return;
   }
   const uint64_t job = (ticket_.load(std::memory_order_relaxed) >> kItemBits) + 1;
-  // A worker that lags behind may read these while they change; its claim then fails on the job number.
+  // A worker that lags behind may read these while they change; its claim then fails on the job
+  // number.
   ticket_.store(job << kItemBits | kItemMask, std::memory_order_seq_cst);  // closed: no item yet
   call_.store(call, std::memory_order_relaxed);
   context_.store(context, std::memory_order_relaxed);
@@ -92,7 +96,8 @@ void WorkerTeam::run(int64_t count, Call call, const void* context) {
   if (sleepers_.load(std::memory_order_seq_cst) > 0) news_.notify_all();
   take_items(job, 0);
   while (done_.load(std::memory_order_acquire) < count) {
-    if (!spin_until([&] { return done_.load(std::memory_order_acquire) >= count; })) std::this_thread::yield();
+    if (!spin_until([&] { return done_.load(std::memory_order_acquire) >= count; }))
+      std::this_thread::yield();
   }
 }
 
