@@ -22,16 +22,18 @@ namespace llm {
 
 /// Stretching RoPE beyond the trained length. Methods: linear (position interpolation,
 /// https://arxiv.org/abs/2306.15595), ntk (base change, static), yarn
-/// (https://arxiv.org/abs/2309.00071), llama3 (Llama 3.1's wavelength bands). Formulas:
-/// rope_inverse_frequencies() in position.h.
+/// (https://arxiv.org/abs/2309.00071), llama3 (Llama 3.1's wavelength bands), longrope
+/// (https://arxiv.org/abs/2402.13753: one divisor per pair, another set beyond the original
+/// length). Formulas: rope_inverse_frequencies() in position.h.
 struct RopeScalingConfig {
   std::string rope_type = "none";
-  double factor = 1.0;
-  std::optional<int64_t>
-      original_max_position_embeddings{};  // yarn, llama3; absent = max_position_embeddings
+  double factor = 1.0;  // longrope: 1 = max_position_embeddings / original_max_position_embeddings
+  std::optional<int64_t> original_max_position_embeddings{};    // yarn, llama3, longrope; absent =
+                                                                // max_position_embeddings
   std::optional<double> low_freq_factor{}, high_freq_factor{};  // llama3: 1, 4
   std::optional<double> beta_fast{}, beta_slow{};               // yarn: 32, 1
-  std::optional<double> attention_factor{};                     // yarn: 0.1 ln(factor) + 1
+  std::optional<double> attention_factor{};  // yarn: 0.1 ln(factor) + 1; longrope: see position.h
+  std::vector<double> short_factor{}, long_factor{};  // longrope: one per rotated pair
   void fields(Fields& f);
   bool operator==(const RopeScalingConfig&) const = default;
 };
@@ -45,7 +47,22 @@ struct SparseAttentionConfig {
   bool operator==(const SparseAttentionConfig&) const = default;
 };
 
+/// A mixture of experts in place of a layer's feed-forward part (moe.h): a router picks
+/// num_experts_per_tok of num_experts for every token. Absent num_experts = dense.
+struct MoeConfig {
+  std::optional<int64_t> num_experts{}, num_experts_per_tok{};  // with num_experts: 2
+  std::optional<int64_t> moe_intermediate_size{};               // absent: intermediate_size
+  bool norm_topk_prob = true;                    // the chosen experts' weights sum to one
+  std::optional<int64_t> decoder_sparse_step{};  // every n-th layer has experts; absent: 1
+  std::vector<int64_t> mlp_only_layers{};        // these layers stay dense
+  double router_aux_loss_coef = 0.0;             // training: weight of the load-balance loss
+  void fields(Fields& f);
+  bool operator==(const MoeConfig&) const = default;
+};
+
 struct ModelConfig {
+  std::optional<std::string> model_type;  // the family whose layout and names files have
+                                          // (families/families.h); absent: the plainest that fits
   int64_t vocab_size = 50257;
   int64_t hidden_size = 2048;
   int64_t num_hidden_layers = 24;
@@ -58,34 +75,58 @@ struct ModelConfig {
   std::string position_embedding_type = "rope";  // rope, absolute, sinusoidal, alibi
   std::optional<bool> use_rope;  // LLModel's older key: may only agree with position_embedding_type
   double rope_theta = 10000.0;
+  std::optional<int64_t> rotary_dim;  // rotated columns of a head, the first ones; absent: all
+  std::optional<double> rope_local_base_freq;  // rope_theta of sliding layers, which then are not
+                                               // scaled; absent: as the others
   RopeScalingConfig rope_scaling;
+  std::optional<int64_t> position_offset;  // absolute: row of the table where position 0 stands
 
   std::string attention_type =
       "flash2";  // flash2 (fused kernels) or standard (explicit scores): equal results
   std::optional<int64_t>
       sliding_window;  // a query sees itself and the sliding_window - 1 tokens before it
+  std::vector<std::string> layer_types;  // "sliding_attention" or "full_attention" per layer;
+                                         // empty: sliding_window holds for all
   SparseAttentionConfig sparse_attention;
   bool attention_bias = false;
+  std::optional<bool> attention_output_bias;  // of o_proj; absent: attention_bias
+  std::string qk_norm = "none";  // RMSNorm of queries and keys: head (each head), full (all heads)
+  std::optional<double> query_pre_attn_scalar;   // scores are divided by its root; absent: head_dim
+  std::optional<double> attn_logit_softcapping;  // scores become c tanh(score / c)
+  std::optional<double> final_logit_softcapping;  // logits likewise
 
-  std::string ffn_type = "swiglu";  // swiglu, geglu (gated); gelu, relu, silu
+  std::string ffn_type =
+      "swiglu";  // swiglu, geglu, geglu_tanh (gated); gelu, gelu_tanh, relu, silu
   std::optional<std::string>
       hidden_act;  // Hugging Face's name of the activation inside: may only agree with ffn_type
   bool mlp_bias = false;
   bool use_parallel_ffn = false;
+  bool separate_ffn_norm = false;  // parallel only: the feed-forward part has its own norm
+  MoeConfig moe;                   // its keys lie on this level
 
   std::string norm_type = "rms_norm";  // rms_norm, layer_norm
   bool norm_first = true;
+  bool sublayer_output_norm = false;  // norm of what a sublayer adds; norm_first decides whether
+                                      // its input has one too
+  bool final_norm = true;
+  bool norm_unit_offset = false;  // norms multiply by 1 + weight
   double rms_norm_eps = 1e-6;
+
+  std::optional<int64_t> word_embed_proj_dim;  // width of the embedding table where it is another
+                                               // than hidden_size: projections in and out
+  std::optional<double> embedding_multiplier;  // embeddings are multiplied by it
 
   double dropout = 0.0;
   std::optional<double> attention_dropout;  // absent: dropout
   double initializer_range = 0.02;
   bool tie_word_embeddings = false;
+  bool lm_head_bias = false;
   bool use_gradient_checkpointing = false;
 
   int64_t pad_token_id = 0;
   int64_t bos_token_id = 1;
   int64_t eos_token_id = 2;
+  std::vector<int64_t> further_eos_token_ids;  // that end a text as well
 
   void fields(Fields& f);
   bool operator==(const ModelConfig&) const = default;
@@ -98,6 +139,22 @@ struct ModelConfig {
   bool gated_ffn() const;
   bool uses_rope() const { return position_embedding_type == "rope"; }
   double attention_dropout_probability() const { return attention_dropout.value_or(dropout); }
+  int64_t rotary_size() const { return rotary_dim.value_or(head_size()); }
+  /// What q k^T is multiplied by.
+  double attention_scale() const;
+  bool output_bias() const { return attention_output_bias.value_or(attention_bias); }
+  int64_t embedding_size() const { return word_embed_proj_dim.value_or(hidden_size); }
+  /// Rows of the table of learned positions.
+  int64_t position_rows() const { return max_position_embeddings + position_offset.value_or(0); }
+  /// The window of one layer: absent where it sees everything before it.
+  std::optional<int64_t> layer_window(int64_t layer) const;
+  /// True where the layer's rotary wavelengths are those of rope_local_base_freq.
+  bool layer_rope_is_local(int64_t layer) const;
+  bool layer_has_experts(int64_t layer) const;
+  int64_t experts_per_token() const { return moe.num_experts_per_tok.value_or(2); }
+  int64_t expert_size() const { return moe.moe_intermediate_size.value_or(ffn_size()); }
+  /// eos_token_id where there is one, then the further ones.
+  std::vector<int64_t> end_tokens() const;
 };
 
 /// A rule over several keys: the key it is reported at, and what is wrong with a config ("" =
