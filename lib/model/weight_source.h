@@ -1,7 +1,11 @@
 // Weights of a model as named tensors, whatever container holds them: the first half of loading.
 //
-//   open_weights(path) -> WeightSource (names as the file has them)
-//     -> the family's tensor map (ours, model/families) -> Transformer or packed model
+//   open_weights(path) -> WeightSource, names as the family's safetensors files have them
+//     -> ParameterSource (parameter_source.h): our parameters, by the family's map
+//     -> Transformer (model_io.h) or, without a second copy, a packed model
+//
+// GGUF's own names and layouts (permuted rows, norms plus one) are undone by its source: what it
+// shows is what the family's safetensors would hold, so that nothing behind it knows the container.
 //
 // A source holds no copy of the weights: safetensors (one file or shards with an index), PyTorch's
 // .bin (restricted unpickler) and GGUF are mapped, and tensor() is a view into the mapping where
