@@ -25,12 +25,28 @@
 
 namespace llm {
 
+struct TokenizerFile {
+  std::string name;
+  std::string bytes;
+};
+
 class Tokenizer {
  public:
   virtual ~Tokenizer() = default;
 
   /// The ids of `text`, any bytes; empty for empty text.
   virtual std::vector<int32_t> encode(std::string_view text) const = 0;
+
+  /// The same, except that the spelling of an added or special token inside the text becomes its
+  /// id, as Hugging Face's tokenizers do it with add_special_tokens=False. For text that this
+  /// program wrote itself (a rendered chat template), never for what a user typed.
+  virtual std::vector<int32_t> encode_with_special(std::string_view text) const {
+    return encode(text);
+  }
+
+  /// `ids` of one text inside what the tokenizer's file puts around a text (Llama 3:
+  /// <|begin_of_text|> before it); the ids themselves where it has no such rule.
+  virtual std::vector<int32_t> with_template(std::vector<int32_t> ids) const { return ids; }
 
   /// The bytes of `ids`. Control ids (pad, bos, eos, mask) give nothing. It equals the
   /// token_bytes() one after another, except that a model which puts a space before every text
@@ -68,6 +84,12 @@ class Tokenizer {
   /// The file itself, for copying into a model directory as file_name().
   virtual std::string_view file_bytes() const = 0;
   virtual std::string_view file_name() const = 0;
+
+  /// Every file that belongs to the tokenizer: the file itself, then those found beside it that
+  /// name its special tokens and its chat template. A copy of a tokenizer is a copy of all of them.
+  virtual std::vector<TokenizerFile> files() const {
+    return {{std::string(file_name()), std::string(file_bytes())}};
+  }
 };
 
 /// Loads a tokenizer file, or the one inside a model directory. Everything about the file is
@@ -78,8 +100,9 @@ std::unique_ptr<const Tokenizer> load_tokenizer(const std::filesystem::path& fil
 /// The same from the bytes of a file; `name` stands in messages.
 std::unique_ptr<const Tokenizer> load_tokenizer_bytes(std::string bytes, std::string_view name);
 
-/// Refuses (Exit::bad_input) a tokenizer that has not exactly one piece for each of the `rows` of
-/// an embedding.
+/// Refuses (Exit::bad_input) a tokenizer that does not fit the `rows` of an embedding. Rows may be
+/// padded to a round number, as published models are (Qwen2: 151,665 pieces, 151,936 rows); special
+/// tokens that no text becomes may lie beyond the last row.
 void check_vocabulary(const Tokenizer& tokenizer, int64_t rows);
 
 /// Refuses (Exit::bad_input) a dataset whose recorded tokenizer hash is another one; a difference
