@@ -14,14 +14,15 @@ BEGIN {                      # nested folders first
   allow("model/kernels", "base")
   allow("serving/http", "base tokenizer model serving")
   allow("base", "")
-  allow("tokenizer", "base")
+  allow("gguf", "base")
+  allow("tokenizer", "base gguf")
   allow("data", "base tokenizer")
-  allow("model", "base model/kernels")
+  allow("model", "base gguf model/kernels")
   allow("training", "base tokenizer data model model/kernels")
   allow("serving", "base model model/kernels")
   allow("evaluation", "base tokenizer data model serving")
   allow("evolution", "base tokenizer data model training evaluation")
-  tensorless = " base tokenizer data "
+  tensorless = " base gguf tokenizer data "
 }
 FNR == 1 { here = room(substr(FILENAME, 5)); if (here == "") { print FILENAME ": lies in no folder that the layers name"; bad = 1 } }
 /^[ \t]*#[ \t]*include/ {
