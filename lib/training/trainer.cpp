@@ -124,6 +124,11 @@ void Trainer::Core::save_if_due() {
   }
 }
 
+bool Trainer::Core::patience_is_over() const {
+  const int64_t patience = setup.training.early_stopping_patience;
+  return patience > 0 && evaluations_without_gain >= patience;
+}
+
 TrainingResult Trainer::Core::train() {
   if (!setup.run_directory.empty()) {
     metrics = std::make_unique<MetricsWriter>(setup.run_directory, setup.metrics, resumed_step);
@@ -135,6 +140,12 @@ TrainingResult Trainer::Core::train() {
   TrainingResult result;
   result.reason = StopReason::finished;
   while (step < setup.total_steps) {
+    if (patience_is_over()) {  // also at once where a resumed run had stopped for this reason
+      log_info("early stopping: {} validations in a row brought no gain above {}",
+               evaluations_without_gain, setup.training.early_stopping_threshold);
+      result.reason = StopReason::early_stopping;
+      break;
+    }
     if (stop_requested()) {
       result.reason = StopReason::signal;
       break;
@@ -149,19 +160,11 @@ TrainingResult Trainer::Core::train() {
     window.steps += 1;
     result.loss = outcome.loss;
     const bool validated = validate_if_due();
-    const bool stop_early = validated && setup.training.early_stopping_patience > 0 &&
-                            evaluations_without_gain >= setup.training.early_stopping_patience;
     if (step % setup.metrics.logging_steps == 0 || step == 1 || step >= setup.total_steps ||
         validated || !gradient_norms.empty()) {
       record(outcome);
     }
     save_if_due();
-    if (stop_early) {
-      log_info("early stopping: {} validations in a row brought no gain above {}",
-               evaluations_without_gain, setup.training.early_stopping_threshold);
-      result.reason = StopReason::early_stopping;
-      break;
-    }
     if (setup.on_step) {
       setup.on_step(step);
     }

@@ -72,6 +72,7 @@ struct Trainer::Core {
   bool validate_if_due();
   void record(const StepOutcome& outcome);
   void save_if_due();
+  bool patience_is_over() const;
   void note_skipped(const StepOutcome& outcome, int64_t first_row);
   void take_gradient_norms();
   void check_weights() const;

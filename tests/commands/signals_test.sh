@@ -36,6 +36,19 @@ for case in INT:130 TERM:143 USR1:0; do
   check "SIG$signal: no final model is claimed" [ ! -e "$signal/final" ]
   check "SIG$signal: nothing on stdout" [ ! -s "$signal.out" ]
 done
+
+# Large micro-batches, so that the second signal comes before the first one can have been seen between two of them.
+sed -i 's/batch_size: 8,/batch_size: 512,/; s/gradient_accumulation_steps: 8/gradient_accumulation_steps: 1/' config.yaml
+start twice
+kill -s INT $pid
+kill -s TERM $pid
+wait $pid
+status=$?
+check "a second signal: exit status $status" [ $status = 130 -o $status = 143 ]
+check "a second signal: ends at once, without a checkpoint" [ ! -e twice/latest ]
+check "a second signal: says nothing more" eval '! grep -q "ended by SIG" twice.err'
+sed -i 's/batch_size: 512,/batch_size: 8,/; s/gradient_accumulation_steps: 1/gradient_accumulation_steps: 8/' config.yaml
+
 step=$(readlink INT/latest)
 accept "going on" -- pretrain --config config.yaml --output-dir INT --max-steps $((10#${step#step-} + 1))
 expect "going on" "resumed from INT/$step" err

@@ -124,6 +124,17 @@ TEST(Resume, ContinuesBestAndEarlyStoppingWhereTheyStood) {
     EXPECT_EQ(result.reason, StopReason::early_stopping);
     EXPECT_EQ(result.steps, 8);
     EXPECT_EQ(result.best_step, 2);
+
+    const auto again_model = tiny_model();
+    Trainer again(setup, *again_model);
+    again.resume(run.path / checkpoint_name(8));
+    EXPECT_EQ(again.train().reason, StopReason::early_stopping);
+    EXPECT_EQ(again.step(), 8) << "the same command does not train past its own stop";
+    setup.training.early_stopping_patience = 4;
+    const auto patient_model = tiny_model();
+    Trainer patient(setup, *patient_model);
+    patient.resume(run.path / checkpoint_name(8));
+    EXPECT_EQ(patient.train().steps, 10) << "more patience goes on from there";
   }
 }
 
