@@ -54,7 +54,7 @@ class OrderedWorkers {
       Result result;
       try {
         result.output = work(std::move(input));
-      } catch (...) {
+      } catch (...) {  // thrown by run(), in input order
         result.error = std::current_exception();
       }
       hand_over(ticket, std::move(result));
@@ -77,7 +77,7 @@ class OrderedWorkers {
     int64_t ticket = taken_;
     try {
       exhausted_ = !take(input);
-    } catch (...) {
+    } catch (...) {  // thrown by run(), after the results of the inputs before it
       exhausted_ = true;
       {
         std::lock_guard results_lock(results_mutex_);
@@ -110,7 +110,7 @@ class OrderedWorkers {
       if (!next.error) {
         try {
           put(std::move(next.output));
-        } catch (...) {
+        } catch (...) {  // thrown by run()
           next.error = std::current_exception();
         }
       }

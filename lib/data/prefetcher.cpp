@@ -41,7 +41,7 @@ void Prefetcher::work() {
     lock.unlock();
     try {
       slot->batch = fill_(slot->request);
-    } catch (...) {
+    } catch (...) {  // thrown by the call that asks for this batch
       slot->error = std::current_exception();
     }
     lock.lock();

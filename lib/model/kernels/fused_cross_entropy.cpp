@@ -101,15 +101,7 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
     if (!d_weight.defined()) {
       d_weight = at::zeros(master.sizes(), master.options().dtype(at::kFloat).requires_grad(false));
     }
-    constexpr int64_t kPiece = 1 << 15;
-    const int64_t count = d_weight.numel();
-    with_element(piece.scalar_type(), [&](auto* tag) {
-      using T = std::remove_pointer_t<decltype(tag)>;
-      at::parallel_for(0, (count + kPiece - 1) / kPiece, 1, [&](int64_t first, int64_t last) {
-        const int64_t begin = first * kPiece, end = std::min(count, last * kPiece);
-        rows::add(raw<float>(d_weight) + begin, raw<T>(piece) + begin, end - begin);
-      });
-    });
+    add_to(d_weight, piece);
   }
 
   static variable_list backward(AutogradContext* ctx, variable_list gradients) {

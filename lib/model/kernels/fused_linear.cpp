@@ -85,15 +85,7 @@ void accumulate_gradient(const at::Tensor& master, const at::Tensor& gradient) {
     total.add_(gradient);
     return;
   }
-  constexpr int64_t kPiece = 1 << 15;
-  const int64_t count = total.numel();
-  with_element(gradient.scalar_type(), [&](auto* tag) {
-    using T = std::remove_pointer_t<decltype(tag)>;
-    at::parallel_for(0, (count + kPiece - 1) / kPiece, 1, [&](int64_t first, int64_t last) {
-      const int64_t begin = first * kPiece, end = std::min(count, last * kPiece);
-      rows::add(raw<float>(total) + begin, raw<T>(gradient) + begin, end - begin);
-    });
-  });
+  add_to(total, gradient);
 }
 
 at::Tensor linear(const at::Tensor& x, const std::vector<at::Tensor>& masters,

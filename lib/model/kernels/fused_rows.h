@@ -38,6 +38,19 @@ int64_t for_each_piece(int64_t rows, int64_t grain, Body body) {
   return pieces;
 }
 
+/// total (contiguous fp32) += addend (contiguous fp32 or bf16), element by element.
+inline void add_to(at::Tensor& total, const at::Tensor& addend) {
+  constexpr int64_t kPiece = 1 << 15;
+  const int64_t count = total.numel();
+  with_element(addend.scalar_type(), [&](auto* tag) {
+    using T = std::remove_pointer_t<decltype(tag)>;
+    at::parallel_for(0, (count + kPiece - 1) / kPiece, 1, [&](int64_t first, int64_t last) {
+      const int64_t begin = first * kPiece, end = std::min(count, last * kPiece);
+      rows::add(raw<float>(total) + begin, raw<T>(addend) + begin, end - begin);
+    });
+  });
+}
+
 inline int64_t piece_count(int64_t rows, int64_t grain) {
   const int64_t piece_rows = std::max(grain, (rows + 63) / 64);
   return (rows + piece_rows - 1) / piece_rows;
