@@ -25,7 +25,7 @@ std::string program_help(const std::vector<Command>& commands) {
     const std::string aliases = command.text.aliases.empty()
                                     ? ""
                                     : fmt::format(" ({})", fmt::join(command.text.aliases, ", "));
-    out += fmt::format("  {:<28}{}\n", command.text.name + aliases, command.text.summary);
+    out += fmt::format("  {:<28} {}\n", command.text.name + aliases, command.text.summary);
   }
   return out +
          "\nllm COMMAND --help lists the options of a command. Every option can also stand in a "
@@ -35,11 +35,13 @@ std::string program_help(const std::vector<Command>& commands) {
 }
 
 std::string command_help(const Command& command, const Fields& fields) {
-  const std::string words = command.text.positional.empty() ? "" : " [" + [](std::string name) {
-    std::transform(name.begin(), name.end(), name.begin(),
+  std::string words;
+  if (const Field* row = fields.find(command.text.positional); row && !row->is_hidden()) {
+    words = command.text.positional.substr(command.text.positional.rfind('.') + 1);
+    std::transform(words.begin(), words.end(), words.begin(),
                    [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; });
-    return name.substr(name.rfind('.') + 1);
-  }(command.text.positional) + "]";
+    words = " [" + words + "]";
+  }
   std::string out = fmt::format("llm {}: {}\n\nUsage: llm {}{} [options]\n", command.text.name,
                                 command.text.summary, command.text.name, words);
   if (!command.text.details.empty()) {

@@ -103,10 +103,11 @@ class Field {
   Field& must_exist(std::vector<std::string> or_with_suffixes = {});
   /// What an empty optional is called in help: "auto" (at first), "off", "all".
   Field& when_empty(std::string word);
-  /// Placeholder of the value in help: FILE, DIR, N (chosen by type at first).
+  /// The name of the value in help: FILE, DIR, N (chosen by type at first).
   Field& value_name(std::string word);
   /// Reached by its dotted flag, not listed in help.
   Field& hidden();
+  bool is_hidden() const { return hidden_; }
 
   const std::string& path() const { return path_; }
   const std::string& doc() const { return doc_; }
