@@ -30,4 +30,19 @@ void PackedDataset::copy_window(int64_t index, std::span<int64_t> out, int64_t s
   file_.read(index * seq_len_ + shift, out);
 }
 
+void PackedDataset::copy_windows(std::span<const int64_t> indices, std::span<int64_t> out,
+                                 int64_t shift) const {
+  const auto cols = static_cast<size_t>(seq_len_) + 1;
+  for (int64_t index : indices) {
+    check(index >= 0 && index < windows_, "packed dataset: window {} of {}", index, windows_);
+    file_.expect_search(index * seq_len_);
+  }
+  for (int64_t index : indices) {
+    file_.expect_tokens(index * seq_len_ + shift, seq_len_ + 1);
+  }
+  for (size_t i = 0; i < indices.size(); ++i) {
+    copy_window(indices[i], out.subspan(cols * i, cols), shift);
+  }
+}
+
 }  // namespace llm

@@ -26,6 +26,10 @@ class PackedDataset {
   /// Window `index`, moved right by `shift` tokens; out.size() == seq_len + 1. The moved window
   /// must end inside the stream.
   void copy_window(int64_t index, std::span<int64_t> out, int64_t shift = 0) const;
+  /// Several windows, one after another in `out`; faster than one call each, because what they read
+  /// is asked for ahead.
+  void copy_windows(std::span<const int64_t> indices, std::span<int64_t> out,
+                    int64_t shift = 0) const;
   /// How many windows can be moved by any shift below seq_len: size() or one less, at least 1 (then
   /// only shift 0 may be left).
   int64_t shiftable_size() const;

@@ -18,7 +18,7 @@ namespace {
 static_assert(std::endian::native == std::endian::little,
               "dataset files are little endian and mapped as they are");
 
-constexpr int64_t kMaxLandmarks = int64_t{1} << 16;
+constexpr int64_t kMaxLandmarks = int64_t{1} << 20;
 constexpr const char* kPrepareHint =
     "llm prepare-data --input FILE --tokenizer-path TOKENIZER --output PREFIX makes one";
 
@@ -223,9 +223,12 @@ void TokenFile::build_landmarks() {
   }
   int64_t count = ((tokens_ - 1) >> landmark_shift_) + 1;
   landmarks_.reserve(static_cast<size_t>(count) + 1);
+  int64_t sequence = 0;
   for (int64_t k = 0; k < count; ++k) {
-    landmarks_.push_back(last_starting_by(k << landmark_shift_,
-                                          landmarks_.empty() ? 0 : landmarks_.back(), sequences_));
+    while (sequence + 1 < sequences_ && first_token(sequence + 1) <= k << landmark_shift_) {
+      ++sequence;
+    }
+    landmarks_.push_back(sequence);
   }
   landmarks_.push_back(sequences_ - 1);
 }
@@ -258,6 +261,25 @@ int64_t TokenFile::last_starting_by(int64_t position, int64_t low, int64_t high)
     (first_token(middle) <= position ? low : high) = middle;
   }
   return low;
+}
+
+void TokenFile::expect_search(int64_t position) const {
+  __builtin_prefetch(&landmarks_[static_cast<size_t>(position >> landmark_shift_)]);
+}
+
+void TokenFile::expect_tokens(int64_t position, int64_t count) const {
+  constexpr int64_t kLine = 16;            // words per cache line
+  constexpr int64_t kAhead = 32 * kLine;   // from there on the processor sees the stream itself
+  const int64_t sequence = landmarks_[static_cast<size_t>(position >> landmark_shift_)];
+  for (int64_t i = 0; i < 4; ++i) {  // the search, then the documents of the range
+    __builtin_prefetch(offsets_ + std::min(sequence + i * kLine / 2, sequences_));
+  }
+  // A length word stands before every document: the place of the first token in .bin, give or take
+  // the few documents between the landmark and the position.
+  const int32_t* word = words_ + position + sequence + 1;
+  for (int64_t i = 0; i < std::min(count, kAhead); i += kLine) {
+    __builtin_prefetch(word + i);
+  }
 }
 
 void TokenFile::read(int64_t position, std::span<int64_t> out) const {

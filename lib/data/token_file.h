@@ -68,6 +68,12 @@ class TokenFile {
   /// stream or an id is out of the vocabulary.
   void read(int64_t position, std::span<int64_t> out) const;
 
+  /// Hints before several reads far from each other, so that their cache misses overlap instead of
+  /// following one another: first expect_search() for each, then expect_tokens() for each, then the
+  /// reads. `position` must be in [0, tokens()); nothing is checked or copied.
+  void expect_search(int64_t position) const;
+  void expect_tokens(int64_t position, int64_t count) const;
+
   /// SHA-256 (hex) of the index file: names the data in run records without reading .bin (offsets,
   /// counts and tokenizer enter it, ids do not).
   std::string index_sha256() const;

@@ -39,6 +39,19 @@ TEST(PackedDataset, WindowsRunAcrossDocumentsAndShareOneToken) {
     }
   }
   EXPECT_EQ(dataset.max_shift(12), 3);
+  for (int64_t shift : {0, 3}) {
+    const std::vector<int64_t> order{11, 0, 7, 7, 3};
+    std::vector<int64_t> together(5 * window.size());
+    dataset.copy_windows(order, together, shift);
+    for (size_t i = 0; i < order.size(); ++i) {
+      dataset.copy_window(order[i], window, shift);
+      EXPECT_TRUE(std::equal(window.begin(), window.end(), together.data() + i * window.size()));
+    }
+  }
+  expect_error(Exit::usage, "window 12 of 12", [&] {
+    std::vector<int64_t> room(window.size());
+    dataset.copy_windows(std::vector<int64_t>{12}, room);
+  });
   dataset.copy_window(11, window, 3);
   EXPECT_EQ(window.back(), 99);
   expect_error(Exit::usage, "window 12 of 12", [&] { dataset.copy_window(12, window); });
