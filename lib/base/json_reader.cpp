@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
-#include <set>
+#include <unordered_set>
 
 #include "base/file_io.h"
 #include "base/nearest_name.h"
@@ -16,9 +16,10 @@ using nlohmann::json;
 
 /// Builds the document while it watches depth and keys; what it refuses is kept for the caller, who
 /// knows the source.
-class GuardedBuilder : public json::json_sax_t {
+template <typename Json>
+class GuardedBuilder : public Json::json_sax_t {
  public:
-  GuardedBuilder(json& root, int max_depth) : root_(root), max_depth_(max_depth) {}
+  GuardedBuilder(Json& root, int max_depth) : root_(root), max_depth_(max_depth) {}
 
   const std::string& problem() const { return problem_; }
   size_t problem_offset() const { return problem_offset_; }
@@ -29,14 +30,14 @@ class GuardedBuilder : public json::json_sax_t {
   bool number_unsigned(uint64_t value) override { return add(value); }
   bool number_float(double value, const std::string&) override { return add(value); }
   bool string(std::string& value) override { return add(std::move(value)); }
-  bool binary(json::binary_t&) override { return false; }
-  bool start_object(size_t) override { return open(json::object()); }
-  bool start_array(size_t) override { return open(json::array()); }
+  bool binary(typename Json::binary_t&) override { return false; }
+  bool start_object(size_t) override { return open(Json::object()); }
+  bool start_array(size_t) override { return open(Json::array()); }
   bool end_object() override { return close(); }
   bool end_array() override { return close(); }
 
   bool key(std::string& name) override {
-    if (levels_.back()->contains(name)) {
+    if (!keys_.back().insert(name).second) {
       problem_ = fmt::format("key '{}' appears twice", name);
       return false;
     }
@@ -44,7 +45,7 @@ class GuardedBuilder : public json::json_sax_t {
     return true;
   }
 
-  bool parse_error(size_t offset, const std::string&, const json::exception&) override {
+  bool parse_error(size_t offset, const std::string&, const typename Json::exception&) override {
     problem_offset_ = offset;
     return false;
   }
@@ -57,58 +58,63 @@ class GuardedBuilder : public json::json_sax_t {
   }
 
   template <typename T>
-  json* place(T&& value) {
+  Json* place(T&& value) {
     if (levels_.empty()) {
       root_ = std::forward<T>(value);
       return &root_;
     }
-    json& level = *levels_.back();
+    Json& level = *levels_.back();
     if (level.is_array()) {
       level.push_back(std::forward<T>(value));
       return &level.back();
     }
-    return &(level[key_] = std::forward<T>(value));
+    auto& members = level.template get_ref<typename Json::object_t&>();
+    if constexpr (requires { members.push_back({key_, Json()}); }) {
+      members.push_back(
+          {key_, Json(std::forward<T>(value))});  // keeps the order; key() saw that it is new
+      return &members.back().second;
+    } else {
+      return &(members[key_] = std::forward<T>(value));
+    }
   }
 
-  bool open(json container) {
+  bool open(Json container) {
     if (static_cast<int>(levels_.size()) >= max_depth_) {
       problem_ = fmt::format("nesting deeper than {}", max_depth_);
       return false;
     }
     levels_.push_back(place(std::move(container)));
+    keys_.emplace_back();
     return true;
   }
 
   bool close() {
     levels_.pop_back();
+    keys_.pop_back();
     return true;
   }
 
-  json& root_;
+  Json& root_;
   const int max_depth_;
-  std::vector<json*> levels_;  // a container grows only while it is the last one, so the pointers
+  std::vector<Json*> levels_;  // a container grows only while it is the last one, so the pointers
                                // above it stay good
+  std::vector<std::unordered_set<std::string>> keys_;  // of each level
   std::string key_;
   std::string problem_;
   size_t problem_offset_ = 0;
 };
 
-std::string child_path(const std::string& path, std::string_view key) {
-  return path.empty() ? std::string(key) : fmt::format("{}.{}", path, key);
-}
-
-}  // namespace
-
-json parse_json(std::string_view text, std::string_view source, const JsonLimits& limits) {
+template <typename Json>
+Json parse_guarded(std::string_view text, std::string_view source, const JsonLimits& limits) {
   if (text.size() > limits.max_bytes) {
     fail(limits.exit, fmt::format("{}: larger than {} bytes", source, limits.max_bytes));
   }
   if (const auto bad = utf8::first_invalid(text)) {
     fail(limits.exit, fmt::format("{}: invalid UTF-8 at byte {}", source, *bad));
   }
-  json root;
-  GuardedBuilder builder(root, limits.max_depth);
-  if (json::sax_parse(text.begin(), text.end(), &builder)) {
+  Json root;
+  GuardedBuilder<Json> builder(root, limits.max_depth);
+  if (Json::sax_parse(text.begin(), text.end(), &builder)) {
     return root;
   }
   if (!builder.problem().empty()) {
@@ -124,6 +130,21 @@ json parse_json(std::string_view text, std::string_view source, const JsonLimits
   const bool at_end = text.find_first_not_of(" \t\r\n", offset) == std::string_view::npos;
   fail(limits.exit, fmt::format("{}: invalid JSON at line {} column {}{}", source, line, column,
                                 at_end ? ": unexpected end" : ""));
+}
+
+std::string child_path(const std::string& path, std::string_view key) {
+  return path.empty() ? std::string(key) : fmt::format("{}.{}", path, key);
+}
+
+}  // namespace
+
+json parse_json(std::string_view text, std::string_view source, const JsonLimits& limits) {
+  return parse_guarded<json>(text, source, limits);
+}
+
+nlohmann::ordered_json parse_ordered_json(std::string_view text, std::string_view source,
+                                          const JsonLimits& limits) {
+  return parse_guarded<nlohmann::ordered_json>(text, source, limits);
 }
 
 json parse_json_file(const std::filesystem::path& path, const JsonLimits& limits) {

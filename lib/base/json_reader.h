@@ -29,6 +29,10 @@ struct JsonLimits {
 nlohmann::json parse_json(std::string_view text, std::string_view source,
                           const JsonLimits& limits = {});
 
+/// The same with the members of objects in the order of the text.
+nlohmann::ordered_json parse_ordered_json(std::string_view text, std::string_view source,
+                                          const JsonLimits& limits = {});
+
 /// Reads and parses a file; "cannot open 'x': <errno>".
 nlohmann::json parse_json_file(const std::filesystem::path& path, const JsonLimits& limits = {});
 
