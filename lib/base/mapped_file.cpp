@@ -147,6 +147,15 @@ MappedFile MappedFile::open(const std::filesystem::path& path, AccessPattern pat
   return file;
 }
 
+void MappedFile::release(size_t offset, size_t length) const {
+  constexpr size_t kPage = 4096;
+  const size_t first = (offset + kPage - 1) / kPage * kPage,
+               end = (offset + length) / kPage * kPage;
+  if (end > first && end <= size_) {
+    ::madvise(const_cast<std::byte*>(data_) + first, end - first, MADV_DONTNEED);
+  }
+}
+
 MappedFile::~MappedFile() {
   if (data_ != nullptr) {
     if (slot_ >= 0) {

@@ -37,6 +37,8 @@ class MappedFile {
   const std::byte* data() const { return data_; }
   size_t size() const { return size_; }
   const std::filesystem::path& path() const { return path_; }
+  /// Bytes of this part that fill whole pages need not stay in memory; they remain readable.
+  void release(size_t offset, size_t length) const;
 
  private:
   const std::byte* data_ = nullptr;

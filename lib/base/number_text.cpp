@@ -193,6 +193,37 @@ ParsedNumber<double> parse_number(std::string_view text) {
   return {value, NumberFault::none, {}};
 }
 
+ParsedNumber<int64_t> parse_byte_size(std::string_view text) {
+  constexpr std::string_view kLetters = "KMGT";
+  std::string upper(text);
+  std::transform(upper.begin(), upper.end(), upper.begin(),
+                 [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; });
+  std::string_view body = upper;
+  if (body.ends_with('B')) {
+    body.remove_suffix(1);
+  }
+  const bool binary = body.size() + 1 == upper.size() && body.ends_with('I');
+  if (binary) {
+    body.remove_suffix(1);
+  }
+  const size_t power = body.empty() ? std::string_view::npos : kLetters.find(body.back());
+  if (power != std::string_view::npos) {
+    body.remove_suffix(1);
+  }
+  const ParsedNumber<double> number = parse_number(body);
+  if (!number || number.value < 0 || (binary && power == std::string_view::npos)) {
+    return refused<int64_t>(NumberFault::not_a_number, "write a size as 200MB or 5GB");
+  }
+  const double unit = power == std::string_view::npos
+                          ? 1.0
+                          : std::pow(binary ? 1024.0 : 1000.0, static_cast<double>(power + 1));
+  const double bytes = number.value * unit;
+  if (bytes >= 9.2e18) {
+    return refused<int64_t>(NumberFault::too_large);
+  }
+  return {static_cast<int64_t>(bytes), NumberFault::none, {}};
+}
+
 std::string format_count(int64_t count) {
   std::string digits = fmt::format("{}", count);
   const size_t first = digits[0] == '-' ? 1 : 0;

@@ -33,6 +33,10 @@ struct ParsedNumber {
 ParsedNumber<int64_t> parse_whole_number(std::string_view text);
 ParsedNumber<double> parse_number(std::string_view text);
 
+/// A size: plain bytes, or with KB, MB, GB, TB (powers of 1000) or KiB, MiB, GiB, TiB (of 1024),
+/// upper or lower case: 200MB, 1.5GB, 2GiB.
+ParsedNumber<int64_t> parse_byte_size(std::string_view text);
+
 /// 1234567 -> "1,234,567".
 std::string format_count(int64_t count);
 /// 10000000 -> "10M", 53723136 -> "53.7M", 812 -> "812".
