@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <span>
 #include <string>
@@ -50,11 +51,23 @@ struct SafetensorsSource {
   std::vector<int64_t> shape;
   std::span<const std::byte> bytes;
 };
+struct SafetensorsPlan {
+  std::string name;
+  std::string dtype;
+  std::vector<int64_t> shape;
+  uint64_t bytes = 0;
+};
+/// The bytes of plan[index], good until the next call: only one tensor need exist at a time.
+using SafetensorsBytes = std::function<std::span<const std::byte>(size_t index)>;
+
 /// Writes atomically (temporary file, fsync, rename). Tensors are laid out in the given order, the
 /// header is padded with spaces so that data starts at a multiple of 64 bytes; metadata gets
 /// "format": "pt" unless given. Throws Error(io).
 void write_safetensors(const std::filesystem::path& path,
                        const std::vector<SafetensorsSource>& tensors,
+                       std::map<std::string, std::string> metadata = {});
+void write_safetensors(const std::filesystem::path& path, const std::vector<SafetensorsPlan>& plan,
+                       const SafetensorsBytes& bytes_of,
                        std::map<std::string, std::string> metadata = {});
 
 }  // namespace llm

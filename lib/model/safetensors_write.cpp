@@ -3,6 +3,7 @@
 
 #include <bit>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "base/atomic_file.h"
 #include "base/error.h"
@@ -11,39 +12,71 @@
 
 namespace llm {
 
-void write_safetensors(const std::filesystem::path& path,
-                       const std::vector<SafetensorsSource>& tensors,
-                       std::map<std::string, std::string> metadata) {
-  static_assert(std::endian::native == std::endian::little,
-                "tensor bytes are written as they lie in memory");
-  metadata.emplace("format", "pt");  // transformers refuses files without it
+namespace {
+
+// The eight bytes of its length and the header itself, padded so that data starts at a multiple of
+// 64.
+std::string header_of(const std::filesystem::path& path, const std::vector<SafetensorsPlan>& plan,
+                      const std::map<std::string, std::string>& metadata) {
   nlohmann::ordered_json header = {{"__metadata__", metadata}};
+  std::set<std::string_view> names;
   uint64_t offset = 0;
-  for (const SafetensorsSource& tensor : tensors) {
-    if (header.contains(tensor.name)) {
+  for (const SafetensorsPlan& tensor : plan) {
+    if (!names.insert(tensor.name).second) {
       fail(Exit::internal,
            fmt::format("{}: tensor '{}' is given twice", path.string(), tensor.name));
     }
-    header[tensor.name] = {{"dtype", tensor.dtype},
-                           {"shape", tensor.shape},
-                           {"data_offsets", {offset, offset + tensor.bytes.size()}}};
-    offset += tensor.bytes.size();
+    header.push_back({tensor.name,
+                      {{"dtype", tensor.dtype},
+                       {"shape", tensor.shape},
+                       {"data_offsets", {offset, offset + tensor.bytes}}}});
+    offset += tensor.bytes;
   }
   std::string text = header.dump();
-  text.resize((text.size() + 8 + 63) / 64 * 64 - 8, ' ');  // data starts at a multiple of 64
+  text.resize((text.size() + 8 + 63) / 64 * 64 - 8, ' ');
   std::string length(8, '\0');
   for (size_t i = 0; i < 8; ++i) {
     length[i] = static_cast<char>(text.size() >> (8 * i) & 0xff);
   }
-  check_free_space(path.has_parent_path() ? path.parent_path() : std::filesystem::path("."),
-                   8 + text.size() + offset);
+  return length + text;
+}
+
+}  // namespace
+
+void write_safetensors(const std::filesystem::path& path, const std::vector<SafetensorsPlan>& plan,
+                       const SafetensorsBytes& bytes_of,
+                       std::map<std::string, std::string> metadata) {
+  static_assert(std::endian::native == std::endian::little,
+                "tensor bytes are written as they lie in memory");
+  metadata.emplace("format", "pt");  // transformers refuses files without it
+  const std::string header = header_of(path, plan, metadata);
+  uint64_t total = header.size();
+  for (const SafetensorsPlan& tensor : plan) {
+    total += tensor.bytes;
+  }
+  check_free_space(path.has_parent_path() ? path.parent_path() : std::filesystem::path("."), total);
   AtomicFile file(path);
-  file.write(length);
-  file.write(text);
-  for (const SafetensorsSource& tensor : tensors) {
-    file.write(tensor.bytes);
+  file.write(header);
+  for (size_t i = 0; i < plan.size(); ++i) {
+    const std::span<const std::byte> bytes = bytes_of(i);
+    if (bytes.size() != plan[i].bytes) {
+      fail(Exit::internal, fmt::format("{}: tensor '{}' has {} bytes, not the planned {}",
+                                       path.string(), plan[i].name, bytes.size(), plan[i].bytes));
+    }
+    file.write(bytes);
   }
   file.commit();
+}
+
+void write_safetensors(const std::filesystem::path& path,
+                       const std::vector<SafetensorsSource>& tensors,
+                       std::map<std::string, std::string> metadata) {
+  std::vector<SafetensorsPlan> plan;
+  for (const SafetensorsSource& tensor : tensors) {
+    plan.push_back({tensor.name, tensor.dtype, tensor.shape, tensor.bytes.size()});
+  }
+  write_safetensors(
+      path, plan, [&](size_t index) { return tensors[index].bytes; }, std::move(metadata));
 }
 
 std::map<std::string, std::string> parse_safetensors_index(std::string_view text,

@@ -20,12 +20,13 @@ struct DtypeName {
   const char* name;
   at::ScalarType type;
 };
-constexpr std::array<DtypeName, 12> kDtypeNames = {{{"F64", at::kDouble},
+constexpr std::array<DtypeName, 13> kDtypeNames = {{{"F64", at::kDouble},
                                                     {"F32", at::kFloat},
                                                     {"BF16", at::kBFloat16},
                                                     {"F16", at::kHalf},
                                                     {"F8_E4M3", at::kFloat8_e4m3fn},
                                                     {"F8_E5M2", at::kFloat8_e5m2},
+                                                    {"F8_E8M0", at::kFloat8_e8m0fnu},
                                                     {"I64", at::kLong},
                                                     {"I32", at::kInt},
                                                     {"I16", at::kShort},

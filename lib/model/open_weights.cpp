@@ -1,0 +1,65 @@
+// Which container a path names; see weight_source.h.
+#include <fmt/format.h>
+
+#include "base/error.h"
+#include "model/unpickler.h"
+#include "model/weight_containers.h"
+
+namespace llm {
+namespace {
+
+namespace fs = std::filesystem;
+
+using Open = std::unique_ptr<WeightSource> (*)(const fs::path&);
+
+// In the order of preference within a directory.
+constexpr std::pair<const char*, Open> kNames[] = {
+    {"model.safetensors", open_safetensors},
+    {"model.safetensors.index.json", open_sharded_safetensors},
+    {"pytorch_model.bin", open_pytorch},
+    {"pytorch_model.bin.index.json", open_sharded_pytorch}};
+
+std::unique_ptr<WeightSource> open_directory(const fs::path& directory) {
+  for (const auto& [name, open] : kNames) {
+    if (fs::exists(directory / name)) {
+      return open(directory / name);
+    }
+  }
+  for (const fs::directory_entry& entry : fs::directory_iterator(directory)) {
+    const std::string suffix = entry.path().extension().string();
+    if (suffix == ".pt" || suffix == ".pth" || suffix == ".ckpt") {
+      refuse_pickle(entry.path().string());
+    }
+  }
+  fail(Exit::bad_input, fmt::format("'{}' has no model.safetensors", directory.string()),
+       "pytorch_model.bin and their shards with an index are read too");
+}
+
+std::unique_ptr<WeightSource> open_file(const fs::path& file) {
+  const std::string name = file.filename().string();
+  if (name.ends_with(".safetensors")) {
+    return open_safetensors(file);
+  }
+  if (name.ends_with(".safetensors.index.json")) {
+    return open_sharded_safetensors(file);
+  }
+  if (name.ends_with(".bin.index.json")) {
+    return open_sharded_pytorch(file);
+  }
+  if (name.ends_with(".bin")) {
+    return open_pytorch(file);
+  }
+  if (name.ends_with(".pt") || name.ends_with(".pth") || name.ends_with(".ckpt")) {
+    refuse_pickle(file.string());
+  }
+  fail(Exit::bad_input,
+       fmt::format("'{}' is not a file of weights (.safetensors, .gguf, .bin)", file.string()));
+}
+
+}  // namespace
+
+std::unique_ptr<WeightSource> open_weights(const fs::path& path) {
+  return join_scales(fs::is_directory(path) ? open_directory(path) : open_file(path));
+}
+
+}  // namespace llm
