@@ -1,11 +1,16 @@
-# llm_library(name [FOLDER folder] [TORCH] DEPENDS target...): every source of lib/<folder> (not of its subfolders) as lib/libllm_<name>.so.
+# llm_library(name [FOLDER folder] [TORCH] [PARTS subfolder...] DEPENDS target...): every source of lib/<folder> (of its subfolders only those
+# named as PARTS) as lib/libllm_<name>.so.
 # --no-undefined makes a call against the order of the layers a link error.
 function(llm_library name)
-  cmake_parse_arguments(arg "TORCH" "FOLDER" "DEPENDS" ${ARGN})
+  cmake_parse_arguments(arg "TORCH" "FOLDER" "PARTS;DEPENDS" ${ARGN})
   if(NOT arg_FOLDER)
     set(arg_FOLDER ${name})
   endif()
   file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/lib/${arg_FOLDER}/*.cpp)
+  foreach(part ${arg_PARTS})
+    file(GLOB part_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/lib/${arg_FOLDER}/${part}/*.cpp)
+    list(APPEND sources ${part_sources})
+  endforeach()
   if(NOT sources)
     add_library(llm_${name} INTERFACE)
     return()

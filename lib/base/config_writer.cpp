@@ -96,9 +96,16 @@ std::string rule_text(const FieldRule& rule) {
 struct ConfigWriter {
   const Fields& fields;
 
-  /// A hidden key (an older spelling of another) is written only if it says something.
+  static bool says_nothing(const Field& row) {
+    const auto* flag = std::get_if<bool*>(&row.value_);
+    const std::string text = value(row, false);
+    return flag ? !**flag : text == "null" || text == "[]";
+  }
+
+  /// A hidden key (an older spelling of another, or one that few need) is written only if it says
+  /// something: not while it is empty or false.
   static bool is_written(const Field& row) {
-    return !row.flag_only_ && !row.secret_ && !(row.hidden_ && value(row, false) == "null");
+    return !row.flag_only_ && !row.secret_ && !(row.hidden_ && says_nothing(row));
   }
 
   static std::string value(const Field& row, bool yaml) {
@@ -157,7 +164,7 @@ struct ConfigWriter {
     return "{" + out + closing + "}";
   }
 
-  static std::string placeholder(const Field& row) {
+  static std::string value_name(const Field& row) {
     if (!row.value_name_.empty()) {
       return row.value_name_;
     }
@@ -182,7 +189,7 @@ struct ConfigWriter {
     for (size_t i = row.short_flags_off_ ? row.flags_.size() : 1; i < row.flags_.size(); ++i) {
       names += ", --" + row.flags_[i];
     }
-    names += " " + placeholder(row);
+    names += " " + value_name(row);
     std::string facts = rule_text(row.rule_);
     const std::string current = row.text();
     const bool has_default = !current.empty() && !row.required_;

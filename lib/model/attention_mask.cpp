@@ -28,9 +28,10 @@ at::Tensor floor_blocks(const at::Tensor& positions, int64_t block_size) {
 }
 
 // What the pattern hides, causality aside: (1 or B, Tq, Tk) bool, or undefined.
-at::Tensor hidden_by_pattern(const ModelConfig& c, const Places& at_places) {
-  if (c.sliding_window) {
-    return (at_places.query - at_places.key).abs() >= *c.sliding_window;
+at::Tensor hidden_by_pattern(const ModelConfig& c, const VisibleKeys& keys,
+                             const Places& at_places) {
+  if (keys.window) {
+    return (at_places.query - at_places.key).abs() >= *keys.window;
   }
   if (const auto& sparse = c.sparse_attention; sparse.block_size) {
     at::Tensor query_block = floor_blocks(at_places.query, *sparse.block_size),
@@ -41,22 +42,22 @@ at::Tensor hidden_by_pattern(const ModelConfig& c, const Places& at_places) {
   return {};
 }
 
-bool pattern_is_dense(const ModelConfig& c, int64_t key_tokens) {
+bool pattern_is_dense(const ModelConfig& c, const VisibleKeys& keys) {
   if (c.sparse_attention.block_size) {
-    return key_tokens <=
+    return keys.key_tokens <=
            *c.sparse_attention.block_size * std::max(c.sparse_attention.local_blocks.value_or(1),
                                                      c.sparse_attention.global_blocks.value_or(1));
   }
-  return !c.sliding_window || key_tokens <= *c.sliding_window;
+  return !keys.window || keys.key_tokens <= *keys.window;
 }
 
 }  // namespace
 
 bool plain_attention(const ModelConfig& config, const VisibleKeys& keys) {
   // Explicit positions may be anything, so only counted ones prove that a pattern hides nothing.
-  const bool dense = pattern_is_dense(config, keys.key_tokens) &&
-                     (!keys.key_positions.defined() ||
-                      (!config.sliding_window && !config.sparse_attention.block_size));
+  const bool dense =
+      pattern_is_dense(config, keys) &&
+      (!keys.key_positions.defined() || (!keys.window && !config.sparse_attention.block_size));
   return dense && config.position_embedding_type != "alibi" && !keys.key_mask.defined();
 }
 
@@ -66,7 +67,7 @@ at::Tensor attention_bias(const ModelConfig& config, const VisibleKeys& keys,
     return {};
   }
   const Places at_places = positions_of(keys, options.device());
-  at::Tensor hidden = hidden_by_pattern(config, at_places);
+  at::Tensor hidden = hidden_by_pattern(config, keys, at_places);
   if (keys.key_mask.defined()) {
     at::Tensor padding = keys.key_mask.logical_not().unsqueeze(1);  // (B, 1, Tk)
     hidden = hidden.defined() ? hidden.logical_or(padding) : padding;

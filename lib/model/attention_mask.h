@@ -9,6 +9,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <optional>
 
 #include "model/model_config.h"
 
@@ -17,8 +18,9 @@ namespace llm {
 struct VisibleKeys {
   int64_t query_tokens = 0, key_tokens = 0;
   bool causal = true;
-  at::Tensor key_mask;       // (B, Tk) bool, true = real token; undefined: all real
-  at::Tensor key_positions;  // (B, Tk) int64; undefined: 0, 1, 2, ...
+  at::Tensor key_mask;            // (B, Tk) bool, true = real token; undefined: all real
+  at::Tensor key_positions;       // (B, Tk) int64; undefined: 0, 1, 2, ...
+  std::optional<int64_t> window;  // of the layer: it sees itself and window - 1 tokens before it
 };
 
 /// True where attention is dense up to causality: no bias is needed.

@@ -1,8 +1,6 @@
 // Transformer::hidden_states: positions, masks and the walk through the layers.
 #include <ATen/ATen.h>
 
-#include <cmath>
-
 #include "base/error.h"
 #include "model/attention_mask.h"
 #include "model/block.h"
@@ -40,7 +38,31 @@ SeenTokens place_tokens(const at::Tensor& ids, const ForwardOptions& options) {
 
 constexpr uint64_t kEmbeddingDropoutSite = 0;
 
+// Longrope's set is chosen once per text: for a cache by what it was made for.
+bool beyond_original(const ModelConfig& config, const SeenTokens& seen, KvCache* cache) {
+  const int64_t original = rope_original_positions(config);
+  if (cache) {
+    return cache->reaches_beyond(original);
+  }
+  const int64_t reach =
+      seen.positions.defined() ? seen.positions.max().item<int64_t>() + 1 : seen.length;
+  return reach > original;
+}
+
 }  // namespace
+
+RopeTable Transformer::rope_of(const at::Tensor& positions, const SeenTokens& seen, KvCache* cache,
+                               bool local) const {
+  if (!config_.uses_rope()) {
+    return {};
+  }
+  if (local && config_.rope_local_base_freq) {
+    return rope_table(positions, local_inverse_frequencies_, 1.0);
+  }
+  const bool beyond = has_long_rope(config_) && beyond_original(config_, seen, cache);
+  return rope_table(positions, beyond ? long_inverse_frequencies_ : inverse_frequencies_,
+                    rope_attention_factor_);
+}
 
 at::Tensor Transformer::hidden_states(const at::Tensor& input_ids,
                                       const ForwardOptions& options) const {
@@ -51,20 +73,23 @@ at::Tensor Transformer::hidden_states(const at::Tensor& input_ids,
       seen.positions.defined()
           ? seen.positions.narrow(1, seen.length - T, T)
           : at::arange(seen.length - T, seen.length, input_ids.options());  // (B, T) or (T)
-  const VisibleKeys keys{T, seen.length, options.causal, seen.mask, seen.positions};
-  const auto bias_dtype = dtype() == at::kDouble ? at::kDouble : at::kFloat;
+  const auto bias_options =
+      flat_.options().dtype(dtype() == at::kDouble ? at::kDouble : at::kFloat);
+  const auto pattern = [&](std::optional<int64_t> window) {
+    const VisibleKeys keys{T, seen.length, options.causal, seen.mask, seen.positions, window};
+    return LayerPattern{.rope = rope_of(positions, seen, options.cache, window.has_value()),
+                        .bias = attention_bias(config_, keys, bias_options),
+                        .causal_kernel = options.causal && plain_attention(config_, keys)};
+  };
   PassContext pass{
       .config = config_,
       .options = options,
       .compute_dtype = compute_dtype(),
-      .rope = config_.uses_rope()
-                  ? rope_table(positions, inverse_frequencies_, rope_attention_factor_)
-                  : RopeTable{},
-      .bias = attention_bias(config_, keys, flat_.options().dtype(bias_dtype)),
-      .causal_kernel = options.causal && plain_attention(config_, keys),
+      .wide = pattern(std::nullopt),
+      .windowed = config_.sliding_window ? pattern(config_.sliding_window) : LayerPattern{},
       .dropout = options.training ? config_.dropout : 0.0,
       .attention_dropout = options.training ? config_.attention_dropout_probability() : 0.0,
-      .scale = 1.0 / std::sqrt(static_cast<double>(config_.head_size()))};
+      .scale = config_.attention_scale()};
   Stream stream{embed(input_ids, positions), {}};
   if (pass.dropout > 0) {
     stream.residual =
@@ -79,17 +104,27 @@ at::Tensor Transformer::hidden_states(const at::Tensor& input_ids,
   if (options.cache) {
     options.cache->commit();
   }
-  return add_and_norm(stream, norm_, compute_dtype()).second;  // (B, T, C)
+  const at::Tensor hidden = add_and_norm(stream, norm_, compute_dtype()).second;  // (B, T, C)
+  return project_out_.weight.defined() ? project_out_(hidden) : hidden;
 }
 
 at::Tensor Transformer::embed(const at::Tensor& input_ids, const at::Tensor& positions) const {
   at::Tensor x = llm::embedding(input_ids, embed_tokens_);  // (B, T, C)
+  if (const auto& factor = config_.embedding_multiplier) {
+    // The factor is rounded to the table's format, as those who trained with it had it.
+    x = x * at::scalar_tensor(*factor, x.options().requires_grad(false));
+  }
+  if (project_in_.weight.defined()) {
+    x = project_in_(x).to(x.scalar_type());
+  }
   if (embed_positions_.defined()) {
     const int64_t last = positions.max().item<int64_t>();
     check(last < config_.max_position_embeddings,
           "model: position {} is not below max_position_embeddings ({})", last,
           config_.max_position_embeddings);
-    x = x + llm::embedding(positions.expand_as(input_ids), embed_positions_);
+    at::Tensor rows = positions.expand_as(input_ids);
+    x = x + llm::embedding(config_.position_offset ? rows + *config_.position_offset : rows,
+                           embed_positions_);
   } else if (config_.position_embedding_type == "sinusoidal") {
     x = x + sinusoidal_embedding(positions, config_.hidden_size, x.scalar_type());
   }

@@ -1,17 +1,20 @@
 // config.json in Hugging Face's form: read and written without LibTorch.
 //
-// Written: architectures, model_type "llama" where Llama's code computes exactly this model,
-// otherwise "llm" with our extra keys beside the common ones; rope_scaling in the older spelling
-// (rope_theta + rope_scaling{rope_type, type}) that every version reads, torch_dtype and dtype.
-// Reading our own file gives back an equal ModelConfig. Reading is strict: an unknown key is an
-// error naming it, except the list of keys that say nothing about the computation
-// (transformers_version, torch_dtype, _name_or_path, use_cache, ...).
+// Which keys a file has is its family's affair (families/): this is the door. Reading is strict: an
+// unknown key is an error naming it, except those that say nothing about the computation
+// (transformers_version, torch_dtype, _name_or_path, use_cache, ...). Written: the family's keys as
+// transformers writes them, rope_theta + rope_scaling of older versions beside rope_parameters of
+// newer ones, torch_dtype beside dtype; what the family cannot say and only training reads
+// (attention_type, dropout, use_gradient_checkpointing) is added under our names. Reading our own
+// file gives back an equal model.
 #pragma once
 
 #include <filesystem>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 
+#include "model/families/family.h"
 #include "model/model_config.h"
 
 namespace llm {
@@ -19,10 +22,15 @@ namespace llm {
 /// True for a JSON object that is a Hugging Face config.json: it has "architectures" or
 /// "model_type".
 bool is_hf_config(const nlohmann::json& object);
-/// Throws Error(bad_input) naming the source and key. The result is validated.
+/// Throws Error(bad_input) naming the source and key; an unknown family is refused with the list of
+/// those that are known. The result is validated.
 ModelConfig model_config_from_hf(const nlohmann::json& object, const std::string& source_name);
 ModelConfig load_hf_config(const std::filesystem::path& file);
 /// dtype: "float32", "bfloat16" or "float16": what the weights beside it are stored as.
 std::string hf_config_text(const ModelConfig& config, const std::string& dtype);
+
+/// The config as that family says it; nothing where it cannot say exactly this one.
+std::optional<nlohmann::ordered_json> hf_config_json(const ModelConfig& config,
+                                                     const Family& family);
 
 }  // namespace llm

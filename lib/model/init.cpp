@@ -49,9 +49,9 @@ void initialize(Transformer& model, uint64_t seed) {
     at::Tensor tensor = parameter.tensor;
     const double deviation = initial_std(model.config(), parameter);
     if (deviation == 0.0) {
-      tensor.fill_(parameter.kind == ParameterKind::norm && ends_with(parameter.name, ".weight")
-                       ? 1.0
-                       : 0.0);
+      const bool factor =
+          parameter.kind == ParameterKind::norm && ends_with(parameter.name, ".weight");
+      tensor.fill_(factor && !model.config().norm_unit_offset ? 1.0 : 0.0);
       continue;
     }
     at::Tensor values = at::empty(tensor.sizes(), at::TensorOptions(at::kFloat));

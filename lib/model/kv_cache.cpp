@@ -63,10 +63,20 @@ int64_t KvCache::bytes() const {
   return total;
 }
 
+bool KvCache::reaches_beyond(int64_t tokens) {
+  if (!reaches_beyond_) {
+    reaches_beyond_ = std::max(capacity_, seen_.length) > tokens;
+  }
+  return *reaches_beyond_;
+}
+
 void KvCache::truncate(int64_t length) {
   check(length >= 0 && length <= length_, "kv cache: cannot cut to {} tokens, it holds {}", length,
         length_);
   length_ = length;
+  if (length == 0) {
+    reaches_beyond_.reset();
+  }
   seen_.cut(length);
 }
 

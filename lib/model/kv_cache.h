@@ -13,6 +13,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -43,6 +44,9 @@ class KvCache {
   int64_t batch_size() const;
   int64_t bytes() const;
 
+  /// True if the text that the cache is for, by its capacity or by its first tokens, is longer than
+  /// that; what was answered first stays.
+  bool reaches_beyond(int64_t tokens);
   /// Forgets everything past `length` tokens. Throws Error(usage) if that is more than are held.
   void truncate(int64_t length);
   /// Keeps rows `rows` (int64, may repeat) in that order: beams, finished sequences.
@@ -65,6 +69,7 @@ class KvCache {
   std::vector<Layer> layers_;
   SeenTokens seen_;
   int64_t length_ = 0, capacity_ = 0;
+  std::optional<bool> reaches_beyond_;
 };
 
 }  // namespace llm

@@ -2,113 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 namespace llm {
-
-void RopeScalingConfig::fields(Fields& f) {
-  f("rope_type", rope_type, "How positions beyond the trained length are reached",
-    one_of({"none", "linear", "ntk", "yarn", "llama3"}))
-      .alias("type");
-  f("factor", factor, "How many times longer the context becomes", in_range(1, 4096));
-  f("original_max_position_embeddings", original_max_position_embeddings,
-    "yarn, llama3: the length trained without scaling", in_range(1, 1LL << 31));
-  f("low_freq_factor", low_freq_factor,
-    "llama3: wavelengths longer than the original length / this are stretched in full (1)",
-    in_range(0.001, 1e6));
-  f("high_freq_factor", high_freq_factor,
-    "llama3: wavelengths shorter than the original length / this stay (4)", in_range(0.001, 1e6));
-  f("beta_fast", beta_fast, "yarn: pairs that turn more often than this stay (32)",
-    in_range(0.001, 1e6));
-  f("beta_slow", beta_slow, "yarn: pairs that turn less often than this are stretched in full (1)",
-    in_range(0.001, 1e6));
-  f("attention_factor", attention_factor, "yarn: multiplies cos and sin (0.1 ln(factor) + 1)",
-    in_range(0.001, 1000));
-}
-
-void SparseAttentionConfig::fields(Fields& f) {
-  f("block_size", block_size, "Block-sparse attention: tokens per block; absent = dense attention",
-    in_range(1, 1 << 20));
-  f("local_blocks", local_blocks,
-    "Blocks back from its own, its own included, that a token sees (1)", in_range(1, 1 << 20));
-  f("global_blocks", global_blocks, "Blocks at the start that every token sees (1)",
-    in_range(0, 1 << 20));
-}
-
-void ModelConfig::fields(Fields& f) {
-  f("vocab_size", vocab_size, "Rows of the embedding: pieces of the tokenizer",
-    in_range(2, 100'000'000));
-  f("hidden_size", hidden_size, "Width of the residual stream", in_range(1, 1 << 20))
-      .alias("d_model");
-  f("num_hidden_layers", num_hidden_layers, "Transformer blocks", in_range(1, 10'000))
-      .alias("n_layers");
-  f("num_attention_heads", num_attention_heads, "Query heads", in_range(1, 1 << 16))
-      .alias("n_heads");
-  f("num_key_value_heads", num_key_value_heads,
-    "Key/value heads: fewer than query heads = GQA, 1 = MQA, absent = as many",
-    in_range(1, 1 << 16))
-      .alias("n_kv_heads");
-  f("head_dim", head_dim, "Width of one head; absent = hidden_size / num_attention_heads",
-    in_range(1, 1 << 16));
-  f("intermediate_size", intermediate_size,
-    "Width of the feed-forward layer; absent = 8/3 hidden_size (ungated: 4), rounded up",
-    in_range(1, 1 << 24))
-      .alias("d_ff");
-  f("max_position_embeddings", max_position_embeddings,
-    "Longest context the model is made for, in tokens", in_range(1, 1LL << 31))
-      .alias("max_len");
-  f("position_embedding_type", position_embedding_type, "How positions enter",
-    one_of({"rope", "absolute", "sinusoidal", "alibi"}))
-      .alias("pos_type");
-  f("use_rope", use_rope,
-    "Older spelling; may only agree with position_embedding_type, which decides")
-      .hidden();
-  f("rope_theta", rope_theta, "Base of the rotary wavelengths", in_range(1, 1e12));
-  f.section("rope_scaling", rope_scaling, "Rotary positions beyond the trained length");
-  f("attention_type", attention_type,
-    "flash2 = fused kernels, standard = explicit scores; equal results",
-    one_of({"flash2", "standard"}));
-  f("sliding_window", sliding_window,
-    "A token sees itself and this many minus one before it; absent = all", in_range(1, 1LL << 31))
-      .when_empty("off");
-  f.section("sparse_attention", sparse_attention, "Block-sparse attention");
-  f("attention_bias", attention_bias, "Biases in q, k, v and o projections");
-  f("ffn_type", ffn_type, "Feed-forward layer: gated (swiglu, geglu) or plain",
-    one_of({"swiglu", "geglu", "gelu", "relu", "silu"}));
-  f("hidden_act", hidden_act,
-    "Hugging Face's name of the activation; may only agree with ffn_type, which decides",
-    one_of({"silu", "swish", "gelu", "relu"}))
-      .hidden();
-  f("mlp_bias", mlp_bias, "Biases in the feed-forward layer");
-  f("use_parallel_ffn", use_parallel_ffn,
-    "x + attn(n(x)) + ffn(n(x)) in place of one after the other");
-  f("norm_type", norm_type, "Normalisation", one_of({"rms_norm", "layer_norm"}));
-  f("norm_first", norm_first,
-    "Normalise before each sublayer (true) or after the residual sum (false)");
-  f("rms_norm_eps", rms_norm_eps, "Added to the variance in every norm", in_range(1e-12, 0.1));
-  f("dropout", dropout,
-    "Dropout of embeddings, attention weights and sublayer outputs while training",
-    in_range(0, 0.95));
-  f("attention_dropout", attention_dropout, "Dropout of attention weights; absent = dropout",
-    in_range(0, 0.95));
-  f("initializer_range", initializer_range, "Standard deviation of the first weights",
-    in_range(1e-6, 10));
-  f("tie_word_embeddings", tie_word_embeddings, "The output head is the embedding");
-  f("use_gradient_checkpointing", use_gradient_checkpointing,
-    "Recompute blocks in the backward pass: less memory, a third more work")
-      .alias("gradient_checkpointing");
-  f("pad_token_id", pad_token_id, "Padding token, -1 = none", in_range(-1, 100'000'000));
-  f("bos_token_id", bos_token_id, "Token before each document, -1 = none",
-    in_range(-1, 100'000'000));
-  f("eos_token_id", eos_token_id, "Token after each document, -1 = none",
-    in_range(-1, 100'000'000));
-  // What a Hugging Face config.json says besides: nothing here computes with it.
-  f.ignore({"architectures", "model_type", "transformers_version", "torch_dtype", "dtype",
-            "_name_or_path", "use_cache", "pretraining_tp"});
-  for (const ModelRule& rule : model_rules()) {
-    f.cross_check(rule.key, [this, problem = rule.problem] { return problem(*this); });
-  }
-}
 
 int64_t ModelConfig::key_value_heads() const {
   return num_key_value_heads.value_or(num_attention_heads);
@@ -118,7 +15,37 @@ int64_t ModelConfig::head_size() const {
   return head_dim.value_or(hidden_size / num_attention_heads);
 }
 
-bool ModelConfig::gated_ffn() const { return ffn_type == "swiglu" || ffn_type == "geglu"; }
+bool ModelConfig::gated_ffn() const {
+  return ffn_type == "swiglu" || ffn_type == "geglu" || ffn_type == "geglu_tanh";
+}
+
+double ModelConfig::attention_scale() const {
+  return 1.0 / std::sqrt(query_pre_attn_scalar.value_or(static_cast<double>(head_size())));
+}
+
+std::optional<int64_t> ModelConfig::layer_window(int64_t layer) const {
+  return layer_types.empty() || layer_types[static_cast<size_t>(layer)] == "sliding_attention"
+             ? sliding_window
+             : std::nullopt;
+}
+
+bool ModelConfig::layer_rope_is_local(int64_t layer) const {
+  return rope_local_base_freq && layer_window(layer);
+}
+
+bool ModelConfig::layer_has_experts(int64_t layer) const {
+  return moe.num_experts && (layer + 1) % moe.decoder_sparse_step.value_or(1) == 0 &&
+         std::find(moe.mlp_only_layers.begin(), moe.mlp_only_layers.end(), layer) ==
+             moe.mlp_only_layers.end();
+}
+
+std::vector<int64_t> ModelConfig::end_tokens() const {
+  std::vector<int64_t> ids = further_eos_token_ids;
+  if (eos_token_id >= 0) {
+    ids.insert(ids.begin(), eos_token_id);
+  }
+  return ids;
+}
 
 int64_t ModelConfig::ffn_size() const {
   if (intermediate_size) {
@@ -127,6 +54,34 @@ int64_t ModelConfig::ffn_size() const {
   const int64_t wanted = gated_ffn() ? (8 * hidden_size + 2) / 3 : 4 * hidden_size;
   const int64_t multiple = hidden_size < 1024 ? 64 : 256;
   return (wanted + multiple - 1) / multiple * multiple;
+}
+
+ModelConfig resolved(ModelConfig c) {
+  c.num_key_value_heads = c.key_value_heads();
+  c.head_dim = c.head_size();
+  c.intermediate_size = c.ffn_size();
+  c.attention_dropout = c.attention_dropout_probability();
+  c.attention_output_bias = c.output_bias();
+  c.query_pre_attn_scalar = c.query_pre_attn_scalar.value_or(static_cast<double>(c.head_size()));
+  c.use_rope = c.uses_rope();
+  c.hidden_act.reset();  // another spelling of ffn_type
+  if (c.uses_rope()) {
+    c.rotary_dim = c.rotary_size();
+  }
+  if (c.position_embedding_type == "absolute") {
+    c.position_offset = c.position_offset.value_or(0);
+  }
+  const std::string& scaling = c.rope_scaling.rope_type;
+  if (scaling == "yarn" || scaling == "llama3" || scaling == "longrope") {
+    c.rope_scaling.original_max_position_embeddings =
+        c.rope_scaling.original_max_position_embeddings.value_or(c.max_position_embeddings);
+  }
+  if (c.moe.num_experts) {
+    c.moe.num_experts_per_tok = c.experts_per_token();
+    c.moe.moe_intermediate_size = c.expert_size();
+    c.moe.decoder_sparse_step = c.moe.decoder_sparse_step.value_or(1);
+  }
+  return c;
 }
 
 void validate(const ModelConfig& config) {

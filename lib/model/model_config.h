@@ -52,10 +52,10 @@ struct SparseAttentionConfig {
 struct MoeConfig {
   std::optional<int64_t> num_experts{}, num_experts_per_tok{};  // with num_experts: 2
   std::optional<int64_t> moe_intermediate_size{};               // absent: intermediate_size
-  bool norm_topk_prob = true;                    // the chosen experts' weights sum to one
+  bool norm_topk_prob = false;                   // the chosen experts' weights sum to one
   std::optional<int64_t> decoder_sparse_step{};  // every n-th layer has experts; absent: 1
   std::vector<int64_t> mlp_only_layers{};        // these layers stay dense
-  double router_aux_loss_coef = 0.0;             // training: weight of the load-balance loss
+  std::optional<double> router_aux_loss_coef{};  // training: weight of the load-balance loss
   void fields(Fields& f);
   bool operator==(const MoeConfig&) const = default;
 };
@@ -90,7 +90,8 @@ struct ModelConfig {
   SparseAttentionConfig sparse_attention;
   bool attention_bias = false;
   std::optional<bool> attention_output_bias;  // of o_proj; absent: attention_bias
-  std::string qk_norm = "none";  // RMSNorm of queries and keys: head (each head), full (all heads)
+  std::optional<std::string> qk_norm;  // RMSNorm of queries and keys: head (each head by itself),
+                                       // full (all heads together); absent: none
   std::optional<double> query_pre_attn_scalar;   // scores are divided by its root; absent: head_dim
   std::optional<double> attn_logit_softcapping;  // scores become c tanh(score / c)
   std::optional<double> final_logit_softcapping;  // logits likewise
@@ -108,7 +109,7 @@ struct ModelConfig {
   bool norm_first = true;
   bool sublayer_output_norm = false;  // norm of what a sublayer adds; norm_first decides whether
                                       // its input has one too
-  bool final_norm = true;
+  bool remove_final_norm = false;
   bool norm_unit_offset = false;  // norms multiply by 1 + weight
   double rms_norm_eps = 1e-6;
 
@@ -164,6 +165,10 @@ struct ModelRule {
   std::string (*problem)(const ModelConfig& config);
 };
 const std::vector<ModelRule>& model_rules();
+
+/// The same model with every absent key filled in by what it means: two configs that compute alike
+/// are equal.
+ModelConfig resolved(ModelConfig config);
 
 /// Throws Error(usage) naming the keys: "model.hidden_size (100) must be divisible by
 /// model.num_attention_heads (7)".

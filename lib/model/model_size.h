@@ -1,8 +1,8 @@
 // Closed forms for what a model costs: parameters, FLOPs, bytes. Tests hold them equal to the built
 // model. Formulas: FLOPs per token as in most training reports, 6 N_matmul + 12 L d_attn T for a
 // training step (the attention term in full, not halved for causality), a third of it for a forward
-// pass. N_matmul counts every matrix that multiplies (lm_head included, tied or not), not the
-// embedding lookup, norms or biases.
+// pass. N_matmul counts every matrix that a token is multiplied with (lm_head included, tied or
+// not; of experts only as many as a token is sent to), not the embedding lookup, norms or biases.
 #pragma once
 
 #include <cstdint>

@@ -20,8 +20,7 @@ std::vector<double> unscaled_frequencies(double theta, int64_t head_dim) {
 }
 
 double original_positions(const ModelConfig& c) {
-  return static_cast<double>(
-      c.rope_scaling.original_max_position_embeddings.value_or(c.max_position_embeddings));
+  return static_cast<double>(rope_original_positions(c));
 }
 
 void scale_llama3(std::vector<double>& speeds, const ModelConfig& c) {
@@ -40,7 +39,7 @@ void scale_llama3(std::vector<double>& speeds, const ModelConfig& c) {
 }
 
 void scale_yarn(std::vector<double>& speeds, const ModelConfig& c) {
-  const double width = static_cast<double>(c.head_size());
+  const double width = static_cast<double>(c.rotary_size());
   // The (fractional) pair that turns `turns` times within the original length.
   const auto pair_of = [&](double turns) {
     return width * std::log(original_positions(c) / (turns * 2 * kPi)) /
@@ -60,8 +59,18 @@ void scale_yarn(std::vector<double>& speeds, const ModelConfig& c) {
 
 }  // namespace
 
-std::vector<double> rope_inverse_frequencies(const ModelConfig& c) {
-  const int64_t D = c.head_size();
+bool has_long_rope(const ModelConfig& c) { return c.rope_scaling.rope_type == "longrope"; }
+
+int64_t rope_original_positions(const ModelConfig& c) {
+  return c.rope_scaling.original_max_position_embeddings.value_or(c.max_position_embeddings);
+}
+
+std::vector<double> rope_local_inverse_frequencies(const ModelConfig& c) {
+  return unscaled_frequencies(c.rope_local_base_freq.value_or(c.rope_theta), c.rotary_size());
+}
+
+std::vector<double> rope_inverse_frequencies(const ModelConfig& c, bool beyond_original) {
+  const int64_t D = c.rotary_size();
   const std::string& type = c.rope_scaling.rope_type;
   const double factor = c.rope_scaling.factor;
   if (type == "ntk") {
@@ -75,11 +84,25 @@ std::vector<double> rope_inverse_frequencies(const ModelConfig& c) {
     scale_llama3(speeds, c);
   } else if (type == "yarn") {
     scale_yarn(speeds, c);
+  } else if (type == "longrope") {
+    const auto& divisors =
+        beyond_original ? c.rope_scaling.long_factor : c.rope_scaling.short_factor;
+    for (size_t i = 0; i < speeds.size(); ++i) {
+      speeds[i] /= divisors[i];
+    }
   }
   return speeds;
 }
 
 double rope_attention_factor(const ModelConfig& c) {
+  if (has_long_rope(c)) {
+    const double original = static_cast<double>(rope_original_positions(c));
+    const double factor = c.rope_scaling.factor != 1.0
+                              ? c.rope_scaling.factor
+                              : static_cast<double>(c.max_position_embeddings) / original;
+    const double usual = factor <= 1 ? 1.0 : std::sqrt(1 + std::log(factor) / std::log(original));
+    return c.rope_scaling.attention_factor.value_or(usual);
+  }
   if (c.rope_scaling.rope_type != "yarn") {
     return 1.0;
   }

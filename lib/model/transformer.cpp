@@ -72,8 +72,15 @@ at::Tensor PackedLinear::operator()(const at::Tensor& x) const {
                       packed_bias.defined() ? packed_bias.used() : at::Tensor());
 }
 
+at::Tensor Norm::scale() const {
+  if (!unit_offset) {
+    return weight;
+  }
+  return (weight.scalar_type() == at::kDouble ? weight : weight.to(at::kFloat)) + 1;
+}
+
 at::Tensor Norm::operator()(const at::Tensor& x, at::ScalarType out_dtype) const {
-  return rms ? rms_norm(x, weight, eps, out_dtype) : layer_norm(x, weight, bias, eps, out_dtype);
+  return rms ? rms_norm(x, scale(), eps, out_dtype) : layer_norm(x, weight, bias, eps, out_dtype);
 }
 
 Transformer::Transformer(const ModelConfig& config, at::ScalarType dtype, at::Device device)
@@ -88,9 +95,17 @@ Transformer::Transformer(const ModelConfig& config, at::ScalarType dtype, at::De
         {std::move(place.name), std::move(tensor), place.offset, place.kind, place.layer});
   }
   if (config_.uses_rope()) {
-    inverse_frequencies_ =
-        at::tensor(rope_inverse_frequencies(config_), at::TensorOptions(at::kDouble))
-            .to(at::TensorOptions(at::kFloat).device(device));
+    const auto to_device = [&](const std::vector<double>& speeds) {
+      return at::tensor(speeds, at::TensorOptions(at::kDouble))
+          .to(at::TensorOptions(at::kFloat).device(device));
+    };
+    inverse_frequencies_ = to_device(rope_inverse_frequencies(config_));
+    if (has_long_rope(config_)) {
+      long_inverse_frequencies_ = to_device(rope_inverse_frequencies(config_, true));
+    }
+    if (config_.rope_local_base_freq) {
+      local_inverse_frequencies_ = to_device(rope_local_inverse_frequencies(config_));
+    }
     rope_attention_factor_ = rope_attention_factor(config_);
   }
   bind_modules();
@@ -134,7 +149,40 @@ PackedLinear Transformer::packed_of(const std::vector<std::string>& names) const
 
 Norm Transformer::norm_of(const std::string& name) const {
   return {weight_of(name + ".weight").master, weight_of(name + ".bias").master,
-          config_.rms_norm_eps, config_.norm_type == "rms_norm"};
+          config_.rms_norm_eps, config_.norm_type == "rms_norm", config_.norm_unit_offset};
+}
+
+Mlp Transformer::mlp_of(const std::string& prefix) const {
+  return {config_.gated_ffn() ? packed_of({prefix + "gate_proj", prefix + "up_proj"})
+                              : packed_of({prefix + "up_proj"}),
+          linear_of(prefix + "down_proj")};
+}
+
+Block Transformer::block_of(int64_t index) const {
+  const std::string layer = fmt::format("model.layers.{}.", index),
+                    attention = layer + "self_attn.", mlp = layer + "mlp.";
+  Block block;
+  block.self_attn = {packed_of({attention + "q_proj", attention + "k_proj", attention + "v_proj"}),
+                     linear_of(attention + "o_proj"), norm_of(attention + "q_norm"),
+                     norm_of(attention + "k_norm")};
+  block.self_attn.q_norm.rms = block.self_attn.k_norm.rms = true;
+  if (config_.layer_has_experts(index)) {
+    block.moe.router = linear_of(mlp + "gate");
+    for (int64_t expert = 0; expert < *config_.moe.num_experts; ++expert) {
+      block.moe.experts.push_back(mlp_of(fmt::format("{}experts.{}.", mlp, expert)));
+    }
+  } else {
+    block.mlp = mlp_of(mlp);
+  }
+  block.attention_norm = norm_of(layer + "input_layernorm");
+  if (config_.sublayer_output_norm) {
+    block.attention_output_norm = norm_of(layer + "post_attention_layernorm");
+    block.ffn_norm = norm_of(layer + "pre_feedforward_layernorm");
+    block.ffn_output_norm = norm_of(layer + "post_feedforward_layernorm");
+  } else {
+    block.ffn_norm = norm_of(layer + "post_attention_layernorm");
+  }
+  return block;
 }
 
 void Transformer::bind_modules() {
@@ -147,21 +195,13 @@ void Transformer::bind_modules() {
   embed_positions_ = weight_of("model.embed_positions.weight").master;
   layers_.clear();
   for (int64_t i = 0; i < config_.num_hidden_layers; ++i) {
-    const std::string layer = fmt::format("model.layers.{}.", i), attention = layer + "self_attn.",
-                      mlp = layer + "mlp.";
-    Block block;
-    block.self_attn = {
-        packed_of({attention + "q_proj", attention + "k_proj", attention + "v_proj"}),
-        linear_of(attention + "o_proj")};
-    block.mlp = {config_.gated_ffn() ? packed_of({mlp + "gate_proj", mlp + "up_proj"})
-                                     : packed_of({mlp + "up_proj"}),
-                 linear_of(mlp + "down_proj")};
-    block.input_layernorm = norm_of(layer + "input_layernorm");
-    block.post_attention_layernorm = norm_of(layer + "post_attention_layernorm");
-    layers_.push_back(std::move(block));
+    layers_.push_back(block_of(i));
   }
   norm_ = norm_of("model.norm");
   output_ = weight_of(config_.tie_word_embeddings ? "model.embed_tokens.weight" : "lm_head.weight");
+  output_bias_ = weight_of("lm_head.bias");
+  project_in_ = linear_of("model.project_in");
+  project_out_ = linear_of("model.project_out");
 }
 
 const at::Tensor& Transformer::flat_gradients() {
@@ -189,6 +229,28 @@ void Transformer::refresh_compute_copy() {
   }
 }
 
-at::Tensor Transformer::logits(const at::Tensor& hidden) const { return linear(hidden, output_); }
+at::Tensor Transformer::logits(const at::Tensor& hidden) const {
+  at::Tensor scores = linear(hidden, output_, output_bias_);
+  if (const auto& cap = config_.final_logit_softcapping) {
+    scores = at::tanh(scores / *cap) * *cap;
+  }
+  return scores;
+}
+
+CrossEntropy Transformer::cross_entropy(const at::Tensor& hidden, const at::Tensor& targets,
+                                        double scale) const {
+  if (!output_bias_.defined() && !config_.final_logit_softcapping) {
+    return linear_cross_entropy(hidden, output_, targets, scale);
+  }
+  at::Tensor scores = logits(hidden).reshape({-1, config_.vocab_size});
+  scores = scores.scalar_type() == at::kDouble ? scores : scores.to(at::kFloat);
+  const at::Tensor goal = targets.reshape({-1}), counted = goal != kIgnoreTarget;
+  const at::Tensor sum =
+      at::cross_entropy_loss(scores, goal, {}, at::Reduction::Sum, kIgnoreTarget);
+  return {.loss = sum * scale,
+          .nll_sum = sum.item<double>(),
+          .correct = (scores.argmax(-1).eq(goal) & counted).sum().item<int64_t>(),
+          .counted = counted.sum().item<int64_t>()};
+}
 
 }  // namespace llm

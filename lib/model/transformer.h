@@ -2,11 +2,12 @@
 // model/kernels/kernels.h.
 //
 // Every parameter is a leaf tensor that lies in ONE flat buffer per model, one after another
-// without gaps, in the order of named_parameters(): embed_tokens (embed_positions), then per layer
-// q k v (adjacent: one fused product), their biases, o, gate up (adjacent), down, norms; the final
-// norm; lm_head unless tied. So an optimizer can work on flat_parameters() and flat_gradients() as
-// single vectors, and checkpoints walk named_parameters(), whose names are Hugging Face's Llama
-// names.
+// without gaps, in the order of named_parameters(): embed_tokens (project_in, embed_positions),
+// then per layer q k v (adjacent: one fused product), their biases, o, norms of q and k, gate up
+// (adjacent), down (or the router, then these for each expert), norms; the final norm
+// (project_out); lm_head unless tied. So an optimizer can work on flat_parameters() and
+// flat_gradients() as single vectors, and checkpoints walk named_parameters(), whose names are
+// Hugging Face's Llama names.
 //
 // dtype: float32 masters with compute_dtype bfloat16/float16 is mixed precision: products use a
 // rounded flat copy, made by the constructor's set_compute_dtype() and brought up to date by
@@ -14,8 +15,8 @@
 // stream stays float32. A bfloat16 model (bf16-true, inference) computes in bfloat16 throughout.
 //
 // Shapes: B batch, T tokens, C hidden_size, H query heads, K key/value heads, D head_dim, F
-// intermediate_size, V vocab. Threads: const functions may run concurrently on different caches,
-// provided nobody changes the parameters meanwhile.
+// intermediate_size, E experts, V vocab. Threads: const functions may run concurrently on different
+// caches, provided nobody changes the parameters meanwhile.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -28,6 +29,7 @@
 #include "model/kernels/kernels.h"
 #include "model/kv_cache.h"
 #include "model/model_config.h"
+#include "model/position.h"
 
 namespace llm {
 
@@ -61,12 +63,16 @@ struct Norm {
   at::Tensor weight, bias;  // bias: LayerNorm only
   double eps = 1e-6;
   bool rms = true;
+  bool unit_offset = false;  // multiplies by 1 + weight
+  bool defined() const { return weight.defined(); }
+  at::Tensor scale() const;  // what it multiplies by
   at::Tensor operator()(const at::Tensor& x, at::ScalarType out_dtype) const;
 };
 
 struct Attention {
   PackedLinear qkv_proj;
   Linear o_proj;
+  Norm q_norm, k_norm;  // undefined: none
 };
 
 struct Mlp {
@@ -74,11 +80,20 @@ struct Mlp {
   Linear down_proj;
 };
 
+/// A mixture of experts (moe.h).
+struct Moe {
+  Linear router;  // (E, C)
+  std::vector<Mlp> experts;
+};
+
+/// Norms by what they do; undefined where the config has none there. With norm_first false and no
+/// output norms the first two work on the sum behind their half.
 struct Block {
-  Norm input_layernorm,
-      post_attention_layernorm;  // the second is absent (undefined weight) in a parallel block
+  Norm attention_norm, ffn_norm;
+  Norm attention_output_norm, ffn_output_norm;
   Attention self_attn;
-  Mlp mlp;
+  Mlp mlp;  // empty where the layer has experts
+  Moe moe;
 };
 
 struct ForwardOptions {
@@ -90,6 +105,8 @@ struct ForwardOptions {
   bool causal = true;     // false: every token sees every token (masked language model, diffusion)
   bool training = false;  // dropout on
   DropoutKey dropout{};   // one key per optimizer step; first_row = global index of the first row
+  double router_loss_scale = 1.0;  // training with experts: weight of this batch's load-balance
+                                   // loss beside router_aux_loss_coef (its share of the step)
 };
 
 class Transformer {
@@ -104,11 +121,16 @@ class Transformer {
   at::ScalarType dtype() const { return flat_.scalar_type(); }
   at::Device device() const { return flat_.device(); }
 
-  /// ids (B, T) int64 -> (B, T, C) after the final norm, in the compute dtype.
+  /// ids (B, T) int64 -> (B, T, C) after the final norm, in the compute dtype (C: embedding_size()
+  /// where that is another).
   at::Tensor hidden_states(const at::Tensor& input_ids, const ForwardOptions& options = {}) const;
   /// hidden (..., C) -> (..., V) in the compute dtype.
   at::Tensor logits(const at::Tensor& hidden) const;
-  /// The head's weight (V, C) for linear_cross_entropy: lm_head, or the embedding where tied.
+  /// Loss of logits(hidden), as linear_cross_entropy() defines it; that kernel where the head is a
+  /// product and nothing more.
+  CrossEntropy cross_entropy(const at::Tensor& hidden, const at::Tensor& targets,
+                             double scale) const;
+  /// The head's weight (V, C): lm_head, or the embedding where tied.
   const Weight& output_weight() const { return output_; }
 
   const std::vector<Parameter>& named_parameters() const { return parameters_; }
@@ -135,6 +157,10 @@ class Transformer {
   Linear linear_of(const std::string& name) const;
   PackedLinear packed_of(const std::vector<std::string>& names) const;
   Norm norm_of(const std::string& name) const;
+  Mlp mlp_of(const std::string& prefix) const;
+  Block block_of(int64_t layer) const;
+  RopeTable rope_of(const at::Tensor& positions, const SeenTokens& seen, KvCache* cache,
+                    bool local) const;
   at::Tensor embed(const at::Tensor& input_ids, const at::Tensor& positions) const;
 
   ModelConfig config_;
@@ -142,10 +168,13 @@ class Transformer {
   std::vector<Parameter> parameters_;
   std::map<std::string, size_t> parameter_index_;
   at::Tensor embed_tokens_, embed_positions_;  // embed_positions_: absolute only
+  Linear project_in_, project_out_;            // undefined: the embedding is as wide as the model
   std::vector<Block> layers_;
   Norm norm_;
-  Weight output_;
-  at::Tensor inverse_frequencies_;  // rope: (D / 2) float32
+  Weight output_, output_bias_;
+  at::Tensor inverse_frequencies_;        // rope: (R / 2) float32
+  at::Tensor long_inverse_frequencies_;   // longrope: beyond the original length
+  at::Tensor local_inverse_frequencies_;  // of sliding layers, where they differ
   double rope_attention_factor_ = 1.0;
 };
 

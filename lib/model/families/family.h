@@ -43,7 +43,7 @@ struct StoredTensor {
   std::string name;
   std::vector<std::string> parameters;
   StoredLayout layout = StoredLayout::rows;
-  std::vector<int64_t> shape;
+  std::vector<int64_t> shape = {};
   int64_t head_dim = 0, rotary_dim = 0;  // of layouts heads and rotary_pairs
 };
 
@@ -56,7 +56,7 @@ struct Family {
   void (*read)(HfKeys& keys);
   /// The family's config.json for a config of this family.
   void (*write)(const ModelConfig& config, nlohmann::ordered_json& json);
-  std::vector<NameRule> (*rules)();
+  std::vector<NameRule> (*rules)() = nullptr;  // none: our names are theirs
   /// What files of the bare model leave out before their names: "transformer."
   const char* base_prefix = "";
   /// Endings of names that files may hold and no model needs: masks, tables that are computed.

@@ -97,10 +97,10 @@ at::Tensor self_attention(const at::Tensor& qkv, const at::Tensor& cos, const at
 
 at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                      const at::Tensor& bias, bool causal, double scale, double dropout_probability,
-                     DropoutKey key) {
+                     DropoutKey key, double softcap) {
   check(q.size(1) % k.size(1) == 0, "attention: {} query heads are not a multiple of {} key heads",
         q.size(1), k.size(1));
-  return reference::attention(q, k, v, bias, causal, scale, dropout_probability, key);
+  return reference::attention(q, k, v, bias, causal, scale, dropout_probability, key, softcap);
 }
 
 at::Tensor gated_activation(const at::Tensor& gate_up, Activation activation) {

@@ -82,11 +82,12 @@ at::Tensor self_attention(const at::Tensor& qkv, const at::Tensor& cos, const at
 
 /// General attention. q (B, H, Tq, D), k and v (B, K, Tk, D); bias (broadcastable to (B, H, Tq,
 /// Tk), added to the scores, -inf hides) may be undefined. causal aligns the LAST query with the
-/// last key. Dropout of the weights where probability > 0. Returns (B, H, Tq, D). A row that sees
-/// no key gives zeros.
+/// last key. Dropout of the weights where probability > 0. softcap > 0: scores become softcap *
+/// tanh(score / softcap) before the bias. v may have another width than q and k. Returns (B, H, Tq,
+/// D). A row that sees no key gives zeros.
 at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                      const at::Tensor& bias, bool causal, double scale,
-                     double dropout_probability = 0.0, DropoutKey key = {});
+                     double dropout_probability = 0.0, DropoutKey key = {}, double softcap = 0.0);
 
 enum class Activation { silu, gelu, gelu_tanh, relu };
 

@@ -73,7 +73,7 @@ at::Tensor self_attention(const at::Tensor& qkv, const at::Tensor& cos, const at
 
 at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                      const at::Tensor& bias, bool causal, double scale, double dropout_probability,
-                     DropoutKey key) {
+                     DropoutKey key, double softcap) {
   const int64_t H = q.size(1), K = k.size(1), Tq = q.size(2), Tk = k.size(2);
   const auto wide = q.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
   at::Tensor keys = k.to(wide), values = v.to(wide);
@@ -82,6 +82,9 @@ at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor&
     values = values.repeat_interleave(H / K, 1);
   }
   at::Tensor scores = at::matmul(q.to(wide), keys.transpose(-2, -1)) * scale;  // (B, H, Tq, Tk)
+  if (softcap > 0) {
+    scores = at::tanh(scores / softcap) * softcap;
+  }
   if (bias.defined()) {
     scores = scores + bias.to(wide);
   }

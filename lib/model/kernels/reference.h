@@ -18,7 +18,7 @@ at::Tensor self_attention(const at::Tensor& qkv, const at::Tensor& cos, const at
                           double scale);
 at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                      const at::Tensor& bias, bool causal, double scale, double dropout_probability,
-                     DropoutKey key);
+                     DropoutKey key, double softcap = 0.0);
 at::Tensor gated_activation(const at::Tensor& gate_up, Activation activation);
 at::Tensor activation(const at::Tensor& x, Activation activation);
 at::Tensor dropout_mask(at::IntArrayRef shape, const at::TensorOptions& options, double probability,
