@@ -1,0 +1,103 @@
+#include "tokenizer/chat_encoder.h"
+
+#include <algorithm>
+
+#include "tokenizer/added_tokens.h"
+
+namespace llm {
+namespace {
+
+ByteTrie control_spellings(const Tokenizer& tokenizer) {
+  std::vector<ByteTrie::Entry> entries;
+  for (int32_t id = 0; id < tokenizer.vocab_size(); ++id) {
+    const std::string_view text = tokenizer.token_text(id);
+    if (text.empty()) continue;
+    const std::vector<int32_t> alone = {id};
+    // An added token that is not special, such as <tool_call>: plain text does not give it.
+    const bool added = looks_like_markup(text) && tokenizer.encode_with_special(text) == alone &&
+                       tokenizer.encode(text) != alone;
+    if (tokenizer.is_special(id) || added) entries.emplace_back(text, id);
+  }
+  return ByteTrie(std::move(entries));
+}
+
+/// Moves on to the first span that ends behind `at`.
+bool touches_user(const std::vector<TextSpan>& user, size_t& next, size_t begin, size_t end) {
+  while (next < user.size() && user[next].end <= begin) ++next;
+  return next < user.size() && user[next].begin < end;
+}
+
+}  // namespace
+
+ChatEncoder::ChatEncoder(const Tokenizer& tokenizer)
+    : tokenizer_(tokenizer),
+      control_(control_spellings(tokenizer)),
+      newline_ids_(tokenizer.encode("\n")) {}
+
+/// Every control token that is spelled with at least one byte of the user's, without what belongs
+/// to a token of the template's own.
+std::vector<TextSpan> ChatEncoder::forged_spellings(const RenderedChat& chat) const {
+  std::vector<TextSpan> own, forged;
+  size_t next = 0;
+  for (size_t at = 0; at < chat.text.size(); ++at) {
+    // The template's tokens stand in the order of the text and do not overlap; forged ones may
+    // begin anywhere.
+    const ByteTrie::Match match = control_.longest_prefix(std::string_view(chat.text).substr(at));
+    if (match.length == 0) continue;
+    const TextSpan span{at, at + match.length};
+    if (!touches_user(chat.user, next, span.begin, span.end)) {
+      if (own.empty() || own.back().end <= at) own.push_back(span);
+    } else if (forged.empty() || forged.back().end <= at) {
+      forged.push_back(span);
+    }
+  }
+  std::vector<TextSpan> result;
+  size_t other = 0;
+  for (TextSpan span : forged) {
+    while (other < own.size() && own[other].end <= span.begin) ++other;
+    if (other < own.size() && own[other].begin < span.end) {
+      if (own[other].begin <= span.begin) span.begin = own[other].end;
+      span.end = std::max(span.begin, std::min(span.end, own[other].begin));
+    }
+    if (span.begin < span.end) result.push_back(span);
+  }
+  return result;
+}
+
+/// Behind the first piece, a tokenizer that puts a space before every text must not do so: it sees
+/// the piece behind a newline, whose ids are taken off again.
+std::vector<int32_t> ChatEncoder::piece(std::string_view text, bool first, bool special) const {
+  const auto encode = [&](std::string_view bytes) {
+    return special ? tokenizer_.encode_with_special(bytes) : tokenizer_.encode(bytes);
+  };
+  if (text.empty()) return {};
+  if (first) return encode(text);
+  std::vector<int32_t> ids = encode("\n" + std::string(text));
+  if (ids.size() < newline_ids_.size() ||
+      !std::equal(newline_ids_.begin(), newline_ids_.end(), ids.begin())) {
+    return encode(text);
+  }
+  ids.erase(ids.begin(), ids.begin() + static_cast<ptrdiff_t>(newline_ids_.size()));
+  return ids;
+}
+
+std::vector<int32_t> ChatEncoder::encode(const RenderedChat& chat) const {
+  const std::vector<TextSpan> forged = forged_spellings(chat);
+  if (forged.empty()) return tokenizer_.encode_with_special(chat.text);
+  std::vector<int32_t> ids;
+  const auto add = [&](size_t begin, size_t end, bool special) {
+    const std::string_view text = std::string_view(chat.text).substr(begin, end - begin);
+    const std::vector<int32_t> more = piece(text, begin == 0, special);
+    ids.insert(ids.end(), more.begin(), more.end());
+  };
+  size_t at = 0;
+  for (const TextSpan& span : forged) {
+    add(at, span.begin, true);
+    add(span.begin, span.end, false);
+    at = span.end;
+  }
+  add(at, chat.text.size(), true);
+  return ids;
+}
+
+}  // namespace llm

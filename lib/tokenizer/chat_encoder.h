@@ -1,0 +1,35 @@
+// A rendered chat as token ids.
+//
+// What the template wrote may become special tokens; what the user gave never does. A chat in which
+// no user text spells a control token is encoded in one piece, so the ids are those of Hugging
+// Face's tokenizers. Otherwise the forged spelling is cut out and encoded by itself as plain text
+// (as transformers does it when it sanitises control tokens). Const and thread-safe; the tokenizer
+// must outlive it.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "tokenizer/byte_trie.h"
+#include "tokenizer/chat_template.h"
+#include "tokenizer/tokenizer.h"
+
+namespace llm {
+
+class ChatEncoder {
+ public:
+  explicit ChatEncoder(const Tokenizer& tokenizer);
+
+  std::vector<int32_t> encode(const RenderedChat& chat) const;
+
+ private:
+  std::vector<TextSpan> forged_spellings(const RenderedChat& chat) const;
+  std::vector<int32_t> piece(std::string_view text, bool first, bool special) const;
+
+  const Tokenizer& tokenizer_;
+  ByteTrie control_;                  // spellings of control tokens
+  std::vector<int32_t> newline_ids_;  // of "\n" alone
+};
+
+}  // namespace llm
