@@ -1,0 +1,27 @@
+// The files of a model directory besides its weights and config: what a copy of the model takes
+// along.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tokenizer/tokenizer.h"
+
+namespace llm {
+
+/// Tokenizer, chat template and generation settings that lie in `directory` (or, for the
+/// tokenizer, in the run directory above it), as paths.
+std::vector<std::filesystem::path> companion_files(const std::filesystem::path& directory);
+/// Copies them, links resolved; files that are there already stay.
+void copy_companions(const std::filesystem::path& from, const std::filesystem::path& to);
+
+/// The tokenizer of a model: `named` where it is not empty, else the model's own, else the one of
+/// the run directory above it.
+std::unique_ptr<const Tokenizer> open_model_tokenizer(const std::filesystem::path& model,
+                                                      const std::string& named);
+/// Whether open_model_tokenizer would find a file.
+bool has_tokenizer(const std::filesystem::path& model);
+
+}  // namespace llm
