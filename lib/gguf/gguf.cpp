@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <charconv>
 #include <cmath>
 #include <cstring>
 #include <fstream>
@@ -49,9 +50,19 @@ int64_t as_integer(GgufType type, uint64_t bits) {
   }
 }
 
+// A float32 was written down as a decimal number: the shortest that gives it, 1e-6 and not
+// 9.99999997e-07.
+double shortest(float value) {
+  std::array<char, 64> text;
+  const auto end = std::to_chars(text.data(), text.data() + text.size(), value).ptr;
+  double number = value;
+  std::from_chars(text.data(), end, number);
+  return number;
+}
+
 double as_number(GgufType type, uint64_t bits) {
   if (type == GgufType::float32) {
-    return std::bit_cast<float>(static_cast<uint32_t>(bits));
+    return shortest(std::bit_cast<float>(static_cast<uint32_t>(bits)));
   }
   return type == GgufType::float64 ? std::bit_cast<double>(bits)
                                    : static_cast<double>(as_integer(type, bits));
@@ -84,7 +95,7 @@ int64_t look_up(const std::vector<uint32_t>& places, Name name_of, std::string_v
   const auto found = std::lower_bound(
       places.begin(), places.end(), wanted,
       [&](uint32_t place, std::string_view name) { return name_of(place) < name; });
-  return found != places.end() && name_of(*found) == wanted ? *found : -1;
+  return found != places.end() && name_of(*found) == wanted ? int64_t{*found} : -1;
 }
 
 }  // namespace
@@ -243,8 +254,10 @@ std::vector<float> Gguf::numbers(std::string_view key) const {
   const uint32_t size = gguf_type_bytes(value.element);
   std::vector<float> result(value.count);
   for (uint64_t i = 0; i < value.count; ++i) {
-    result[i] =
-        static_cast<float>(as_number(value.element, bits_of(value.bytes.subspan(i * size, size))));
+    const uint64_t bits = bits_of(value.bytes.subspan(i * size, size));
+    result[i] = value.element == GgufType::float32
+                    ? std::bit_cast<float>(static_cast<uint32_t>(bits))
+                    : static_cast<float>(std::bit_cast<double>(bits));
     if (!std::isfinite(result[i])) {
       refuse(fmt::format("key '{}': element {} is not finite", key, i));
     }

@@ -27,6 +27,14 @@ void put_text(std::string& out, std::string_view text) {
 
 uint64_t padding_after(uint64_t bytes) { return (kAlignment - bytes % kAlignment) % kAlignment; }
 
+std::string start_of_file(const GgufMetadata& metadata, uint64_t tensors) {
+  std::string head = "GGUF";
+  put(head, 3, 4);
+  put(head, tensors, 8);
+  put(head, metadata.size(), 8);
+  return head.append(metadata.bytes());
+}
+
 std::string tensor_infos(const std::vector<GgufTensorPlan>& tensors) {
   std::string out;
   uint64_t offset = 0;
@@ -111,6 +119,28 @@ void GgufMetadata::int32s(std::string_view key, std::span<const int32_t> values)
   }
 }
 
+void GgufMetadata::uint8s(std::string_view key, std::string_view bytes) {
+  begin_array(key, GgufType::uint8, bytes.size());
+  bytes_ += bytes;
+}
+
+void GgufMetadata::booleans(std::string_view key, const std::vector<bool>& values) {
+  begin_array(key, GgufType::boolean, values.size());
+  for (const bool value : values) {
+    put(bytes_, value ? 1 : 0, 1);
+  }
+}
+
+void GgufMetadata::append(const GgufMetadata& other) {
+  for (const std::string& key : other.keys_) {
+    if (has(key)) {
+      fail(Exit::internal, fmt::format("GGUF cannot hold the key '{}' here", key));
+    }
+    keys_.push_back(key);
+  }
+  bytes_ += other.bytes_;
+}
+
 void GgufMetadata::copy(std::string_view key, const GgufValue& value) {
   if (value.type == GgufType::array) {
     begin_array(key, value.element, value.count);
@@ -119,6 +149,8 @@ void GgufMetadata::copy(std::string_view key, const GgufValue& value) {
   }
   bytes_.append(reinterpret_cast<const char*>(value.bytes.data()), value.bytes.size());
 }
+
+std::string gguf_head_bytes(const GgufMetadata& metadata) { return start_of_file(metadata, 0); }
 
 uint64_t GgufTensorPlan::bytes() const {
   uint64_t numbers = 1;
@@ -131,11 +163,7 @@ uint64_t GgufTensorPlan::bytes() const {
 void write_gguf(const std::filesystem::path& path, const GgufMetadata& metadata,
                 const std::vector<GgufTensorPlan>& tensors,
                 const std::function<void(size_t, const GgufSink&)>& give) {
-  std::string head = "GGUF";
-  put(head, 3, 4);
-  put(head, tensors.size(), 8);
-  put(head, metadata.size(), 8);
-  head += metadata.bytes();
+  std::string head = start_of_file(metadata, tensors.size());
   head += tensor_infos(tensors);
   head.append(padding_after(head.size()), '\0');
 

@@ -28,9 +28,12 @@ class GgufMetadata {
   void boolean(std::string_view key, bool value);
   void texts(std::string_view key, std::span<const std::string> values);
   void float32s(std::string_view key, std::span<const float> values);
+  void booleans(std::string_view key, const std::vector<bool>& values);
+  void uint8s(std::string_view key, std::string_view bytes);
   void int32s(std::string_view key, std::span<const int32_t> values);
   /// A value as another file has it.
   void copy(std::string_view key, const GgufValue& value);
+  void append(const GgufMetadata& other);
 
   uint64_t size() const { return keys_.size(); }
   bool has(std::string_view key) const;
@@ -43,6 +46,9 @@ class GgufMetadata {
   std::vector<std::string> keys_;
   std::string bytes_;
 };
+
+/// A whole file of nothing but metadata.
+std::string gguf_head_bytes(const GgufMetadata& metadata);
 
 struct GgufTensorPlan {
   std::string name;
