@@ -3,12 +3,12 @@
 // SentencePiece looks joint pieces up by their text; here every pair of symbols that forms a piece
 // is in a table beforehand, so that a step costs one probe of two integers.
 #include <algorithm>
-#include <bit>
 #include <limits>
 #include <queue>
 
 #include "base/error.h"
 #include "base/random.h"
+#include "tokenizer/merge_table.h"
 #include "tokenizer/piece_index.h"
 #include "tokenizer/segmenter.h"
 
@@ -16,49 +16,8 @@ namespace llm {
 namespace {
 
 constexpr int32_t kNoSymbol = -1;  // a character that occurs in no piece
-constexpr int32_t kNeverMerged = std::numeric_limits<int32_t>::max();
 constexpr size_t kShortText = 64;
 constexpr uint64_t kPreparationBytes = uint64_t{1} << 32;
-
-struct Merge {
-  int32_t rank = kNeverMerged;  // 0 = first
-  int32_t piece = -1;
-};
-
-/// (left symbol, right symbol) -> Merge. Open addressing, at most half full.
-class MergeTable {
- public:
-  void reserve(size_t merges) {
-    slots_.assign(std::bit_ceil(2 * merges + 2), {});
-    shift_ = 64 - std::countr_zero(slots_.size());
-  }
-  void insert(int32_t left, int32_t right, Merge merge) {
-    size_t at = place(left, right);
-    while (slots_[at].left >= 0) at = (at + 1) & (slots_.size() - 1);
-    slots_[at] = {left, right, merge};
-  }
-  Merge find(int32_t left, int32_t right) const {
-    if (left < 0 || right < 0) return {};
-    for (size_t at = place(left, right);; at = (at + 1) & (slots_.size() - 1)) {
-      const Slot& slot = slots_[at];
-      if (slot.left == left && slot.right == right) return slot.merge;
-      if (slot.left < 0) return {};
-    }
-  }
-
- private:
-  struct Slot {
-    int32_t left = -1, right = -1;
-    Merge merge;
-  };
-  size_t place(int32_t left, int32_t right) const {
-    const uint64_t pair =
-        static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32 | static_cast<uint32_t>(right);
-    return (pair ^ (pair >> 29)) * 0x9E3779B97F4A7C15ull >> shift_;
-  }
-  std::vector<Slot> slots_;
-  int shift_ = 63;
-};
 
 class BpeSegmenter : public Segmenter {
  public:

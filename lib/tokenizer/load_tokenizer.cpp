@@ -4,8 +4,12 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "base/file_io.h"
 #include "base/mapped_file.h"
 #include "tokenizer/sentencepiece_tokenizer.h"
+#include "tokenizer/special_tokens.h"
+#include "tokenizer/tiktoken_file.h"
+#include "tokenizer/tokenizer_json.h"
 
 namespace llm {
 namespace {
@@ -18,46 +22,6 @@ bool begins_with_ignoring_case(std::string_view text, std::string_view lower) {
   return text.size() >= lower.size() &&
          std::equal(lower.begin(), lower.end(), text.begin(),
                     [](char a, char b) { return a == (b >= 'A' && b <= 'Z' ? b + 32 : b); });
-}
-
-bool is_base64_and_rank(std::string_view line) {
-  const size_t space = line.find(' ');
-  if (space == 0 || space == std::string_view::npos || space % 4 != 0 || space + 1 == line.size())
-    return false;
-  const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
-  const auto is_base64 = [&](char c) {
-    return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '+' || c == '/';
-  };
-  std::string_view token = line.substr(0, space), rank = line.substr(space + 1);
-  for (int i = 0; i < 2 && token.ends_with('='); ++i) token.remove_suffix(1);
-  return std::all_of(token.begin(), token.end(), is_base64) && rank.size() <= 10 &&
-         std::all_of(rank.begin(), rank.end(), is_digit);
-}
-
-/// The tiktoken form of a tokenizer.model (Llama 3): lines "base64 rank". Recognised by most of its
-/// first lines, so that a damaged line can be named.
-void refuse_tiktoken(std::string_view file, std::string_view name) {
-  constexpr int kLinesToJudge = 16;
-  int line_number = 0, good = 0, first_bad = 0;
-  for (size_t at = 0; at < file.size(); ++line_number) {
-    const size_t end = std::min(file.find('\n', at), file.size());
-    std::string_view line = file.substr(at, end - at);
-    if (line.ends_with('\r')) line.remove_suffix(1);
-    at = end + 1;
-    if (is_base64_and_rank(line))
-      ++good;
-    else if (first_bad == 0)
-      first_bad = line_number + 1;
-    if (line_number == kLinesToJudge && good < kLinesToJudge / 2) return;
-  }
-  if (2 * good <= line_number || good == 0) return;
-  if (first_bad > 0)
-    fail(Exit::bad_input,
-         fmt::format("'{}' line {}: not a base64 token and a rank", name, first_bad));
-  fail(Exit::bad_input,
-       fmt::format(
-           "'{}' is a tiktoken vocabulary ({} tokens); this version reads SentencePiece models",
-           name, good));
 }
 
 /// Throws if the file is plainly something else than a SentencePiece model.
@@ -75,13 +39,37 @@ void recognise(std::string_view file, std::string_view name) {
       begins_with_ignoring_case(visible, "<html")) {
     fail(Exit::bad_input, fmt::format("'{}' looks like an HTML page; the download failed", name));
   }
-  if (visible.starts_with('{') && visible.size() > 1 &&
-      std::strchr("\"} \t\r\n", visible[1]) != nullptr) {
-    fail(Exit::bad_input, fmt::format("'{}' is JSON; this version reads SentencePiece models "
-                                      "(tokenizer.model), not tokenizer.json",
-                                      name));
+}
+
+/// An object begins like this; a SentencePiece model never does.
+bool looks_like_json(std::string_view file) {
+  if (file.starts_with("\xEF\xBB\xBF")) file.remove_prefix(3);
+  file.remove_prefix(std::min(file.find_first_not_of(" \t\r\n"), file.size()));
+  return file.size() > 1 && file[0] == '{' && std::strchr("\"} \t\r\n", file[1]) != nullptr;
+}
+
+/// The files beside `path` that belong to the tokenizer.
+std::vector<TokenizerFile> companions_of(const fs::path& path) {
+  std::vector<TokenizerFile> files;
+  for (const std::string_view name : companion_file_names()) {
+    const fs::path file = path.parent_path() / name;
+    std::error_code error;
+    if (fs::is_regular_file(file, error)) files.push_back({std::string(name), read_file(file)});
   }
-  if (file[0] != '\n') refuse_tiktoken(file, name);
+  return files;
+}
+
+std::unique_ptr<const Tokenizer> make(std::string bytes, std::string_view name,
+                                      std::vector<TokenizerFile> companions) {
+  recognise(bytes, name);
+  const bool is_json = looks_like_json(bytes);
+  if (!is_json && (bytes[0] == '\n' || !looks_like_tiktoken(bytes)))
+    return std::make_unique<SentencePieceTokenizer>(std::move(bytes), name, std::move(companions));
+  PipelineStages stages = is_json ? read_tokenizer_json(bytes, name) : read_tiktoken(bytes, name);
+  find_special_tokens(stages, companions, name);
+  companions.insert(companions.begin(),
+                    {is_json ? "tokenizer.json" : "tokenizer.model", std::move(bytes)});
+  return std::make_unique<PipelineTokenizer>(std::move(stages), std::move(companions));
 }
 
 fs::path file_in(const fs::path& path) {
@@ -114,16 +102,22 @@ std::unique_ptr<const Tokenizer> load_tokenizer(const fs::path& file_or_director
     fail(Exit::bad_input, fmt::format("'{}' has {} bytes; a tokenizer has at most {}", name,
                                       file.size(), kMaxFileBytes));
   }
-  return load_tokenizer_bytes(std::string(file.text()), name);
+  return make(std::string(file.text()), name, companions_of(path));
 }
 
 std::unique_ptr<const Tokenizer> load_tokenizer_bytes(std::string bytes, std::string_view name) {
-  recognise(bytes, name);
-  return std::make_unique<SentencePieceTokenizer>(std::move(bytes), name);
+  return make(std::move(bytes), name, {});
 }
 
 void check_vocabulary(const Tokenizer& tokenizer, int64_t rows) {
-  if (tokenizer.vocab_size() == rows) return;
+  const int64_t pieces = tokenizer.vocab_size();
+  // Padding as published models have it. A difference that no padding explains is another
+  // tokenizer.
+  if (pieces <= rows && rows <= pieces + std::max<int64_t>(127, pieces / 8)) return;
+  bool only_special_beyond = pieces <= rows + 127;
+  for (int64_t id = rows; id < pieces && only_special_beyond; ++id)
+    only_special_beyond = tokenizer.is_special(static_cast<int32_t>(id));
+  if (only_special_beyond && rows > 0) return;
   fail(Exit::bad_input,
        fmt::format("tokenizer has {} pieces, checkpoint embedding has {} rows",
                    tokenizer.vocab_size(), rows),

@@ -1,8 +1,10 @@
 #include "tokenizer/sentencepiece_tokenizer.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/json_reader.h"
 #include "base/sha256.h"
 
 namespace llm {
@@ -66,8 +68,10 @@ std::unique_ptr<const Segmenter> make_segmenter(const SentencePieceModel& model,
 
 }  // namespace
 
-SentencePieceTokenizer::SentencePieceTokenizer(std::string file, std::string_view name)
+SentencePieceTokenizer::SentencePieceTokenizer(std::string file, std::string_view name,
+                                               std::vector<TokenizerFile> companions)
     : file_(std::move(file)),
+      companions_(std::move(companions)),
       sha256_(sha256_hex(std::string_view(file_))),
       model_(read_sentencepiece_model(file_, name)),
       vocabulary_(model_),
@@ -89,6 +93,34 @@ SentencePieceTokenizer::SentencePieceTokenizer(std::string file, std::string_vie
   }
   find_cuts();
   index_whole_pieces();
+  find_special_texts();
+  read_template();
+}
+
+void SentencePieceTokenizer::find_special_texts() {
+  std::vector<ByteTrie::Entry> entries;
+  for (int32_t id = 0; id < static_cast<int32_t>(vocabulary_.size()); ++id) {
+    if (vocabulary_.type(id) == PieceType::control || vocabulary_.is_marker(id))
+      entries.emplace_back(model_.pieces[static_cast<size_t>(id)].text, id);
+  }
+  special_texts_ = ByteTrie(std::move(entries));
+}
+
+void SentencePieceTokenizer::read_template() {
+  for (const TokenizerFile& file : companions_) {
+    if (file.name != "tokenizer_config.json") continue;
+    const nlohmann::json document = parse_json(file.bytes, fmt::format("'{}'", file.name));
+    const JsonView root(document, file.name);
+    root.expect_object();
+    adds_bos_ = root.get_bool("add_bos_token", false) && bos_id_ >= 0;
+    adds_eos_ = root.get_bool("add_eos_token", false);
+  }
+}
+
+std::vector<TokenizerFile> SentencePieceTokenizer::files() const {
+  std::vector<TokenizerFile> all{{std::string(file_name()), file_}};
+  all.insert(all.end(), companions_.begin(), companions_.end());
+  return all;
 }
 
 int32_t SentencePieceTokenizer::special_id(std::string_view piece) const {
@@ -192,6 +224,33 @@ std::vector<int32_t> SentencePieceTokenizer::encode(std::string_view text) const
   if (!vocabulary_.has_bytes()) changed = without_lost_bytes(changed);
   if (model_.add_dummy_prefix && !changed.empty()) changed.insert(0, 1, ' ');
   encode_normalized(changed, ids);
+  return ids;
+}
+
+std::vector<int32_t> SentencePieceTokenizer::encode_with_special(std::string_view text) const {
+  std::vector<int32_t> ids;
+  size_t begin = 0;
+  const auto encode_part = [&](size_t end) {
+    const std::vector<int32_t> part = encode(text.substr(begin, end - begin));
+    ids.insert(ids.end(), part.begin(), part.end());
+  };
+  for (size_t at = 0; at < text.size();) {
+    const auto match = special_texts_.longest_prefix(text.substr(at));
+    if (match.length == 0) {
+      ++at;
+      continue;
+    }
+    encode_part(at);
+    ids.push_back(match.value);
+    begin = at += match.length;
+  }
+  encode_part(text.size());
+  return ids;
+}
+
+std::vector<int32_t> SentencePieceTokenizer::with_template(std::vector<int32_t> ids) const {
+  if (adds_bos_) ids.insert(ids.begin(), bos_id_);
+  if (adds_eos_) ids.push_back(eos_id_);
   return ids;
 }
 

@@ -34,9 +34,14 @@ class SentencePieceTokenizer : public Tokenizer {
  public:
   /// `file` is the content of the .model file; throws Error(Exit::bad_input) with `name` in the
   /// message.
-  SentencePieceTokenizer(std::string file, std::string_view name);
+  /// `companions` are the files beside it; tokenizer_config.json says whether bos and eos are put
+  /// around a text.
+  SentencePieceTokenizer(std::string file, std::string_view name,
+                         std::vector<TokenizerFile> companions = {});
 
   std::vector<int32_t> encode(std::string_view text) const override;
+  std::vector<int32_t> encode_with_special(std::string_view text) const override;
+  std::vector<int32_t> with_template(std::vector<int32_t> ids) const override;
   std::string decode(std::span<const int32_t> ids) const override;
   std::string_view token_bytes(int32_t id) const override;
   std::string_view token_text(int32_t id) const override;
@@ -51,18 +56,24 @@ class SentencePieceTokenizer : public Tokenizer {
   const std::string& sha256() const override { return sha256_; }
   std::string_view file_bytes() const override { return file_; }
   std::string_view file_name() const override { return "tokenizer.model"; }
+  std::vector<TokenizerFile> files() const override;
 
   const SentencePieceModel& model() const { return model_; }
+  bool adds_bos() const { return adds_bos_; }
+  bool adds_eos() const { return adds_eos_; }
 
  private:
   int32_t special_id(std::string_view piece) const;
   void check_id(int32_t id) const;
+  void read_template();
+  void find_special_texts();
   void find_cuts();
   void index_whole_pieces();
   void encode_normalized(std::string_view text, std::vector<int32_t>& ids) const;
   void encode_stretch(std::string_view text, std::vector<int32_t>& ids) const;
 
   std::string file_;  // everything below may point into it
+  std::vector<TokenizerFile> companions_;
   std::string sha256_;
   SentencePieceModel model_;
   Vocabulary vocabulary_;
@@ -75,7 +86,9 @@ class SentencePieceTokenizer : public Tokenizer {
   bool cut_at_newline_ = false;     // no piece joins a newline with anything
   ByteTrie frozen_;  // user-defined pieces, taken out of the text before it is segmented
   std::array<bool, 256> may_freeze_{};
-  PieceIndex whole_;  // pieces that are segmented into themselves
+  PieceIndex whole_;        // pieces that are segmented into themselves
+  ByteTrie special_texts_;  // control pieces and markup, for encode_with_special()
+  bool adds_bos_ = false, adds_eos_ = false;
 };
 
 }  // namespace llm

@@ -1,10 +1,7 @@
 // The normalisation that a SentencePiece model asks for: rewriting by its compiled rules (NFKC and
 // the like), and dropping surplus spaces.
 //
-// Models trained by this program have neither and never come here. The rules are a double-array
-// trie (darts-clone) and a block of NUL-terminated results,
-// https://github.com/google/sentencepiece/blob/master/doc/normalization.md; every step through the
-// array is checked against its size. Const and thread-safe.
+// Models trained by this program have neither and never come here. Const and thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -12,6 +9,7 @@
 #include <string_view>
 
 #include "tokenizer/byte_trie.h"
+#include "tokenizer/charsmap.h"
 #include "tokenizer/sentencepiece_model.h"
 
 namespace llm {
@@ -22,7 +20,7 @@ class TextNormalizer {
   TextNormalizer(const SentencePieceModel& model, std::string_view file_name);
 
   /// True when the result always is the text itself.
-  bool is_identity() const { return units_.empty() && !squeeze_spaces_; }
+  bool is_identity() const { return rules_.empty() && !squeeze_spaces_; }
 
   /// The text with plain spaces (SentencePiece would print U+2581), without the dummy prefix. Bytes
   /// that are not UTF-8 become U+FFFD each.
@@ -34,10 +32,8 @@ class TextNormalizer {
     size_t consumed = 0;
   };
   Step next(std::string_view text) const;
-  uint32_t unit(size_t index) const;
 
-  std::string_view units_;    // 4 bytes each, little endian
-  std::string_view results_;  // ends in NUL
+  Charsmap rules_;
   bool squeeze_spaces_;
   ByteTrie kept_;  // user-defined pieces are not rewritten
 };

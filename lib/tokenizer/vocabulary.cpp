@@ -1,16 +1,12 @@
 #include <algorithm>
 
+#include "tokenizer/added_tokens.h"
 #include "tokenizer/segmenter.h"
 
 namespace llm {
 namespace {
 
 constexpr std::string_view kWordMark = "\xE2\x96\x81";  // U+2581
-
-bool looks_like_markup(std::string_view text) {
-  if (text.size() < 3 || text.find(' ') != std::string_view::npos) return false;
-  return (text.front() == '<' && text.back() == '>') || (text.front() == '[' && text.back() == ']');
-}
 
 }  // namespace
 

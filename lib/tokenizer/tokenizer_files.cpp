@@ -1,0 +1,309 @@
+// Writes tokenizer parts as files: a SentencePiece model, tokenizer.json and what stands beside it.
+#include <algorithm>
+#include <bit>
+#include <nlohmann/json.hpp>
+#include <unordered_map>
+
+#include "base/error.h"
+#include "tokenizer/added_tokens.h"
+#include "tokenizer/base64.h"
+#include "tokenizer/tokenizer_parts.h"
+#include "tokenizer/word_patterns.h"
+
+namespace llm {
+namespace {
+
+using json = nlohmann::ordered_json;
+
+constexpr const char* kSpaceMark = "\xE2\x96\x81";
+
+// --- SentencePiece: a ModelProto by hand ---------------------------------------------------------
+
+std::string varint(uint64_t value) {
+  std::string out;
+  for (; value >= 0x80; value >>= 7) out += static_cast<char>(value | 0x80);
+  return out += static_cast<char>(value);
+}
+void put_number(std::string& out, uint32_t field, uint64_t value) {
+  out += varint(field << 3) + varint(value);
+}
+void put_bytes(std::string& out, uint32_t field, std::string_view bytes) {
+  out.append(varint(field << 3 | 2)).append(varint(bytes.size())).append(bytes);
+}
+void put_float(std::string& out, uint32_t field, float value) {
+  out += varint(field << 3 | 5);
+  const auto bits = std::bit_cast<uint32_t>(value);
+  for (int i = 0; i < 4; ++i) out += static_cast<char>(bits >> (8 * i));
+}
+
+bool has_byte_pieces(const TokenizerParts& parts) {
+  return std::count_if(parts.pieces.begin(), parts.pieces.end(), [](const TokenizerPiece& piece) {
+           return piece.type == PieceType::byte;
+         }) == 256;
+}
+
+// --- tokenizer.json ------------------------------------------------------------------------------
+
+const std::string& text_of(const TokenizerParts& parts, int32_t id) {
+  return parts.pieces[static_cast<size_t>(id)].text;
+}
+
+bool is_added(const TokenizerPiece& piece, TokenizerKind kind) {
+  return piece.type == PieceType::control || piece.type == PieceType::user_defined ||
+         piece.type == PieceType::unknown ||
+         (piece.type == PieceType::unused && kind == TokenizerKind::byte_bpe);
+}
+
+json added_tokens(const TokenizerParts& parts) {
+  json list = json::array();
+  for (size_t id = 0; id < parts.pieces.size(); ++id) {
+    const TokenizerPiece& piece = parts.pieces[id];
+    if (!is_added(piece, parts.kind)) continue;
+    list.push_back(
+        {{"id", id},
+         {"content", piece.text},
+         {"single_word", false},
+         {"lstrip", false},
+         {"rstrip", false},
+         {"normalized", false},
+         {"special", piece.type != PieceType::user_defined || looks_like_markup(piece.text)}});
+  }
+  return list;
+}
+
+json isolated(std::string_view pattern) {
+  return {{"type", "Split"},
+          {"pattern", {{"Regex", pattern}}},
+          {"behavior", "Isolated"},
+          {"invert", false}};
+}
+
+json byte_level(bool space_before, bool use_regex) {
+  return {{"type", "ByteLevel"},
+          {"add_prefix_space", space_before},
+          {"trim_offsets", true},
+          {"use_regex", use_regex}};
+}
+
+json words_of(const TokenizerParts& parts) {
+  const NamedWords* words = find_named_words(parts.pre);
+  check_input(words != nullptr, "pre-tokenizer '{}' is not known; result would differ", parts.pre);
+  if (words->patterns.size() == 1 && words->patterns[0] == kGpt2Pattern)
+    return byte_level(parts.add_space_prefix, true);
+  json steps = json::array();
+  for (const std::string_view pattern : words->patterns) steps.push_back(isolated(pattern));
+  steps.push_back(byte_level(parts.add_space_prefix, false));
+  return {{"type", "Sequence"}, {"pretokenizers", steps}};
+}
+
+json replace(const char* from, const char* to) {
+  return {{"type", "Replace"}, {"pattern", {{"String", from}}}, {"content", to}};
+}
+
+json normalizer_of(const TokenizerParts& parts) {
+  if (parts.kind == TokenizerKind::byte_bpe) return nullptr;
+  json steps = json::array();
+  if (!parts.charsmap.empty())
+    steps.push_back(
+        {{"type", "Precompiled"}, {"precompiled_charsmap", encode_base64(parts.charsmap)}});
+  if (parts.remove_extra_whitespaces) {
+    steps.push_back({{"type", "Strip"}, {"strip_left", true}, {"strip_right", true}});
+    steps.push_back({{"type", "Replace"}, {"pattern", {{"Regex", " {2,}"}}}, {"content", " "}});
+  }
+  if (parts.add_space_prefix) steps.push_back({{"type", "Prepend"}, {"prepend", kSpaceMark}});
+  steps.push_back(replace(" ", kSpaceMark));
+  return {{"type", "Sequence"}, {"normalizers", steps}};
+}
+
+json decoder_of(const TokenizerParts& parts) {
+  if (parts.kind == TokenizerKind::byte_bpe) return byte_level(true, true);
+  json steps =
+      json::array({replace(kSpaceMark, " "), {{"type", "ByteFallback"}}, {{"type", "Fuse"}}});
+  if (parts.add_space_prefix)
+    steps.push_back({{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}});
+  return {{"type", "Sequence"}, {"decoders", steps}};
+}
+
+json template_of(const TokenizerParts& parts) {
+  const bool bos = parts.add_bos && parts.bos_id >= 0, eos = parts.add_eos && parts.eos_id >= 0;
+  if (!bos && !eos) return nullptr;
+  json single = json::array(), pair = json::array(), tokens = json::object();
+  const auto put_token = [&](int32_t id, int type_id, json& list) {
+    const std::string& text = text_of(parts, id);
+    list.push_back({{"SpecialToken", {{"id", text}, {"type_id", type_id}}}});
+    tokens[text] = {{"id", text}, {"ids", {id}}, {"tokens", {text}}};
+  };
+  const auto put_text = [&](const char* which, int type_id, json& list) {
+    if (bos) put_token(parts.bos_id, type_id, list);
+    list.push_back({{"Sequence", {{"id", which}, {"type_id", type_id}}}});
+    if (eos) put_token(parts.eos_id, type_id, list);
+  };
+  put_text("A", 0, single);
+  put_text("A", 0, pair);
+  put_text("B", 1, pair);
+  return {{"type", "TemplateProcessing"},
+          {"single", single},
+          {"pair", pair},
+          {"special_tokens", tokens}};
+}
+
+/// All merges that SentencePiece's rule amounts to: for each piece every way to make it of two, the
+/// piece with the highest score first.
+std::vector<std::pair<std::string, std::string>> merges_by_score(const TokenizerParts& parts) {
+  std::unordered_map<std::string_view, int32_t> ids;
+  const auto is_text = [&](int32_t id) {
+    const PieceType type = parts.pieces[static_cast<size_t>(id)].type;
+    return type == PieceType::normal;
+  };
+  for (size_t id = 0; id < parts.pieces.size(); ++id)
+    ids.emplace(parts.pieces[id].text, static_cast<int32_t>(id));
+  struct Found {
+    float score;
+    int32_t piece, left, right;
+  };
+  std::vector<Found> found;
+  for (size_t id = 0; id < parts.pieces.size(); ++id) {
+    if (!is_text(static_cast<int32_t>(id))) continue;
+    const std::string_view text = parts.pieces[id].text;
+    for (size_t cut = 1; cut < text.size(); ++cut) {
+      const auto left = ids.find(text.substr(0, cut)), right = ids.find(text.substr(cut));
+      if (left == ids.end() || right == ids.end()) continue;
+      if (is_text(left->second) && is_text(right->second))
+        found.push_back(
+            {parts.pieces[id].score, static_cast<int32_t>(id), left->second, right->second});
+    }
+  }
+  std::stable_sort(found.begin(), found.end(), [](const Found& a, const Found& b) {
+    return a.score != b.score ? a.score > b.score : a.piece < b.piece;
+  });
+  std::vector<std::pair<std::string, std::string>> merges;
+  for (const Found& merge : found)
+    merges.emplace_back(text_of(parts, merge.left), text_of(parts, merge.right));
+  return merges;
+}
+
+std::string quoted(const std::string& text) {
+  return json(text).dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+/// The vocabulary and the merges are lists of many thousands: written line by line.
+std::string vocabulary_text(const TokenizerParts& parts) {
+  const bool scored = parts.kind == TokenizerKind::unigram;
+  std::string out = scored ? "[" : "{";
+  for (size_t id = 0; id < parts.pieces.size(); ++id) {
+    const TokenizerPiece& piece = parts.pieces[id];
+    out += id > 0 ? ",\n      " : "\n      ";
+    if (scored)
+      out += fmt::format("[{}, {}]", quoted(piece.text), json(double{piece.score}).dump());
+    else
+      out += fmt::format("{}: {}", quoted(piece.text), id);
+  }
+  return out + (scored ? "\n    ]" : "\n    }");
+}
+
+std::string merges_text(const std::vector<std::pair<std::string, std::string>>& merges) {
+  std::string out = "[";
+  for (size_t i = 0; i < merges.size(); ++i)
+    out += fmt::format("{}\n      [{}, {}]", i > 0 ? "," : "", quoted(merges[i].first),
+                       quoted(merges[i].second));
+  return out + "\n    ]";
+}
+
+std::string model_text(const TokenizerParts& parts) {
+  const char* bytes = has_byte_pieces(parts) ? "true" : "false";
+  if (parts.kind == TokenizerKind::unigram)
+    return fmt::format(
+        "{{\n    \"type\": \"Unigram\",\n    \"unk_id\": {},\n    \"vocab\": {},\n    "
+        "\"byte_fallback\": {}\n  }}",
+        parts.unk_id, vocabulary_text(parts), bytes);
+  const bool is_bytes = parts.kind == TokenizerKind::byte_bpe;
+  const bool has_unk = !is_bytes && parts.unk_id >= 0;
+  return fmt::format(
+      "{{\n    \"type\": \"BPE\",\n    \"dropout\": null,\n    \"unk_token\": {},\n    "
+      "\"continuing_subword_prefix\": null,\n    \"end_of_word_suffix\": null,\n    \"fuse_unk\": "
+      "{},\n    \"byte_fallback\": {},\n    \"ignore_merges\": {},\n    \"vocab\": {},\n    "
+      "\"merges\": {}\n  }}",
+      has_unk ? quoted(text_of(parts, parts.unk_id)) : "null", !is_bytes,
+      is_bytes ? "false" : bytes, parts.ignore_merges, vocabulary_text(parts),
+      merges_text(is_bytes ? parts.merges : merges_by_score(parts)));
+}
+
+void put_special(const TokenizerParts& parts, json& out) {
+  const std::pair<const char*, int32_t> specials[] = {{"bos_token", parts.bos_id},
+                                                      {"eos_token", parts.eos_id},
+                                                      {"unk_token", parts.unk_id},
+                                                      {"pad_token", parts.pad_id},
+                                                      {"mask_token", parts.mask_id}};
+  for (const auto& [key, id] : specials) {
+    if (id >= 0) out[key] = text_of(parts, id);
+  }
+}
+
+std::string text_of(const json& document) {
+  return document.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace
+
+std::string write_sentencepiece_model(const TokenizerParts& parts) {
+  std::string file;
+  for (const TokenizerPiece& piece : parts.pieces) {
+    std::string message;
+    put_bytes(message, 1, piece.text);
+    put_float(message, 2, piece.score);
+    if (piece.type != PieceType::normal) put_number(message, 3, static_cast<uint64_t>(piece.type));
+    put_bytes(file, 1, message);
+  }
+  std::string trainer, normalizer;
+  put_number(trainer, 3, parts.kind == TokenizerKind::bpe ? 2 : 1);
+  put_number(trainer, 4, parts.pieces.size());
+  put_number(trainer, 35, has_byte_pieces(parts) ? 1 : 0);
+  const std::pair<uint32_t, int32_t> specials[] = {
+      {40, parts.unk_id}, {41, parts.bos_id}, {42, parts.eos_id}, {43, parts.pad_id}};
+  for (const auto& [field, id] : specials)
+    put_number(trainer, field, static_cast<uint64_t>(static_cast<int64_t>(id)));
+  for (const auto& [field, id] : specials) {
+    if (id >= 0) put_bytes(trainer, field + 5, text_of(parts, id));
+  }
+  put_bytes(normalizer, 1, parts.charsmap.empty() ? "identity" : "user_defined");
+  if (!parts.charsmap.empty()) put_bytes(normalizer, 2, parts.charsmap);
+  put_number(normalizer, 3, parts.add_space_prefix ? 1 : 0);
+  put_number(normalizer, 4, parts.remove_extra_whitespaces ? 1 : 0);
+  put_number(normalizer, 5, 1);
+  put_bytes(file, 2, trainer);
+  put_bytes(file, 3, normalizer);
+  return file;
+}
+
+std::string write_tokenizer_json(const TokenizerParts& parts) {
+  const bool is_bytes = parts.kind == TokenizerKind::byte_bpe;
+  const json document = {{"version", "1.0"},
+                         {"truncation", nullptr},
+                         {"padding", nullptr},
+                         {"added_tokens", added_tokens(parts)},
+                         {"normalizer", normalizer_of(parts)},
+                         {"pre_tokenizer", is_bytes ? words_of(parts) : json()},
+                         {"post_processor", template_of(parts)},
+                         {"decoder", decoder_of(parts)}};
+  std::string text = text_of(document);
+  text.resize(text.size() - 3);  // "\n}\n"
+  return fmt::format("{},\n  \"model\": {}\n}}\n", text, model_text(parts));
+}
+
+std::string write_tokenizer_config(const TokenizerParts& parts, std::string_view chat_template) {
+  json document = {{"add_bos_token", parts.add_bos}, {"add_eos_token", parts.add_eos}};
+  put_special(parts, document);
+  if (!chat_template.empty()) document["chat_template"] = chat_template;
+  document["clean_up_tokenization_spaces"] = false;
+  document["model_max_length"] = 1'000'000'000;
+  document["tokenizer_class"] = "PreTrainedTokenizerFast";
+  return text_of(document);
+}
+
+std::string write_special_tokens_map(const TokenizerParts& parts) {
+  json document = json::object();
+  put_special(parts, document);
+  return text_of(document);
+}
+
+}  // namespace llm
