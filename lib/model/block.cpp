@@ -41,7 +41,9 @@ at::Tensor attend(const at::Tensor& qkv, int64_t layer, const PassContext& pass)
   const bool fused = c.attention_type == "flash2";
   const double softcap = c.attn_logit_softcapping.value_or(0.0);
   KvCache* cache = pass.options.cache;
-  if (fused && !cache && !pattern.bias.defined() && pass.attention_dropout == 0 && softcap == 0) {
+  const auto& look = pass.options.on_attention;
+  if (fused && !cache && !pattern.bias.defined() && pass.attention_dropout == 0 && softcap == 0 &&
+      !look) {
     return self_attention(qkv, pattern.rope.cos, pattern.rope.sin, H, K, pattern.causal_kernel,
                           pass.scale);  // (B, T, H * D)
   }
@@ -54,6 +56,10 @@ at::Tensor attend(const at::Tensor& qkv, int64_t layer, const PassContext& pass)
   q = q.transpose(1, 2), k = k.transpose(1, 2), v = v.transpose(1, 2);  // (B, H or K, T, D)
   if (cache) {
     std::tie(k, v) = cache->update(layer, k, v);  // (B, K, length + T, D)
+  }
+  if (look) {
+    look(layer, reference::attention_weights(q, k, pattern.bias, pattern.causal_kernel, pass.scale,
+                                             softcap));
   }
   const DropoutKey key = pass.options.dropout.at_site(site_of(layer, attention_weights));
   const auto& explicit_scores = fused ? attention : reference::attention;

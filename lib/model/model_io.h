@@ -1,14 +1,16 @@
-// A model directory: config.json, model.safetensors (or shards with model.safetensors.index.json),
-// generation_config.json beside them.
+// A model directory: config.json, model.safetensors (or shards with model.safetensors.index.json,
+// or PyTorch's .bin), generation_config.json beside them. Or one .gguf file, which holds all of it.
 //
-// Loading maps the file and copies (or, with LoadOptions::map and an equal dtype, uses in place
-// nothing but) each tensor into the model's flat buffer. Saving writes a single safetensors file; a
-// tied model has one copy. Errors are Error(bad_input) and name the file and tensor.
+// Loading goes WeightSource (the container) -> ParameterSource (the family's map) -> Transformer,
+// tensor by tensor, so that a model is in memory once. Saving writes what transformers reads, under
+// the family that the config names; a tied model has one copy. Errors are Error(bad_input) and name
+// the file and tensor.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -17,6 +19,7 @@
 #include <vector>
 
 #include "model/transformer.h"
+#include "model/weight_writer.h"
 
 namespace llm {
 
@@ -33,22 +36,34 @@ struct LoadedModel {
 };
 
 /// What the user means by a path: a run directory (final, else best, else latest), a checkpoint, a
-/// Hugging Face directory. Returns the model directory (the one with config.json). Throws
+/// Hugging Face directory, a .gguf file. Returns the model directory (the one with config.json) or
+/// the .gguf file. Throws
 /// Error(bad_input) saying what is wrong and how a model is made.
 std::filesystem::path resolve_model_path(const std::filesystem::path& path);
 
-/// config.json of a resolved model directory.
+/// The config of a resolved model directory or .gguf file.
 ModelConfig load_model_config(const std::filesystem::path& model_directory);
 LoadedModel load_model(const std::filesystem::path& path, const LoadOptions& options = {});
 /// Copies a model directory's weights into an existing model of the same shape; used by resume.
 void load_weights(Transformer& model, const std::filesystem::path& model_directory,
                   bool check_finite = false);
 
-/// Writes config.json, generation_config.json and model.safetensors into an existing directory.
-/// dtype: of the file; default the model's own.
+struct SaveOptions {
+  std::optional<at::ScalarType> dtype = {};  // of the files; absent: the model's own
+  uint64_t max_shard_bytes = 0;              // 0: one file
+  std::map<std::string, std::string> metadata = {};
+};
+
+/// Writes config.json, generation_config.json and the weights into an existing directory.
 void save_model(const Transformer& model, const std::filesystem::path& directory,
-                std::optional<at::ScalarType> dtype = {},
-                const std::map<std::string, std::string>& metadata = {});
+                const SaveOptions& options = {});
+
+/// What the files of this model hold, by the family's names; `parameter` gives ours.
+std::vector<OutgoingTensor> outgoing_tensors(
+    const ModelConfig& config, std::function<at::Tensor(const std::string& name)> parameter);
+/// config.json and, unless it is there already, generation_config.json.
+void save_config(const ModelConfig& config, at::ScalarType dtype,
+                 const std::filesystem::path& directory);
 
 using TensorMap = std::vector<std::pair<std::string, at::Tensor>>;
 /// Any named tensors in one safetensors file, in the given order: optimizer state. CPU or device

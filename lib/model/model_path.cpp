@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "model/model_io.h"
+#include "model/unpickler.h"
 
 namespace llm {
 namespace {
@@ -77,14 +78,15 @@ fs::path resolve_model_path(const fs::path& path) {
   }
   if (fs::is_regular_file(status)) {
     const std::string name = path.filename().string(), suffix = path.extension().string();
-    if (suffix == ".safetensors" || name == "config.json") {
+    if (suffix == ".gguf") {
+      return path;
+    }
+    if (suffix == ".safetensors" || suffix == ".bin" || name.ends_with(".index.json") ||
+        name == "config.json") {
       return resolve_model_path(path.has_parent_path() ? path.parent_path() : fs::path("."));
     }
-    if (suffix == ".pt" || suffix == ".pth" || suffix == ".bin" || suffix == ".ckpt") {
-      fail(
-          Exit::bad_input,
-          fmt::format("{}: PyTorch pickle files are not loaded (they can run code)", path.string()),
-          "save the model as safetensors: model.save_pretrained(DIR, safe_serialization=True)");
+    if (suffix == ".pt" || suffix == ".pth" || suffix == ".ckpt") {
+      refuse_pickle(path.string());
     }
     fail(Exit::bad_input,
          fmt::format("'{}' is a file, expected a model or run directory", path.string()));

@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
+#include "gguf/gguf.h"
+#include "model/gguf_weights.h"
 #include "model/unpickler.h"
 #include "model/weight_containers.h"
 
@@ -48,6 +50,9 @@ std::unique_ptr<WeightSource> open_file(const fs::path& file) {
   }
   if (name.ends_with(".bin")) {
     return open_pytorch(file);
+  }
+  if (is_gguf_file(file)) {
+    return open_gguf_weights(file);
   }
   if (name.ends_with(".pt") || name.ends_with(".pth") || name.ends_with(".ckpt")) {
     refuse_pickle(file.string());

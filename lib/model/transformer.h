@@ -22,6 +22,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -107,6 +108,9 @@ struct ForwardOptions {
   DropoutKey dropout{};   // one key per optimizer step; first_row = global index of the first row
   double router_loss_scale = 1.0;  // training with experts: weight of this batch's load-balance
                                    // loss beside router_aux_loss_coef (its share of the step)
+  /// For looking inside: gets each layer's attention weights (B, H, T, Tk) float32. Slow; changes
+  /// no result.
+  std::function<void(int64_t layer, const at::Tensor& weights)> on_attention{};
 };
 
 class Transformer {

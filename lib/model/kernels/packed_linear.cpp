@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <new>
 #include <utility>
@@ -25,16 +26,50 @@ int64_t padded_columns(int64_t columns, bool bfloat) {
 }
 size_t element_bytes(bool bfloat) { return bfloat ? 2 : 4; }
 
-/// Writes `rows` rows of a source into the panels, starting at packed row `first`.
-template <typename T, int Group>
-void pack_rows(const T* source, int64_t rows, int64_t columns, T* panels, int64_t first) {
-  const int64_t panel_size = kPanelRows * padded_columns(columns, Group == 2);
-  at::parallel_for(0, rows, 16, [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row) {
-      const int64_t place = first + row;
-      T* panel = panels + place / kPanelRows * panel_size + place % kPanelRows * Group;
-      for (int64_t k = 0; k < columns; ++k)
-        panel[k / Group * Group * kPanelRows + k % Group] = source[row * columns + k];
+/// A panel as 32-bit words: a pair of bfloat16 columns or one float32 column per word, word-column
+/// by word-column of all 32 rows. Copies rows [first, last) of the panel from `source`, which is
+/// row `first`. Block by block, so that both sides are read and written in whole cache lines.
+void pack_panel(const std::byte* source, size_t row_bytes, int64_t words, int64_t first,
+                int64_t last, uint32_t* panel) {
+  constexpr int64_t kBlock = 16;  // words: a cache line of each row
+  std::array<std::array<uint32_t, kBlock>, kPanelRows> block;
+  for (int64_t word = 0; word < words; word += kBlock) {
+    const int64_t count = std::min(kBlock, words - word);
+    for (int64_t row = first; row < last; ++row) {
+      std::memcpy(block[static_cast<size_t>(row)].data(),
+                  source + static_cast<size_t>(row - first) * row_bytes + word * 4,
+                  static_cast<size_t>(count) * 4);
+    }
+    for (int64_t i = 0; i < count; ++i) {
+      uint32_t* out = panel + (word + i) * kPanelRows;
+      for (int64_t row = first; row < last; ++row)
+        out[row] = block[static_cast<size_t>(row)][static_cast<size_t>(i)];
+    }
+  }
+}
+
+/// Writes a contiguous matrix into the panels, starting at packed row `first`.
+void pack_rows(const at::Tensor& rows, std::byte* panels, int64_t first) {
+  const int64_t columns = rows.size(1), count = rows.size(0);
+  const bool bfloat = rows.scalar_type() == at::kBFloat16;
+  const int64_t words = bfloat ? columns / 2 : columns;
+  const int64_t panel_words = kPanelRows * padded_columns(columns, bfloat) / (bfloat ? 2 : 1);
+  const size_t row_bytes = static_cast<size_t>(columns) * element_bytes(bfloat);
+  const auto* source = static_cast<const std::byte*>(rows.const_data_ptr());
+  const int64_t first_panel = first / kPanelRows, end_panel = panel_count(first + count);
+  at::parallel_for(first_panel, end_panel, 4, [&](int64_t begin, int64_t end) {
+    for (int64_t index = begin; index < end; ++index) {
+      auto* panel = reinterpret_cast<uint32_t*>(panels) + index * panel_words;
+      const int64_t top = index * kPanelRows, from = std::max(first, top),
+                    to = std::min(first + count, top + kPanelRows);
+      const std::byte* values = source + static_cast<size_t>(from - first) * row_bytes;
+      pack_panel(values, row_bytes, words, from - top, to - top, panel);
+      if (!bfloat || columns % 2 == 0) continue;
+      for (int64_t row = from; row < to; ++row) {  // the last column, beside a zero
+        uint16_t last = 0;
+        std::memcpy(&last, values + static_cast<size_t>(row - from + 1) * row_bytes - 2, 2);
+        panel[words * kPanelRows + row - top] = last;
+      }
     }
   });
 }
@@ -94,14 +129,7 @@ PackedWeight pack_weights(std::span<const at::Tensor> weights) {
   int64_t first = 0;
   for (const at::Tensor& weight : weights) {
     const at::Tensor rows = weight.contiguous();
-    if (packed.bfloat) {
-      pack_rows<uint16_t, 2>(static_cast<const uint16_t*>(rows.const_data_ptr()), rows.size(0),
-                             packed.columns, reinterpret_cast<uint16_t*>(packed.panels.data()),
-                             first);
-    } else {
-      pack_rows<float, 1>(static_cast<const float*>(rows.const_data_ptr()), rows.size(0),
-                          packed.columns, reinterpret_cast<float*>(packed.panels.data()), first);
-    }
+    pack_rows(rows, packed.panels.data(), first);
     first += rows.size(0);
   }
   return packed;

@@ -71,15 +71,13 @@ at::Tensor self_attention(const at::Tensor& qkv, const at::Tensor& cos, const at
   return out.transpose(1, 2).reshape({B, T, H * D});
 }
 
-at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                     const at::Tensor& bias, bool causal, double scale, double dropout_probability,
-                     DropoutKey key, double softcap) {
+at::Tensor attention_weights(const at::Tensor& q, const at::Tensor& k, const at::Tensor& bias,
+                             bool causal, double scale, double softcap) {
   const int64_t H = q.size(1), K = k.size(1), Tq = q.size(2), Tk = k.size(2);
   const auto wide = q.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
-  at::Tensor keys = k.to(wide), values = v.to(wide);
+  at::Tensor keys = k.to(wide);
   if (K != H) {
     keys = keys.repeat_interleave(H / K, 1);
-    values = values.repeat_interleave(H / K, 1);
   }
   at::Tensor scores = at::matmul(q.to(wide), keys.transpose(-2, -1)) * scale;  // (B, H, Tq, Tk)
   if (softcap > 0) {
@@ -94,7 +92,18 @@ at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor&
   }
   // A row that sees nothing would be NaN: its weights become zero instead.
   at::Tensor blind = scores.amax(-1, true) == -INFINITY;  // (B, H, Tq, 1)
-  at::Tensor weights = at::softmax(scores.masked_fill(blind, 0.0), -1).masked_fill(blind, 0.0);
+  return at::softmax(scores.masked_fill(blind, 0.0), -1).masked_fill(blind, 0.0);
+}
+
+at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                     const at::Tensor& bias, bool causal, double scale, double dropout_probability,
+                     DropoutKey key, double softcap) {
+  const int64_t H = q.size(1), K = k.size(1);
+  at::Tensor weights = attention_weights(q, k, bias, causal, scale, softcap);
+  at::Tensor values = v.to(weights.scalar_type());
+  if (K != H) {
+    values = values.repeat_interleave(H / K, 1);
+  }
   if (dropout_probability > 0) {
     weights = weights * dropout_mask(weights.sizes(), weights.options(), dropout_probability, key);
   }

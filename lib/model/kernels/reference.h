@@ -16,6 +16,9 @@ at::Tensor rope(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& si
 at::Tensor self_attention(const at::Tensor& qkv, const at::Tensor& cos, const at::Tensor& sin,
                           int64_t num_heads, int64_t num_key_value_heads, bool causal,
                           double scale);
+/// softmax of what each query sees: (B, H, Tq, Tk), float32 (float64 of float64).
+at::Tensor attention_weights(const at::Tensor& q, const at::Tensor& k, const at::Tensor& bias,
+                             bool causal, double scale, double softcap = 0.0);
 at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                      const at::Tensor& bias, bool causal, double scale, double dropout_probability,
                      DropoutKey key, double softcap = 0.0);
