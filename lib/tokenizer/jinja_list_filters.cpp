@@ -96,8 +96,15 @@ void sort_by(Heap& heap, std::vector<Value>& items, const std::function<Value(co
 Value sort(Interpreter& in, const Value& input, const Arguments& arguments) {
   const auto given = arguments.bind("sort", {"reverse", "case_sensitive", "attribute"});
   std::vector<Value> items = elements(in.heap(), input);
-  sort_by(in.heap(), items, Key{in.heap(), given[2], true_argument(given[1], false)},
-          true_argument(given[0], false));
+  const bool several =
+      given[2] && given[2]->is(Kind::text) && find(given[2]->str(), ",") != std::string::npos;
+  const Key key{in.heap(), given[2], true_argument(given[1], false)};
+  sort_by(
+      in.heap(), items,
+      [&](const Value& item) {
+        return several ? attribute_paths(in.heap(), item, *given[2]) : key(item);
+      },
+      true_argument(given[0], false));
   return in.heap().list(std::move(items));
 }
 

@@ -209,6 +209,9 @@ bool contains(Heap& heap, const Value& container, const Value& item) {
       return std::any_of(container.list().items.begin(), container.list().items.end(),
                          [&](const Value& one) { return equal(heap, one, item); });
     case Kind::dict:
+      if (item.is(Kind::list) || item.is(Kind::dict)) {
+        problem(fmt::format("a {} cannot be a key", type_name(item)));
+      }
       if (!item.is(Kind::text)) heap.step(container.dict().entries.size() / 8);
       return container.dict().find(item) != nullptr;
     default:

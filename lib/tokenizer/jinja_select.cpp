@@ -11,7 +11,7 @@
 
 namespace llm::jinja {
 
-Value attribute_path(Heap& heap, const Value& value, const Value& path) {
+Value attribute_path(Heap& heap, const Value& value, const Value& path, const Value* absent) {
   if (path.is(Kind::integer)) return item(heap, value, path);
   if (!path.is(Kind::text)) problem("an attribute must be named by a string");
   Value result = value;
@@ -21,8 +21,20 @@ Value attribute_path(Heap& heap, const Value& value, const Value& path) {
     const auto number = std::from_chars(name.data(), name.data() + name.size(), index);
     const bool whole = number.ec == std::errc() && number.ptr == name.data() + name.size();
     result = whole ? item(heap, result, Value::of(index)) : attribute(heap, result, name);
+    if (absent && result.is(Kind::undefined)) result = *absent;
   }
   return result;
+}
+
+Value attribute_paths(Heap& heap, const Value& value, const Value& paths) {
+  if (!paths.is(Kind::text) || paths.str().find(',') == std::string::npos) {
+    return attribute_path(heap, value, paths);
+  }
+  std::vector<Value> values;
+  for (const std::string_view path : split(paths.str(), ",", -1)) {
+    values.push_back(attribute_path(heap, value, Value::constant(std::string(path))));
+  }
+  return heap.tuple(std::move(values));
 }
 
 namespace {
@@ -68,8 +80,7 @@ Value map(Interpreter& in, const Value& input, const Arguments& arguments) {
     if (!given[0]) problem("map needs a filter or an attribute");
     for (const Value& item : elements(in.heap(), input)) {
       in.heap().step();
-      Value value = attribute_path(in.heap(), item, *given[0]);
-      result.push_back(value.is(Kind::undefined) && given[1] ? *given[1] : std::move(value));
+      result.push_back(attribute_path(in.heap(), item, *given[0], given[1]));
     }
     return in.heap().list(std::move(result), ListForm::generator);
   }

@@ -99,7 +99,7 @@ std::vector<std::string_view> split_words(std::string_view text, int64_t limit) 
   text = strip(text, std::nullopt, true, false);
   while (!text.empty()) {
     if (limit >= 0 && static_cast<int64_t>(words.size()) == limit) {
-      words.push_back(strip(text, std::nullopt, false, true));
+      words.push_back(text);
       break;
     }
     size_t end = 0;
