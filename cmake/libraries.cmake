@@ -32,7 +32,10 @@ function(llm_library name)
     set_source_files_properties(${isa_sources} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON SKIP_PRECOMPILE_HEADERS ON
       COMPILE_OPTIONS "-mavx512f;-mavx512bw;-mavx512vl;-mavx512dq;-mavx512bf16;-mfma;-O3;-ffp-contract=fast;-Wno-maybe-uninitialized;-Wno-uninitialized")
   endif()
-  set_target_properties(llm_${name} PROPERTIES UNITY_BUILD ${LLM_UNITY} UNITY_BUILD_BATCH_SIZE 0)
+  # One unit for a library pays where every file would read LibTorch's headers again; elsewhere a file keeps its names to itself.
+  if(arg_TORCH)
+    set_target_properties(llm_${name} PROPERTIES UNITY_BUILD ${LLM_UNITY} UNITY_BUILD_BATCH_SIZE 0)
+  endif()
   install(TARGETS llm_${name} LIBRARY DESTINATION lib)
 endfunction()
 
