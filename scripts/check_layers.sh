@@ -14,15 +14,16 @@ BEGIN {                      # nested folders first
   allow("model/kernels", "base")
   allow("serving/http", "base tokenizer model serving")
   allow("base", "")
+  allow("hub", "base")
   allow("gguf", "base")
   allow("tokenizer", "base gguf")
   allow("data", "base tokenizer")
-  allow("model", "base gguf model/kernels")
+  allow("model", "base hub gguf model/kernels")
   allow("training", "base tokenizer data model model/kernels")
   allow("serving", "base model model/kernels")
   allow("evaluation", "base tokenizer data model serving")
   allow("evolution", "base tokenizer data model training evaluation")
-  tensorless = " base gguf tokenizer data "
+  tensorless = " base hub gguf tokenizer data "
 }
 FNR == 1 { here = room(substr(FILENAME, 5)); if (here == "") { print FILENAME ": lies in no folder that the layers name"; bad = 1 } }
 /^[ \t]*#[ \t]*include/ {
