@@ -1,4 +1,5 @@
-// llm train-tokenizer: a SentencePiece model from text files, JSON Lines, zstd or standard input.
+// llm train-tokenizer: a SentencePiece model or a byte-level BPE from text files, JSON Lines, zstd
+// or standard input.
 #include <fmt/ranges.h>
 
 #include <algorithm>
@@ -21,6 +22,7 @@ struct TrainTokenizerConfig {
   TokenizerTrainerConfig tokenizer;
   std::vector<std::string> input;
   std::string output = "weights/tokenizer.model";
+  std::string hf_output;
   std::string field;
   std::string action = "train";
 
@@ -35,6 +37,12 @@ struct TrainTokenizerConfig {
         .flag("output")
         .flag_only()
         .value_name("FILE");
+    f("hf_output", hf_output,
+      "Also write tokenizer.json and the files beside it for Hugging Face's libraries into this "
+      "directory")
+        .flag("hf-output")
+        .flag_only()
+        .value_name("DIR");
     f("field", field,
       "JSON Lines: the field that holds the text (otherwise text, content, conversations or prompt "
       "and response)")
@@ -94,7 +102,13 @@ void print_next_command(const TrainTokenizerConfig& config) {
   log_info("next: llm prepare-data --input{} --tokenizer-path {}", inputs, quoted(config.output));
 }
 
-int run(TrainTokenizerConfig& config, const Fields&) {
+int run(TrainTokenizerConfig& config, const Fields& fields) {
+  const std::string& type = config.tokenizer.model_type;
+  if (type == "byte-bpe" && !fields.is_set("output")) config.output = "weights/tokenizer.json";
+  check(config.hf_output.empty() || (type != "char" && type != "word"),
+        "--hf-output: a tokenizer of type {} has no form that tokenizers reads (bpe, unigram and "
+        "byte-bpe have)",
+        type);
   TextReaderOptions options;
   options.split = TextSplit::document;  // lines are found by the trainer
   options.field = config.field;
@@ -115,6 +129,7 @@ int run(TrainTokenizerConfig& config, const Fields&) {
     return true;
   };
   const TokenizerTraining training = train_tokenizer(config.tokenizer, source, config.output);
+  if (!config.hf_output.empty()) write_hf_tokenizer(training.model, config.hf_output);
   print_result(config, training, sample);
   print_next_command(config);
   return 0;
@@ -126,7 +141,8 @@ Command train_tokenizer_command() {
   return make_command<TrainTokenizerConfig>(
       {.name = "train-tokenizer",
        .aliases = {"tokenizer"},
-       .summary = "Learn a vocabulary from text: SentencePiece BPE, unigram, char or word",
+       .summary =
+           "Learn a vocabulary from text: SentencePiece BPE, unigram, char or word; byte-level BPE",
        .details = "Any bytes survive encoding and decoding as long as byte fallback is on. The "
                   "same text and settings give the same file.\n"
                   "Example: llm train-tokenizer --input corpus.txt --vocab-size 8000",

@@ -6,6 +6,8 @@
 #include "base/error.h"
 #include "base/file_io.h"
 #include "base/mapped_file.h"
+#include "gguf/gguf.h"
+#include "tokenizer/gguf_tokenizer.h"
 #include "tokenizer/sentencepiece_tokenizer.h"
 #include "tokenizer/special_tokens.h"
 #include "tokenizer/tiktoken_file.h"
@@ -95,6 +97,7 @@ std::unique_ptr<const Tokenizer> load_tokenizer(const fs::path& file_or_director
     fail_errno(fmt::format("cannot open tokenizer '{}'", name), Exit::bad_input);
   }
   check_input(fs::is_regular_file(status), "tokenizer '{}' is not a regular file", name);
+  if (is_gguf_file(path)) return load_gguf_tokenizer(path);
   const MappedFile file = MappedFile::open(path, AccessPattern::sequential, Exit::bad_input);
   if (file.size() > kMaxFileBytes) {  // what is wrong with it is more telling than its size
     recognise(file.text().substr(0, kMaxFileBytes), name);
@@ -117,7 +120,7 @@ void check_vocabulary(const Tokenizer& tokenizer, int64_t rows) {
   bool only_special_beyond = pieces <= rows + 127;
   for (int64_t id = rows; id < pieces && only_special_beyond; ++id)
     only_special_beyond = tokenizer.is_special(static_cast<int32_t>(id));
-  if (only_special_beyond && rows > 0) return;
+  if (only_special_beyond && pieces > rows && rows > 0) return;
   fail(Exit::bad_input,
        fmt::format("tokenizer has {} pieces, checkpoint embedding has {} rows",
                    tokenizer.vocab_size(), rows),

@@ -35,8 +35,12 @@ void PipelineTokenizer::make_model() {
     else if (!from_byte_alphabet(stages_.pieces[id], pieces[id]))
       pieces[id].clear();  // spelled with other characters: an added token
   }
+  std::vector<PieceMerge> merges;
+  for (const PieceMerge& merge : stages_.merges) {
+    if (!special_[static_cast<size_t>(merge.piece)]) merges.push_back(merge);
+  }
   if (stages_.kind == ModelKind::bpe)
-    model_ = make_bpe_model(pieces, stages_.merges, stages_.bpe);
+    model_ = make_bpe_model(pieces, merges, stages_.bpe);
   else
     model_ = make_unigram_model(pieces, stages_.scores, stages_.unigram);
 }

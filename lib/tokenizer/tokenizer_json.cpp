@@ -1,5 +1,6 @@
 #include "tokenizer/tokenizer_json.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
@@ -15,7 +16,7 @@ using nlohmann::json;
 class FileReader {
  public:
   FileReader(const json& document, std::string_view name)
-      : root_(document, std::string(name)), name_(name) {}
+      : root_(document, fmt::format("'{}'", name)), name_(name) {}
 
   PipelineStages read() {
     root_.expect_object();
@@ -33,6 +34,7 @@ class FileReader {
                                         name_, type));
     }
     model_pieces_ = stages_.pieces.size();
+    make_room_for_added();  // the index points into the pieces: they must not move
     index_ = PieceIndex(model_pieces_);
     for (size_t id = 0; id < model_pieces_; ++id) {
       if (filled_[id]) index_.insert(stages_.pieces[id], static_cast<int32_t>(id));
@@ -116,11 +118,22 @@ class FileReader {
     }
   }
 
-  void read_added() {
+  void make_room_for_added() {
     const auto list = root_.find("added_tokens");
     if (!list) return;
     list->expect_array();
     check_input(list->size() <= kMaxPieces, "'{}' declares more than {} pieces", name_, kMaxPieces);
+    int64_t highest = -1;
+    for (size_t i = 0; i < list->size(); ++i)
+      highest = std::max(highest, list->element(i).get_int("id", 0, kMaxPieces - 1));
+    const size_t needed = std::max(model_pieces_, static_cast<size_t>(highest + 1));
+    stages_.pieces.resize(needed);
+    filled_.resize(needed);
+  }
+
+  void read_added() {
+    const auto list = root_.find("added_tokens");
+    if (!list) return;
     for (size_t i = 0; i < list->size(); ++i) {
       const JsonView entry = list->element(i);
       AddedToken token;

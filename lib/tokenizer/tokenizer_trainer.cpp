@@ -2,13 +2,16 @@
 
 #include <sentencepiece_trainer.h>
 
+#include <algorithm>
 #include <charconv>
 #include <unordered_map>
 
 #include "base/atomic_file.h"
 #include "base/sha256.h"
+#include "tokenizer/byte_bpe_trainer.h"
 #include "tokenizer/sentencepiece_model.h"
 #include "tokenizer/tokenizer.h"
+#include "tokenizer/tokenizer_parts.h"
 #include "tokenizer/training_lines.h"
 
 namespace llm {
@@ -99,12 +102,51 @@ void check_promises(const Tokenizer& tokenizer) {
                      tokenizer.eos_id() == 2 && tokenizer.unk_id() == 3 && tokenizer.mask_id() == 4;
   if (!fixed)
     fail(Exit::internal,
-         "SentencePiece gave the special tokens other ids than pad 0, bos 1, eos 2, unk 3, mask 4");
+         "training gave the special tokens other ids than pad 0, bos 1, eos 2, unk 3, mask 4");
+}
+
+/// Byte-level BPE is this program's own; its file is a tokenizer.json.
+TokenizerTraining train_byte_level(const TokenizerTrainerConfig& config, const TextSource& source) {
+  check(config.vocab_size > kSpecialPieces + kBytePieces,
+        "vocab_size {} is too low: the special tokens and bytes alone are {}", config.vocab_size,
+        kSpecialPieces + kBytePieces);
+  TokenizerTraining result;
+  WordCounts words;
+  for (std::string text; source(text);) {
+    result.text_bytes += static_cast<int64_t>(text.size());
+    result.lines += std::count(text.begin(), text.end(), '\n') + (text.ends_with('\n') ? 0 : 1);
+    words.add(text);
+  }
+  result.lines_used = result.lines;
+  check_input(words.size() > 0, "there is no text to train a tokenizer on ({} bytes read)",
+              result.text_bytes);
+  const ByteBpeVocabulary vocabulary = train_byte_bpe(
+      words, {"<pad>", "<s>", "</s>", "<unk>", "<mask>"}, static_cast<size_t>(config.vocab_size));
+  const auto most = static_cast<int64_t>(vocabulary.pieces.size());
+  if (most < config.vocab_size) {
+    fail(Exit::bad_input,
+         fmt::format("vocab_size {} is too high for this text; the most possible is {}",
+                     config.vocab_size, most),
+         fmt::format("--vocab-size {}, or more text", most));
+  }
+  TokenizerParts parts;
+  for (const std::string& piece : vocabulary.pieces) parts.pieces.push_back({piece});
+  for (size_t id = 0; id < kSpecialPieces; ++id) parts.pieces[id].type = PieceType::control;
+  for (const auto& [left, right] : vocabulary.merges)
+    parts.merges.emplace_back(vocabulary.pieces[static_cast<size_t>(left)],
+                              vocabulary.pieces[static_cast<size_t>(right)]);
+  result.model = write_tokenizer_json(parts);
+  const auto tokenizer = load_tokenizer_bytes(result.model, "the trained tokenizer");
+  check_promises(*tokenizer);
+  result.vocab_size = tokenizer->vocab_size();
+  result.sha256 = tokenizer->sha256();
+  return result;
 }
 
 }  // namespace
 
 TokenizerTraining train_tokenizer(const TokenizerTrainerConfig& config, const TextSource& source) {
+  if (config.model_type == "byte-bpe") return train_byte_level(config, source);
   const int64_t fixed_pieces = kSpecialPieces + (config.byte_fallback ? kBytePieces : 0);
   check(config.vocab_size > fixed_pieces,
         "vocab_size {} is too low: the special tokens{} alone are {}", config.vocab_size,
@@ -138,6 +180,17 @@ TokenizerTraining train_tokenizer(const TokenizerTrainerConfig& config, const Te
   if (output.has_parent_path()) make_directories(output.parent_path());
   write_file_atomically(output, result.model);
   return result;
+}
+
+void write_hf_tokenizer(const std::string& model, const std::filesystem::path& directory) {
+  const auto tokenizer = load_tokenizer_bytes(model, "the trained tokenizer");
+  const TokenizerParts parts = tokenizer_parts(*tokenizer);
+  make_directories(directory);
+  const bool is_json = tokenizer->file_name() == "tokenizer.json";
+  write_file_atomically(directory / "tokenizer.json",
+                        is_json ? model : write_tokenizer_json(parts));
+  write_file_atomically(directory / "tokenizer_config.json", write_tokenizer_config(parts, ""));
+  write_file_atomically(directory / "special_tokens_map.json", write_special_tokens_map(parts));
 }
 
 }  // namespace llm

@@ -10,7 +10,7 @@ void TokenizerTrainerConfig::fields(Fields& f) {
     in_range(6, static_cast<long double>(kMaxPieces)))
       .flag("vocab-size");
   f("model_type", model_type, "How text is cut into pieces",
-    one_of({"bpe", "unigram", "char", "word"}))
+    one_of({"bpe", "unigram", "char", "word", "byte-bpe"}))
       .flag("model-type");
   f("byte_fallback", byte_fallback,
     "256 byte pieces for what the vocabulary lacks; without them such text is lost")

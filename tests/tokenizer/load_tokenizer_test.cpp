@@ -79,11 +79,6 @@ TEST_F(TokenizerFile, DamagedTiktokenTextNamesTheLine) {
   EXPECT_EQ(refusal_of(text), "'x' line 17: not a base64 token and a rank");
 }
 
-TEST_F(TokenizerFile, GoodTiktokenTextIsRecognised) {
-  EXPECT_EQ(refusal_of("IQ== 0\nIg== 1\nIw== 2\n"),
-            "'x' is a tiktoken vocabulary (3 tokens); this version reads SentencePiece models");
-}
-
 TEST_F(TokenizerFile, GitLfsPointersAreRecognised) {
   const std::string pointer =
       "version https://git-lfs.github.com/spec/v1\noid sha256:" + std::string(64, 'a') +
@@ -98,12 +93,6 @@ TEST_F(TokenizerFile, HtmlPagesAreRecognised) {
             "'x' looks like an HTML page; the download failed");
   EXPECT_EQ(refusal_of("\xEF\xBB\xBF \n<HTML>"),
             "'x' looks like an HTML page; the download failed");
-}
-
-TEST_F(TokenizerFile, TokenizerJsonIsRefusedByName) {
-  EXPECT_EQ(
-      refusal(write("m/tokenizer.json", "{\"version\": \"1.0\", \"model\": {\"type\": \"BPE\"}}")),
-      "'x' is JSON; this version reads SentencePiece models (tokenizer.model), not tokenizer.json");
 }
 
 TEST_F(TokenizerFile, FoldersAreSearched) {
