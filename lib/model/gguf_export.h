@@ -19,7 +19,7 @@ namespace llm {
 
 struct GgufExport {
   const BlockFormat* format = nullptr;  // one of writable_formats()
-  std::string name;                     // general.name; empty: none
+  std::string name{};                   // general.name; empty: none
   /// Keys of the tokenizer and the chat template, from tokenizer/gguf_tokenizer.h.
   GgufMetadata tokenizer{};
 };

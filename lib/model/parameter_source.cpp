@@ -35,9 +35,12 @@ void ParameterSource::compare(const ModelConfig& config, const std::vector<Store
   std::map<std::string, const WeightEntry*> found;
   for (const WeightEntry& entry : weights_->entries()) {
     const std::string name = canonical_stored_name(config, entry.name);
-    check_input(name.empty() || found.emplace(name, &entry).second,
-                "{}: tensors '{}' and '{}' are the same parameter", weights_->place(),
-                name.empty() ? "" : found[name]->name, entry.name);
+    if (name.empty()) {
+      continue;
+    }
+    const auto [place, fresh] = found.emplace(name, &entry);
+    check_input(fresh, "{}: tensors '{}' and '{}' are the same parameter", weights_->place(),
+                place->second->name, entry.name);
   }
   WeightMismatch mismatch;
   for (const StoredTensor& tensor : wanted) {

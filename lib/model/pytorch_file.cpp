@@ -17,7 +17,7 @@ namespace {
 
 using Kind = PickleValue::Kind;
 
-constexpr size_t kMaxNameBytes = 4096;
+constexpr size_t kMaxStateKeyBytes = 4096;
 
 struct Extent {
   uint64_t begin = 0, size = 0;
@@ -66,7 +66,7 @@ std::vector<PytorchTensor> PytorchReader::tensors(const Unpickler& pickle, const
   for (size_t i = 0; i < state.items.size(); i += 2) {
     const PickleValue &key = pickle.value(state.items[i]),
                       &value = pickle.value(state.items[i + 1]);
-    if (key.kind != Kind::text || key.text.size() > kMaxNameBytes) {
+    if (key.kind != Kind::text || key.text.size() > kMaxStateKeyBytes) {
       refuse("a tensor's name is not a text of at most 4096 bytes");
     }
     if (value.kind != Kind::tensor) {

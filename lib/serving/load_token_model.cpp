@@ -2,12 +2,11 @@
 
 #include <c10/core/InferenceMode.h>
 
-#include <nlohmann/json.hpp>
-
 #include "base/error.h"
-#include "base/json_reader.h"
 #include "model/device.h"
 #include "model/model_io.h"
+#include "model/model_size.h"
+#include "model/parameter_source.h"
 #include "model/transformer.h"
 #include "serving/packed_model.h"
 #include "serving/transformer_model.h"
@@ -15,23 +14,30 @@
 namespace llm {
 namespace {
 
-/// What config.json says the weights are stored as; float32 where it says nothing.
-std::string stored_dtype(const std::filesystem::path& directory) {
-  const std::filesystem::path file = directory / "config.json";
-  const nlohmann::json document = parse_json_file(file);
-  const JsonView json(document, file.string());
-  for (const char* key : {"dtype", "torch_dtype"}) {
-    if (json.has(key) && json.at(key).value().is_string()) return json.at(key).as_string();
-  }
-  return "float32";
+/// As stored, where the CPU computes with it: float16 is held exactly by float32; what was
+/// quantised goes on in bfloat16.
+at::ScalarType dtype_of_stored(const std::string& stored, at::Device device) {
+  if (stored == "F32" || stored == "F64") return at::kFloat;
+  if (stored == "F16") return device.is_cpu() ? at::kFloat : at::kHalf;
+  return at::kBFloat16;
 }
 
-at::ScalarType choose_dtype(const std::string& choice, const std::filesystem::path& directory,
+at::ScalarType choose_dtype(const std::string& choice, const std::string& stored,
                             at::Device device) {
-  const at::ScalarType dtype = parse_dtype(choice == "auto" ? stored_dtype(directory) : choice);
-  if (dtype != at::kHalf || !device.is_cpu()) return dtype;
-  check(choice == "auto", "--dtype float16: not on a CPU; choose float32 or bfloat16");
-  return at::kFloat;
+  if (choice == "auto") return dtype_of_stored(stored, device);
+  const at::ScalarType dtype = parse_dtype(choice);
+  check(dtype != at::kHalf || !device.is_cpu(),
+        "--dtype float16: not on a CPU; choose float32 or bfloat16");
+  return dtype;
+}
+
+/// Parameters straight from the file, whose pages may leave memory as soon as they are packed.
+ParameterReader reader_of(const ParameterSource& source) {
+  return {.read =
+              [&source](const std::string& name) {
+                return source.has(name) ? source.parameter(name) : at::Tensor();
+              },
+          .done = [&source](const std::string& name) { source.release(name); }};
 }
 
 }  // namespace
@@ -46,22 +52,23 @@ LoadedTokenModel load_token_model(const std::filesystem::path& path,
   LoadedTokenModel loaded;
   loaded.directory = resolve_model_path(path);
   const at::Device device = resolve_device(options.device);
-  const at::ScalarType dtype = choose_dtype(options.dtype, loaded.directory, device);
+  loaded.config = load_model_config(loaded.directory);
+  const ParameterSource source(loaded.config, open_weights(loaded.directory));
+  const at::ScalarType dtype = choose_dtype(options.dtype, source.stored_dtype(), device);
   const c10::InferenceMode inference;
-  LoadedModel from_disk = load_model(loaded.directory, {.dtype = dtype, .device = device});
-  loaded.config = from_disk.config;
   loaded.device = device.str();
   loaded.dtype = dtype_name(dtype);
-  loaded.parameters = from_disk.model->flat_parameters().numel();
+  loaded.parameters = parameter_count(loaded.config);
   const std::optional<std::string> reason =
-      options.allow_packed ? why_not_packed(*from_disk.model) : "it was asked not to";
+      options.allow_packed ? why_not_packed(loaded.config, dtype, device) : "it was asked not to";
   loaded.packed = !reason;
   loaded.why_not_packed = reason.value_or("");
   if (loaded.packed) {
-    loaded.model =
-        std::make_unique<PackedModel>(*from_disk.model);  // holds copies: the Transformer may go
+    loaded.model = std::make_unique<PackedModel>(loaded.config, dtype, reader_of(source));
   } else {
-    loaded.transformer = std::move(from_disk.model);
+    auto transformer = std::make_unique<Transformer>(loaded.config, dtype, device);
+    source.copy_into(*transformer);
+    loaded.transformer = std::move(transformer);
     loaded.model = std::make_unique<TransformerModel>(*loaded.transformer);
   }
   return loaded;

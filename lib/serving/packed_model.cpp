@@ -104,69 +104,123 @@ struct PackedModel::Run {
   int64_t first_position() const { return sequence->held; }
 };
 
-std::optional<std::string> why_not_packed(const Transformer& model) {
-  const ModelConfig& config = model.config();
-  if (!packed_kernels_available()) return "this CPU has no AVX-512 BF16";
-  if (!model.device().is_cpu()) return "the model is not on the CPU";
-  if (model.dtype() != at::kFloat && model.dtype() != at::kBFloat16)
-    return "its weights are neither float32 nor bfloat16";
-  if (model.flat_compute_copy().defined()) return "it computes in mixed precision";
-  if (!config.uses_rope())
-    return fmt::format("position_embedding_type is {}", config.position_embedding_type);
-  if (config.norm_type != "rms_norm" || !config.norm_first)
+namespace {
+
+/// What of the architecture the packed pass does not compute. Every key of ModelConfig that changes
+/// the computation is here or in the pass.
+std::optional<std::string> unlike_llama(const ModelConfig& c) {
+  if (!c.uses_rope())
+    return fmt::format("position_embedding_type is {}", c.position_embedding_type);
+  if (c.norm_type != "rms_norm" || !c.norm_first)
     return "its norms are not RMSNorm in front of each half";
-  if (!config.gated_ffn()) return fmt::format("ffn_type is {}", config.ffn_type);
-  if (config.use_parallel_ffn) return "its feed-forward runs beside attention";
-  if (config.sparse_attention.block_size) return "its attention is block-sparse";
-  if (config.head_size() % 2 != 0) return "head_dim is odd";
+  if (c.ffn_type != "swiglu" && c.ffn_type != "geglu")
+    return fmt::format("ffn_type is {}", c.ffn_type);
+  if (c.use_parallel_ffn) return "its feed-forward runs beside attention";
+  if (c.sparse_attention.block_size) return "its attention is block-sparse";
+  if (c.head_size() % 2 != 0) return "head_dim is odd";
+  const std::pair<bool, const char*> others[] = {
+      {c.moe.num_experts.has_value(), "it has experts"},
+      {c.rotary_size() != c.head_size(), "it rotates a part of each head"},
+      {c.rope_local_base_freq.has_value(), "its layers rotate differently"},
+      {has_long_rope(c), "its rotation depends on the length of the text"},
+      {!c.layer_types.empty(), "its layers see windows of different lengths"},
+      {c.qk_norm.has_value(), "it norms queries and keys"},
+      {c.attn_logit_softcapping || c.final_logit_softcapping, "it caps scores or logits"},
+      {c.sublayer_output_norm, "it norms what a sublayer adds"},
+      {c.remove_final_norm, "it has no final norm"},
+      {c.norm_unit_offset, "its norms multiply by one plus the weight"},
+      {c.word_embed_proj_dim.has_value(), "its embedding is projected"},
+      {c.embedding_multiplier.has_value(), "its embeddings are multiplied"},
+      {c.lm_head_bias, "its head has a bias"}};
+  for (const auto& [applies, reason] : others) {
+    if (applies) return reason;
+  }
   return std::nullopt;
 }
 
-PackedModel::PackedModel(const Transformer& model)
-    : config_(model.config()),
-      bfloat_(model.dtype() == at::kBFloat16),
-      team_(std::make_unique<WorkerTeam>(at::get_num_threads())) {
-  if (const auto reason = why_not_packed(model))
-    fail(Exit::usage, fmt::format("this model cannot run packed: {}", *reason));
-  const auto tensor = [&](const std::string& name) {
+}  // namespace
+
+std::optional<std::string> why_not_packed(const ModelConfig& config, at::ScalarType dtype,
+                                          at::Device device) {
+  if (!packed_kernels_available()) return "this CPU has no AVX-512 BF16";
+  if (!device.is_cpu()) return "the model is not on the CPU";
+  if (dtype != at::kFloat && dtype != at::kBFloat16)
+    return "its weights are neither float32 nor bfloat16";
+  return unlike_llama(config);
+}
+
+std::optional<std::string> why_not_packed(const Transformer& model) {
+  if (model.flat_compute_copy().defined()) return "it computes in mixed precision";
+  return why_not_packed(model.config(), model.dtype(), model.device());
+}
+
+namespace {
+
+/// The parameters of a Transformer that may go afterwards.
+ParameterReader reader_of(const Transformer& model) {
+  return {.read = [&model](const std::string& name) {
     const Parameter* parameter = model.find_parameter(name);
-    check(parameter != nullptr, "packed model: the Transformer has no parameter '{}'", name);
-    return parameter->tensor.detach();
+    if (parameter == nullptr) return at::Tensor();
+    const at::Tensor tensor = parameter->tensor.detach();
+    return parameter->kind == ParameterKind::embedding ? tensor.clone() : tensor;
+  }};
+}
+
+}  // namespace
+
+PackedModel::PackedModel(const Transformer& model)
+    : PackedModel(model.config(), model.dtype(), reader_of(model)) {}
+
+PackedModel::PackedModel(const ModelConfig& config, at::ScalarType dtype,
+                         const ParameterReader& parameters)
+    : config_(config),
+      bfloat_(dtype == at::kBFloat16),
+      team_(std::make_unique<WorkerTeam>(at::get_num_threads())) {
+  if (const auto reason = why_not_packed(config, dtype, at::kCPU))
+    fail(Exit::usage, fmt::format("this model cannot run packed: {}", *reason));
+  const auto required = [&](const std::string& name) {
+    const at::Tensor tensor = parameters.read(name);
+    check(tensor.defined(), "packed model: the model has no parameter '{}'", name);
+    return tensor.to(dtype);
+  };
+  const auto floats = [&](const std::string& name) {
+    const std::vector<float> values = to_floats(required(name));
+    parameters.done(name);
+    return values;
   };
   const auto bias = [&](std::initializer_list<std::string> names) {
     std::vector<float> values;
     for (const std::string& name : names) {
-      if (model.find_parameter(name) == nullptr) return std::vector<float>{};
-      const std::vector<float> part = to_floats(tensor(name));
+      if (!parameters.read(name).defined()) return std::vector<float>{};
+      const std::vector<float> part = floats(name);
       values.insert(values.end(), part.begin(), part.end());
     }
     return values;
   };
   const auto pack = [&](std::initializer_list<std::string> names) {
     std::vector<at::Tensor> weights;
-    for (const std::string& name : names) weights.push_back(tensor(name));
-    return pack_weights(weights);
+    for (const std::string& name : names) weights.push_back(required(name));
+    PackedWeight packed = pack_weights(weights);
+    for (const std::string& name : names) parameters.done(name);
+    return packed;
   };
   for (int64_t i = 0; i < config_.num_hidden_layers; ++i) {
     const std::string layer = fmt::format("model.layers.{}.", i);
     const std::string a = layer + "self_attn.", m = layer + "mlp.";
-    layers_.push_back(
-        {.qkv = pack({a + "q_proj.weight", a + "k_proj.weight", a + "v_proj.weight"}),
-         .o = pack({a + "o_proj.weight"}),
-         .gate_up = pack({m + "gate_proj.weight", m + "up_proj.weight"}),
-         .down = pack({m + "down_proj.weight"}),
-         .qkv_bias = bias({a + "q_proj.bias", a + "k_proj.bias", a + "v_proj.bias"}),
-         .o_bias = bias({a + "o_proj.bias"}),
-         .gate_up_bias = bias({m + "gate_proj.bias", m + "up_proj.bias"}),
-         .down_bias = bias({m + "down_proj.bias"}),
-         .input_norm = to_floats(tensor(layer + "input_layernorm.weight")),
-         .post_attention_norm = to_floats(tensor(layer + "post_attention_layernorm.weight"))});
+    layers_.push_back({.qkv = pack({a + "q_proj.weight", a + "k_proj.weight", a + "v_proj.weight"}),
+                       .o = pack({a + "o_proj.weight"}),
+                       .gate_up = pack({m + "gate_proj.weight", m + "up_proj.weight"}),
+                       .down = pack({m + "down_proj.weight"}),
+                       .qkv_bias = bias({a + "q_proj.bias", a + "k_proj.bias", a + "v_proj.bias"}),
+                       .o_bias = bias({a + "o_proj.bias"}),
+                       .gate_up_bias = bias({m + "gate_proj.bias", m + "up_proj.bias"}),
+                       .down_bias = bias({m + "down_proj.bias"}),
+                       .input_norm = floats(layer + "input_layernorm.weight"),
+                       .post_attention_norm = floats(layer + "post_attention_layernorm.weight")});
   }
-  const at::Tensor table = tensor("model.embed_tokens.weight").contiguous();
-  embedding_ = StreamBuffer(static_cast<size_t>(table.nbytes()));
-  std::memcpy(embedding_.data(), table.const_data_ptr(), table.nbytes());
-  norm_ = to_floats(tensor("model.norm.weight"));
+  norm_ = floats("model.norm.weight");
   output_ = pack({config_.tie_word_embeddings ? "model.embed_tokens.weight" : "lm_head.weight"});
+  embedding_ = required("model.embed_tokens.weight").contiguous();
   for (const double frequency : rope_inverse_frequencies(config_))
     inverse_frequencies_.push_back(static_cast<float>(frequency));
   rope_factor_ = rope_attention_factor(config_);
@@ -189,11 +243,11 @@ void PackedModel::embed(std::span<const Run> runs, Workspace& work) const {
       float* row = work.hidden.data() + (run.first_row + static_cast<int64_t>(t)) * C;
       const int64_t first = run.ids[t] * C;
       if (bfloat_) {
-        const auto* values = reinterpret_cast<const uint16_t*>(embedding_.data()) + first;
+        const auto* values = static_cast<const uint16_t*>(embedding_.const_data_ptr()) + first;
         for (int64_t c = 0; c < C; ++c)
           row[c] = std::bit_cast<float>(static_cast<uint32_t>(values[c]) << 16);
       } else {
-        std::memcpy(row, reinterpret_cast<const float*>(embedding_.data()) + first,
+        std::memcpy(row, embedding_.const_data_ptr<float>() + first,
                     static_cast<size_t>(C) * sizeof(float));
       }
     }
@@ -246,7 +300,7 @@ void PackedModel::attention(const Layer& layer, int64_t index, std::span<const R
       for (size_t t = 0; t < run.ids.size(); ++t) prepare(run, static_cast<int64_t>(t));
     }
   }
-  const double scale = 1.0 / std::sqrt(static_cast<double>(D));
+  const double scale = config_.attention_scale();
   const int64_t items = static_cast<int64_t>(runs.size()) * K;
   team_->for_each(items, [&](int64_t item, int member) {
     const Run& run = runs[static_cast<size_t>(item / K)];

@@ -13,6 +13,7 @@
 // thread at a time.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -29,10 +30,23 @@ class WorkerTeam;
 struct PackedSequence;
 
 /// Why this model cannot run packed, or nothing if it can.
+std::optional<std::string> why_not_packed(const ModelConfig& config, at::ScalarType dtype,
+                                          at::Device device);
 std::optional<std::string> why_not_packed(const Transformer& model);
+
+/// Where a packed model takes its parameters from, one after another: a file need not be in memory
+/// beside it.
+struct ParameterReader {
+  /// By its name in parameter_layout.h, on the CPU, in any number format; undefined where the model
+  /// has none. The embedding is kept as it is where it already has the model's format.
+  std::function<at::Tensor(const std::string& name)> read;
+  /// The parameter has been packed.
+  std::function<void(const std::string& name)> done = [](const std::string&) {};
+};
 
 class PackedModel final : public TokenModel {
  public:
+  PackedModel(const ModelConfig& config, at::ScalarType dtype, const ParameterReader& parameters);
   explicit PackedModel(const Transformer& model);
   ~PackedModel() override;
 
@@ -68,7 +82,7 @@ class PackedModel final : public TokenModel {
   ModelConfig config_;
   bool bfloat_ = true;
   bool gelu_ = false;
-  StreamBuffer embedding_;  // (V, C) in the weights' dtype
+  at::Tensor embedding_;  // (V, C) in the weights' dtype
   std::vector<Layer> layers_;
   std::vector<float> norm_;
   PackedWeight output_;

@@ -151,7 +151,7 @@ std::vector<HostileFile> hostile_tensors() {
        "tensor 'a' needs 64 bytes at 18446744073709551584, data has 64 bytes"},
       {"NOT_ENOUGH_DATA", one_tensor(good, 63),
        "tensor 'a' needs 64 bytes at 0, data has 63 bytes"},
-      {"NO_DATA", one_tensor(good, 0), "tensor 'a' begins at 96, the file has 65 bytes"},
+      {"NO_DATA", one_tensor(good, 0), "tensor 'a' begins at 64, the file has 57 bytes"},
       {"TENSOR_CUT", GgufParts{.tensors = {good.substr(0, 30)}, .stated_tensors = 1}.file(),
        "is cut short: it ends in tensor 'a' (byte 54)"},
       {"OVERLAP", two_tensors(32), "tensors 'a' and 'b' overlap"},

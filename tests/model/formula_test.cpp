@@ -232,6 +232,25 @@ TEST(Formula, FlashEqualsExplicitScores) {
   }
 }
 
+TEST(Formula, NormsMayCountFromOne) {
+  ModelConfig config = small_config();
+  const auto plain = small_model(config);
+  config.norm_unit_offset = true;
+  const auto offset = small_model(config);
+  const at::Tensor ids = token_ids(2, 9, 37);
+  EXPECT_EQ(largest_difference(logits_of(*plain, ids), logits_of(*offset, ids)), 0.0)
+      << "first weights are 1 and 0";
+  at::NoGradGuard no_grad;
+  for (const Parameter& parameter : plain->named_parameters()) {
+    if (parameter.kind == ParameterKind::norm) {
+      const at::Tensor values = at::arange(32, at::TensorOptions(at::kFloat)) / 16;
+      offset->find_parameter(parameter.name)->tensor.detach().copy_(values);
+      parameter.tensor.detach().copy_(values + 1);
+    }
+  }
+  EXPECT_EQ(largest_difference(logits_of(*plain, ids), logits_of(*offset, ids)), 0.0);
+}
+
 TEST(Formula, GroupedHeadsEqualRepeatedKeysAndValues) {
   for (const int64_t kv_heads : {1, 2}) {
     ModelConfig config = small_config();

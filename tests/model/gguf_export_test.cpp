@@ -1,6 +1,7 @@
 #include "model/gguf_export.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include <gtest/gtest.h>
 

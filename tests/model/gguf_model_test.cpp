@@ -1,6 +1,7 @@
 // Whole models out of GGUF files that llama.cpp's converter made, against the numbers of
 // transformers with the same weights (tests/support/make_gguf_models.py).
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include <gtest/gtest.h>
 

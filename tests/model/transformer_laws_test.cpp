@@ -40,6 +40,31 @@ std::vector<Variant> model_variants() {
   variants.push_back({"biases", [](ModelConfig& c) { c.attention_bias = c.mlp_bias = true; }});
   variants.push_back(
       {"wide_heads_gelu", [](ModelConfig& c) { c.head_dim = 12, c.ffn_type = "gelu"; }});
+  variants.push_back({"query_key_norms", [](ModelConfig& c) { c.qk_norm = "head"; }});
+  variants.push_back({"output_norms_only", [](ModelConfig& c) {
+                        c.qk_norm = "full", c.norm_first = false, c.sublayer_output_norm = true;
+                      }});
+  variants.push_back({"norms_on_both_sides", [](ModelConfig& c) {
+                        c.sublayer_output_norm = c.norm_unit_offset = true;
+                        c.ffn_type = "geglu_tanh", c.embedding_multiplier = 5.6;
+                      }});
+  variants.push_back({"soft_caps_and_layer_types", [](ModelConfig& c) {
+                        c.attn_logit_softcapping = 2.0, c.query_pre_attn_scalar = 3.0;
+                        c.sliding_window = 3, c.rope_local_base_freq = 100.0;
+                        c.layer_types = {"sliding_attention", "full_attention"};
+                      }});
+  variants.push_back({"experts", [](ModelConfig& c) { c.moe.num_experts = 3; }});
+  variants.push_back({"some_experts", [](ModelConfig& c) {
+                        c.moe.num_experts = 4, c.moe.moe_intermediate_size = 20;
+                        c.moe.mlp_only_layers = {0}, c.moe.norm_topk_prob = true;
+                      }});
+  variants.push_back({"parallel_two_norms_part_rotated", [](ModelConfig& c) {
+                        c.use_parallel_ffn = c.separate_ffn_norm = true, c.rotary_dim = 4;
+                      }});
+  variants.push_back({"projected_embedding_offset_positions", [](ModelConfig& c) {
+                        c.position_embedding_type = "absolute", c.position_offset = 2;
+                        c.word_embed_proj_dim = 20, c.remove_final_norm = true;
+                      }});
   for (const std::string scaling : {"linear", "ntk", "yarn", "llama3"}) {
     variants.push_back({"rope_" + scaling, [=](ModelConfig& c) {
                           c.rope_scaling.rope_type = scaling, c.rope_scaling.factor = 4;
