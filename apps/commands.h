@@ -11,6 +11,8 @@ Command prepare_data_command();
 Command pretrain_command();
 Command resume_check_command();
 Command generate_command();
+Command convert_command();
+Command verify_export_command();
 Command inspect_command();
 Command completion_command(const std::vector<Command>& commands);
 

@@ -4,6 +4,9 @@
 
 #include "base/atomic_file.h"
 #include "base/file_io.h"
+#include "gguf/gguf.h"
+#include "tokenizer/chat_template.h"
+#include "tokenizer/gguf_tokenizer.h"
 
 namespace llm {
 namespace {
@@ -27,23 +30,46 @@ fs::path tokenizer_folder(const fs::path& model) {
   return model.parent_path();
 }
 
+// The tokenizer of a GGUF file as the files that transformers knows.
+void unpack_tokenizer(const fs::path& gguf, const fs::path& to) {
+  const auto file = Gguf::open(gguf);
+  if (!file->has("tokenizer.ggml.model")) {
+    return;
+  }
+  const TokenizerParts parts = gguf_tokenizer_parts(*file);
+  if (parts.kind == TokenizerKind::byte_bpe) {
+    write_file_atomically(to / "tokenizer.json", write_tokenizer_json(parts));
+  } else {
+    write_file_atomically(to / "tokenizer.model", write_sentencepiece_model(parts));
+  }
+  write_file_atomically(to / "tokenizer_config.json",
+                        write_tokenizer_config(parts, gguf_chat_template(*file)));
+  write_file_atomically(to / "special_tokens_map.json", write_special_tokens_map(parts));
+}
+
 }  // namespace
 
-std::vector<fs::path> companion_files(const fs::path& directory) {
+std::vector<fs::path> companion_files(const fs::path& model) {
   std::vector<fs::path> files;
-  const fs::path folder = tokenizer_folder(directory);
+  if (is_gguf_file(model)) {
+    return files;
+  }
+  const fs::path folder = tokenizer_folder(model);
   for (const char* name : kTokenizerFiles) {
     if (fs::is_regular_file(folder / name)) {
       files.push_back(folder / name);
     }
   }
-  if (fs::is_regular_file(directory / "generation_config.json")) {
-    files.push_back(directory / "generation_config.json");
+  if (fs::is_regular_file(model / "generation_config.json")) {
+    files.push_back(model / "generation_config.json");
   }
   return files;
 }
 
 void copy_companions(const fs::path& from, const fs::path& to) {
+  if (is_gguf_file(from)) {
+    unpack_tokenizer(from, to);
+  }
   for (const fs::path& file : companion_files(from)) {
     const fs::path target = to / file.filename();
     if (!fs::exists(target)) {
@@ -54,11 +80,21 @@ void copy_companions(const fs::path& from, const fs::path& to) {
 
 std::unique_ptr<const Tokenizer> open_model_tokenizer(const fs::path& model,
                                                       const std::string& named) {
-  return load_tokenizer(named.empty() ? tokenizer_folder(model) : fs::path(named));
+  const fs::path place = named.empty() ? tokenizer_folder(model) : fs::path(named);
+  return is_gguf_file(place) ? load_gguf_tokenizer(place) : load_tokenizer(place);
 }
 
 bool has_tokenizer(const fs::path& model) {
-  return fs::is_regular_file(model) || holds_tokenizer(tokenizer_folder(model));
+  return is_gguf_file(model) ? Gguf::open(model)->has("tokenizer.ggml.model")
+                             : holds_tokenizer(tokenizer_folder(model));
+}
+
+std::string model_chat_template(const fs::path& model) {
+  if (is_gguf_file(model)) {
+    return gguf_chat_template(*Gguf::open(model));
+  }
+  const fs::path folder = ChatTemplate::exists(model) ? model : tokenizer_folder(model);
+  return ChatTemplate::exists(folder) ? ChatTemplate::load(folder).source() : "";
 }
 
 }  // namespace llm

@@ -11,16 +11,19 @@
 
 namespace llm {
 
-/// Tokenizer, chat template and generation settings that lie in `directory` (or, for the
-/// tokenizer, in the run directory above it), as paths.
-std::vector<std::filesystem::path> companion_files(const std::filesystem::path& directory);
-/// Copies them, links resolved; files that are there already stay.
+/// Tokenizer, chat template and generation settings that lie in a model directory (or, for the
+/// tokenizer, in the run directory above it), as paths. Of a .gguf file: none.
+std::vector<std::filesystem::path> companion_files(const std::filesystem::path& model);
+/// Copies them, links resolved; files that are there already stay. What a .gguf file has inside is
+/// written as the files that transformers reads.
 void copy_companions(const std::filesystem::path& from, const std::filesystem::path& to);
 
 /// The tokenizer of a model: `named` where it is not empty, else the model's own, else the one of
 /// the run directory above it.
 std::unique_ptr<const Tokenizer> open_model_tokenizer(const std::filesystem::path& model,
                                                       const std::string& named);
+/// The model's default chat template; empty where it has none.
+std::string model_chat_template(const std::filesystem::path& model);
 /// Whether open_model_tokenizer would find a file.
 bool has_tokenizer(const std::filesystem::path& model);
 

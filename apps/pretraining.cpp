@@ -182,8 +182,9 @@ RunTokenizer choose_tokenizer(RunConfig& config, const Fields& fields,
         chosen.tokenizer->vocab_size();  // so that RUN/config.yaml trains the same one elsewhere
   }
   chosen.file = run / chosen.tokenizer->file_name();
-  if (!fs::exists(chosen.file) || read_file(chosen.file) != chosen.tokenizer->file_bytes()) {
-    write_file_atomically(chosen.file, chosen.tokenizer->file_bytes());
+  for (const TokenizerFile& file : chosen.tokenizer->files()) {
+    const fs::path copy = run / file.name;
+    if (!fs::exists(copy) || read_file(copy) != file.bytes) write_file_atomically(copy, file.bytes);
   }
   return chosen;
 }

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "apps/commands.h"
+#include "apps/model_files.h"
 #include "base/device.h"
 #include "base/json_reader.h"
 #include "base/log.h"
@@ -40,7 +41,7 @@ struct GenerateConfig {
   bool json = false;
 
   void fields(Fields& f) {
-    f("model_path", model_path, "Run, checkpoint or model directory", non_empty())
+    f("model_path", model_path, "Run, checkpoint, model directory or .gguf file", non_empty())
         .flag("model-path")
         .flag_only()
         .value_name("DIR");
@@ -114,37 +115,9 @@ std::vector<Prompt> read_prompts(const GenerateConfig& config) {
   return prompts;
 }
 
-std::unique_ptr<const Tokenizer> open_tokenizer(const GenerateConfig& config,
-                                                const LoadedTokenModel& loaded) {
-  fs::path place = config.tokenizer_path;
-  if (place.empty()) {
-    const auto has_tokenizer = [](const fs::path& directory) {
-      return fs::exists(directory / "tokenizer.model") || fs::exists(directory / "tokenizer.json");
-    };
-    // A checkpoint of a run may leave the tokenizer to the run directory.
-    place = has_tokenizer(loaded.directory) || !has_tokenizer(loaded.directory.parent_path())
-                ? loaded.directory
-                : loaded.directory.parent_path();
-  }
-  auto tokenizer = load_tokenizer(place);
-  check_vocabulary(*tokenizer, loaded.config.vocab_size);
-  return tokenizer;
-}
-
-/// Whether the model was trained with a begin token before each text: tokenizer_config.json says so
-/// or it was not.
-bool adds_bos(const fs::path& directory) {
-  const fs::path file = directory / "tokenizer_config.json";
-  if (!fs::exists(file)) return false;
-  const nlohmann::json document = parse_json_file(file);
-  return JsonView(document, file.string()).get_bool("add_bos_token", false);
-}
-
-void encode_prompts(std::vector<Prompt>& prompts, const Tokenizer& tokenizer, bool add_bos) {
-  const int32_t bos = tokenizer.bos_id();
+void encode_prompts(std::vector<Prompt>& prompts, const Tokenizer& tokenizer) {
   for (Prompt& prompt : prompts) {
-    prompt.ids = tokenizer.encode(prompt.text);
-    if (add_bos && bos >= 0) prompt.ids.insert(prompt.ids.begin(), bos);
+    prompt.ids = tokenizer.with_template(tokenizer.encode(prompt.text));
     if (prompt.ids.empty())
       prompt.ids.push_back(
           tokenizer
@@ -258,9 +231,10 @@ int run(GenerateConfig& config, const Fields& fields) {
   std::vector<Prompt> prompts = read_prompts(config);
   const LoadedTokenModel loaded = load_token_model(
       config.model_path, {.device = config.runtime.device, .dtype = config.runtime.dtype});
-  const auto tokenizer = open_tokenizer(config, loaded);
+  const auto tokenizer = open_model_tokenizer(loaded.directory, config.tokenizer_path);
+  check_vocabulary(*tokenizer, loaded.config.vocab_size);
   const FrozenGenerationConfig generation = settle(config, fields, loaded, *tokenizer);
-  encode_prompts(prompts, *tokenizer, adds_bos(loaded.directory));
+  encode_prompts(prompts, *tokenizer);
   log_info("model {} | {} parameters, {} on {} | seed {}", loaded.directory.string(),
            human_count(loaded.parameters), loaded.dtype, loaded.device, generation.seed());
   if (!loaded.packed) log_debug("plain decoding: {}", loaded.why_not_packed);
