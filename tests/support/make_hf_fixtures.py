@@ -104,7 +104,8 @@ def make(name, folder):
         generator = torch.Generator().manual_seed(1000 * attempt + sum(name.encode()))
         model = transformers.AutoModelForCausalLM.from_config(getattr(transformers, kind)(**keys), attn_implementation="eager").eval()
         randomise(model, torch, generator)
-        model = model.to(getattr(torch, dtype)).float()  # what the file can hold
+        for parameter in model.parameters():  # to what the file can hold; buffers (frequencies) stay exact
+            parameter.data = parameter.data.to(getattr(torch, dtype)).float()
         ids = torch.randint(3, 90, (1, 17), generator=generator)
         with torch.no_grad():
             logits = model(ids, use_cache=False).logits[0].float()
