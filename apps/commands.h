@@ -11,6 +11,7 @@ Command prepare_data_command();
 Command pretrain_command();
 Command resume_check_command();
 Command generate_command();
+Command download_command();
 Command convert_command();
 Command verify_export_command();
 Command inspect_command();

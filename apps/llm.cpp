@@ -9,6 +9,7 @@ int main(int argc, char** argv) {
   commands.push_back(llm::pretrain_command());
   commands.push_back(llm::resume_check_command());
   commands.push_back(llm::generate_command());
+  commands.push_back(llm::download_command());
   commands.push_back(llm::convert_command());
   commands.push_back(llm::verify_export_command());
   commands.push_back(llm::inspect_command());

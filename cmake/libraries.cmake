@@ -47,7 +47,7 @@ function(llm_program)
   target_include_directories(llm_commands PUBLIC ${PROJECT_SOURCE_DIR})
   # g++ 12 sees overflows and uninitialised reads inside std::string (its bug 105651) that are not there.
   target_compile_options(llm_commands PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized;-Wno-stringop-overflow;-Wno-array-bounds>)
-  target_link_libraries(llm_commands PUBLIC llm_serving llm_training llm_data llm_tokenizer llm_model llm_base)
+  target_link_libraries(llm_commands PUBLIC llm_serving llm_training llm_data llm_tokenizer llm_model llm_hub llm_base)
   if(LLM_PCH)
     target_precompile_headers(llm_commands PRIVATE <ATen/ATen.h>)
   endif()
