@@ -7,13 +7,17 @@
 #include <cstdlib>
 #include <filesystem>
 #include <new>
+#include <nlohmann/json.hpp>
 
 #include "apps/arguments.h"
 #include "apps/shared_options.h"
+#include "base/config_node.h"
 #include "base/error.h"
+#include "base/file_io.h"
 #include "base/nearest_name.h"
 #include "base/signals.h"
 #include "base/stdout.h"
+#include "model/hf_config.h"
 
 namespace llm {
 namespace {
@@ -91,6 +95,24 @@ void apply_words(const Command& command, const std::vector<std::string>& words, 
   fields.apply_flag(row->path(), words);
 }
 
+// A Hugging Face config.json is read as its family reads it, everything else key by key.
+void apply_config_file(Fields& fields, const std::string& path) {
+  std::error_code none;
+  if (fields.find("model.vocab_size") != nullptr && std::filesystem::is_regular_file(path, none) &&
+      std::filesystem::file_size(path, none) <= kConfigBytes) {
+    const std::string text = read_file(path, {"config", kConfigBytes, Exit::usage});
+    const nlohmann::json json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+    if (json.is_object() && json.contains("architectures")) {
+      try {
+        return fields.apply_text(run_config_from_hf(json, path), path);
+      } catch (const Error& error) {
+        fail(Exit::usage, error.message(), error.hint());
+      }
+    }
+  }
+  fields.apply_file(path);
+}
+
 int run_command(const Command& command, const std::vector<std::string>& arguments) {
   Fields fields;
   SharedOptions shared;
@@ -102,7 +124,7 @@ int run_command(const Command& command, const std::vector<std::string>& argument
   }
   const char* config_variable = std::getenv("LLM_CONFIG");
   if (given.config_path || (config_variable != nullptr && *config_variable != 0)) {
-    fields.apply_file(given.config_path ? *given.config_path : config_variable);
+    apply_config_file(fields, given.config_path ? *given.config_path : config_variable);
   }
   fields.apply_environment();
   for (const Arguments::Given& flag : given.flags) {

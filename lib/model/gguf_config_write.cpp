@@ -110,7 +110,7 @@ class KeyWriter {
     if (!usual) {
       metadata_.booleans(key("attention.sliding_window_pattern"), sliding);
     }
-    if (newer && c_.rope_local_base_freq.value_or(c_.rope_theta) != 10000.0) {
+    if (newer) {
       number("rope.freq_base_swa", c_.rope_local_base_freq.value_or(c_.rope_theta));
     }
   }

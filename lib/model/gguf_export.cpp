@@ -158,11 +158,9 @@ void export_gguf(const std::filesystem::path& path, const ModelConfig& wanted,
   at::NoGradGuard no_grad;
   const char* family = family_of(wanted).model_type;
   const GgufArchitecture* architecture = gguf_architecture_of(family);
-  check_input(
-      architecture != nullptr,
-      "{}: models of the family {} cannot be written as GGUF; llama, mistral, qwen2, qwen3, "
-      "phi3, gemma, gemma2 and gemma3_text can",
-      path.string(), family);
+  check_input(architecture != nullptr,
+              "{}: models of the family {} cannot be written as GGUF; {} can", path.string(), family,
+              gguf_family_names());
   const ModelConfig config = without_window(wanted, *architecture, path.string());
   const std::vector<Outgoing> plans = plan_tensors(tensors, *architecture, config, *options.format);
 

@@ -140,6 +140,18 @@ std::string gguf_architecture_names() {
   return text;
 }
 
+std::string gguf_family_names() {
+  std::vector<std::string> names;
+  for (const GgufArchitecture& architecture : gguf_architectures()) {
+    names.insert(names.end(), architecture.model_types.begin(), architecture.model_types.end());
+  }
+  std::string text;
+  for (size_t i = 0; i < names.size(); ++i) {
+    text += (i == 0 ? "" : i + 1 == names.size() ? " and " : ", ") + names[i];
+  }
+  return text;
+}
+
 std::optional<std::string> hf_tensor_name(const GgufArchitecture& architecture,
                                           std::string_view gguf_name) {
   return translated(architecture.names, gguf_name, /*to_gguf=*/false);

@@ -36,6 +36,8 @@ const GgufArchitecture* find_gguf_architecture(std::string_view name);
 const GgufArchitecture* gguf_architecture_of(std::string_view model_type);
 /// "llama (llama, mistral), qwen2, ...": for messages.
 std::string gguf_architecture_names();
+/// "llama, mistral, qwen2, ... and gemma3_text": the families that can be written, for messages.
+std::string gguf_family_names();
 
 /// "blk.3.attn_q.weight" -> "model.layers.3.self_attn.q_proj.weight"; nothing for other names.
 std::optional<std::string> hf_tensor_name(const GgufArchitecture& architecture,

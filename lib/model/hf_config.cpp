@@ -62,18 +62,25 @@ const Family& named_family(const nlohmann::json& object, const std::string& sour
        type == "gemma3" ? "its text part alone is model_type gemma3_text" : "");
 }
 
-ModelConfig read_config(const Family& family, const nlohmann::json& object,
+// The model section that the family makes of the file.
+nlohmann::json own_keys(const Family& family, const nlohmann::json& object,
                         const std::string& source) {
   HfKeys keys(object, source, family.model_type);
   keys.forget({"model_type"});
   family.read(keys);
   keys.require({"vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads"});
+  return keys.finish();
+}
+
+ModelConfig read_config(const Family& family, const nlohmann::json& object,
+                        const std::string& source) {
+  const nlohmann::json keys = own_keys(family, object, source);
   ModelConfig config;
   config.intermediate_size.reset();
   Fields fields;
   fields.section("model", config);
   try {
-    fields.apply_text(dump_json(nlohmann::json{{"model", keys.finish()}}), source + ".json");
+    fields.apply_text(dump_json(nlohmann::json{{"model", keys}}), source + ".json");
     fields.finish();
   } catch (const Error& error) {
     fail(Exit::bad_input,
@@ -143,6 +150,16 @@ ModelConfig model_config_from_hf(const nlohmann::json& object, const std::string
     config.model_type = family.model_type;
   }
   return config;
+}
+
+std::string run_config_from_hf(const nlohmann::json& object, const std::string& source_name) {
+  const ModelConfig config = model_config_from_hf(object, source_name);
+  nlohmann::json keys = own_keys(named_family(object, source_name), object, source_name);
+  keys.emplace("intermediate_size", nullptr);  // a run config's own default is a number
+  if (config.model_type) {
+    keys["model_type"] = *config.model_type;
+  }
+  return dump_json(nlohmann::json{{"model", keys}});
 }
 
 ModelConfig load_hf_config(const std::filesystem::path& file) {

@@ -26,6 +26,8 @@ bool is_hf_config(const nlohmann::json& object);
 /// those that are known. The result is validated.
 ModelConfig model_config_from_hf(const nlohmann::json& object, const std::string& source_name);
 ModelConfig load_hf_config(const std::filesystem::path& file);
+/// The same shape as the model section of a run config, in JSON.
+std::string run_config_from_hf(const nlohmann::json& object, const std::string& source_name);
 /// dtype: "float32", "bfloat16" or "float16": what the weights beside it are stored as.
 std::string hf_config_text(const ModelConfig& config, const std::string& dtype);
 

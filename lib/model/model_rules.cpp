@@ -134,12 +134,7 @@ std::string original_length(const ModelConfig& c) {
 std::string pair_factors(const ModelConfig& c) {
   const RopeScalingConfig& scaling = c.rope_scaling;
   if (scaling.rope_type != "longrope") {
-    return scaling.short_factor.empty() && scaling.long_factor.empty()
-               ? ""
-               : fmt::format(
-                     "model.rope_scaling.short_factor and long_factor belong to rope_type "
-                     "longrope, not {}",
-                     scaling.rope_type);
+    return only_for(c, !scaling.short_factor.empty(), "short_factor", "longrope");
   }
   const auto pairs = static_cast<size_t>(c.rotary_size() / 2);
   return scaling.short_factor.size() == pairs && scaling.long_factor.size() == pairs
@@ -298,6 +293,10 @@ const std::vector<ModelRule>& model_rules() {
                                "yarn");
        }},
       {"rope_scaling.short_factor", pair_factors},
+      {"rope_scaling.long_factor",
+       [](const ModelConfig& c) {
+         return only_for(c, !c.rope_scaling.long_factor.empty(), "long_factor", "longrope");
+       }},
       {"rope_scaling.low_freq_factor", frequency_order},
       {"rope_scaling.rope_type", ntk_width},
       {"sliding_window", one_pattern},

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <functional>
 
 #include "gguf/gguf.h"
 #include "model/families/families.h"
@@ -175,18 +176,23 @@ TEST(GgufExportRefusals, NumbersThatTheFormatCannotHold) {
 TEST(GgufExportRefusals, ModelsThatGgufCannotSay) {
   TemporaryFolder folder;
   const std::string path = (folder / "x.gguf").string();
-  const auto refused = [&](const ModelConfig& config, const std::string& message) {
-    expect_error([&] { export_gguf(path, config, {}, {.format = &parse_gguf_format("f32")}); },
-                 Exit::bad_input, path + ": " + message);
+  const auto refused = [&](const char* name, const std::function<void(ModelConfig&)>& change,
+                           const std::string& message) {
+    LoadedModel loaded = load_model(fixture(name));
+    const std::vector<OutgoingTensor> tensors = outgoing(loaded);
+    change(loaded.config);
+    expect_error(
+        [&] { export_gguf(path, loaded.config, tensors, {.format = &parse_gguf_format("f32")}); },
+        Exit::bad_input, path + ": " + message);
+    EXPECT_FALSE(std::filesystem::exists(path));
   };
-  ModelConfig config = load_model_config(fixture("gemma2"));
-  config.query_pre_attn_scalar = 24;
-  refused(config, "GGUF (gemma2) cannot say query_pre_attn_scalar 24");
-  config = load_model_config(fixture("llama"));
-  config.norm_type = "layer_norm";
-  refused(config,
-          "models of the family llm cannot be written as GGUF; llama, mistral, qwen2, qwen3, phi3, "
-          "gemma, gemma2 and gemma3_text can");
+  refused(
+      "gemma2", [](ModelConfig& config) { config.query_pre_attn_scalar = 24; },
+      "GGUF (gemma2) cannot say query_pre_attn_scalar 24");
+  refused(
+      "llama", [](ModelConfig& config) { config.norm_type = "layer_norm"; },
+      "models of the family llm cannot be written as GGUF; llama, mistral, qwen2, qwen3, phi3, "
+      "gemma, gemma2 and gemma3_text can");
 }
 
 TEST(GgufExportWindow, BecomesTheContextWhereLlamaCppHasNone) {

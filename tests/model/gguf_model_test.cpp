@@ -164,7 +164,7 @@ TEST(GgufModelFile, WithAWrongSizeIsRefused) {
   expect_refusal("llama", "llama.block_count", kNothing, "key 'llama.block_count' is missing");
   expect_refusal(
       "llama", "llama.block_count", [](GgufMetadata& keys) { keys.uint32("llama.block_count", 3); },
-      "missing 12 tensors (model.layers.2.");
+      "missing 13 tensors (model.layers.2.");
   expect_refusal(
       "llama", "llama.attention.head_count",
       [](GgufMetadata& keys) { keys.uint32("llama.attention.head_count", 0); },

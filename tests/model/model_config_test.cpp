@@ -167,7 +167,7 @@ TEST(ModelConfig, ContradictionsAreRefusedAtTheirPlace) {
       {"ffn_type: swish",
        "model.ffn_type: 'swish' is not supported; choose swiglu, geglu, geglu_tanh, gelu, "
        "gelu_tanh, relu, silu"},
-      {"rotary_dim: 5", "model.rotary_dim (5) must be even and at most model.head_dim (8)"},
+      {"rotary_dim: 5", "model.rotary_dim (5) must be even and at most model.head_dim (128)"},
       {"pos_type: alibi\n  rotary_dim: 4",
        "model.rotary_dim has no effect with model.position_embedding_type alibi"},
       {"rope_local_base_freq: 100",
@@ -190,7 +190,7 @@ TEST(ModelConfig, ContradictionsAreRefusedAtTheirPlace) {
       {"rope_scaling: {rope_type: longrope, short_factor: [1], long_factor: [1]}",
        "must have 64 numbers (one per rotated pair), not 1 and 1"},
       {"rope_scaling: {rope_type: linear, factor: 2, long_factor: [1]}",
-       "short_factor and long_factor belong to rope_type longrope, not linear"},
+       "model.rope_scaling.long_factor belongs to rope_type longrope, not linear"},
       {"model_type: bert", "model.model_type: 'bert' is not supported; choose llama, mistral"},
       {"vocab_size: 3\n  further_eos_token_ids: [1, 7]",
        "model.further_eos_token_ids (7) must be below model.vocab_size (3)"},
