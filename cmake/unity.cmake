@@ -1,5 +1,5 @@
 # llm_needs_torch(path variable): whether the includes of a source of lib/ or apps/ reach LibTorch's headers. Those headers cost some ten
-# seconds a file, so the sources that need them are compiled as one unit; every other source is compiled alone and keeps its names to itself.
+# seconds a file, the largest cost of a build from nothing.
 function(llm_needs_torch path variable)
   get_property(known GLOBAL PROPERTY "llm_needs_torch:${path}")
   if("${known}" STREQUAL "")
@@ -26,13 +26,15 @@ function(llm_needs_torch path variable)
   set(${variable} ${known} PARENT_SCOPE)
 endfunction()
 
-# llm_unity(target source...): one unit of the sources that need LibTorch where LLM_UNITY asks for it.
+# llm_unity(target source...): where LLM_UNITY asks for it, two units: of the sources that need LibTorch, and of the others.
 function(llm_unity target)
   foreach(source ${ARGN})
     llm_needs_torch(${source} needed)
-    if(NOT needed)
-      set_source_files_properties(${source} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON SKIP_PRECOMPILE_HEADERS ON)
+    if(needed)
+      set_source_files_properties(${source} PROPERTIES UNITY_GROUP torch)
+    else()
+      set_source_files_properties(${source} PROPERTIES UNITY_GROUP plain SKIP_PRECOMPILE_HEADERS ON)
     endif()
   endforeach()
-  set_target_properties(${target} PROPERTIES UNITY_BUILD ${LLM_UNITY} UNITY_BUILD_BATCH_SIZE 0)
+  set_target_properties(${target} PROPERTIES UNITY_BUILD ${LLM_UNITY} UNITY_BUILD_MODE GROUP)
 endfunction()

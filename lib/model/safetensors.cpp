@@ -17,7 +17,7 @@
 namespace llm {
 namespace {
 
-using Json = nlohmann::json;
+using PlainJson = nlohmann::json;
 
 constexpr uint64_t kMaxHeaderBytes = 100'000'000;
 constexpr int kMaxDepth = 8;  // a valid header needs 3
@@ -32,10 +32,10 @@ struct SafetensorsReader {
   }
 
   std::string_view header_text() const;
-  Json header_json(std::string_view text) const;
-  SafetensorsEntry entry(const std::string& name, const Json& value) const;
-  uint64_t offset(const std::string& name, const Json& value) const;
-  std::vector<int64_t> shape(const std::string& name, const Json& value) const;
+  PlainJson header_json(std::string_view text) const;
+  SafetensorsEntry entry(const std::string& name, const PlainJson& value) const;
+  uint64_t offset(const std::string& name, const PlainJson& value) const;
+  std::vector<int64_t> shape(const std::string& name, const PlainJson& value) const;
   uint64_t needed_bytes(const SafetensorsEntry& entry) const;
   void check_places(std::vector<SafetensorsEntry>& tensors, uint64_t data_bytes) const;
 };
@@ -47,7 +47,7 @@ std::string shortened(const std::string& name) {
 
 // A first walk that builds nothing and refuses what nlohmann's document parser lets pass: repeated
 // keys, deep nesting.
-class HeaderWalk : public nlohmann::json_sax<Json> {
+class HeaderWalk : public nlohmann::json_sax<PlainJson> {
  public:
   explicit HeaderWalk(const SafetensorsReader& reader) : reader_(reader) {}
 
@@ -108,7 +108,7 @@ std::string_view SafetensorsReader::header_text() const {
   return {reinterpret_cast<const char*>(file.data()) + 8, static_cast<size_t>(length)};
 }
 
-Json SafetensorsReader::header_json(std::string_view text) const {
+PlainJson SafetensorsReader::header_json(std::string_view text) const {
   if (const auto bad = utf8::first_invalid(text)) {
     refuse(fmt::format("header is not UTF-8 (byte {})", *bad));
   }
@@ -117,20 +117,21 @@ Json SafetensorsReader::header_json(std::string_view text) const {
   }
   text = text.substr(0, text.find_last_not_of(' ') + 1);  // the only padding the format allows
   HeaderWalk walk(*this);
-  if (text.back() != '}' || !Json::sax_parse(text.begin(), text.end(), &walk)) {
+  if (text.back() != '}' || !PlainJson::sax_parse(text.begin(), text.end(), &walk)) {
     refuse("header is not a JSON object");
   }
-  return Json::parse(text.begin(), text.end());
+  return PlainJson::parse(text.begin(), text.end());
 }
 
-uint64_t SafetensorsReader::offset(const std::string& name, const Json& value) const {
+uint64_t SafetensorsReader::offset(const std::string& name, const PlainJson& value) const {
   if (!value.is_number_unsigned()) {
     refuse(fmt::format("tensor '{}': data_offsets must be two whole numbers", name));
   }
   return value.get<uint64_t>();
 }
 
-std::vector<int64_t> SafetensorsReader::shape(const std::string& name, const Json& value) const {
+std::vector<int64_t> SafetensorsReader::shape(const std::string& name,
+                                              const PlainJson& value) const {
   if (!value.is_array()) {
     refuse(fmt::format("tensor '{}': shape must be a list of whole numbers", name));
   }
@@ -138,7 +139,7 @@ std::vector<int64_t> SafetensorsReader::shape(const std::string& name, const Jso
     refuse(fmt::format("tensor '{}': more than {} dimensions", name, kMaxDimensions));
   }
   std::vector<int64_t> shape;
-  for (const Json& size : value) {
+  for (const PlainJson& size : value) {
     if (!size.is_number_unsigned()) {
       refuse(fmt::format("tensor '{}': shape must be a list of whole numbers", name));
     }
@@ -165,21 +166,21 @@ uint64_t SafetensorsReader::needed_bytes(const SafetensorsEntry& entry) const {
   return bits / 8;
 }
 
-SafetensorsEntry SafetensorsReader::entry(const std::string& name, const Json& value) const {
+SafetensorsEntry SafetensorsReader::entry(const std::string& name, const PlainJson& value) const {
   SafetensorsEntry result;
   result.name = name;
   if (!value.is_object() || value.size() != 3 || !value.contains("dtype") ||
       !value.contains("shape") || !value.contains("data_offsets")) {
     refuse(fmt::format("tensor '{}': must have dtype, shape and data_offsets, nothing else", name));
   }
-  const Json& dtype = value["dtype"];
+  const PlainJson& dtype = value["dtype"];
   if (!dtype.is_string() || safetensors_dtype_bits(dtype.get_ref<const std::string&>()) == 0) {
     refuse(fmt::format("tensor '{}': dtype {} unknown", name,
                        dtype.is_string() ? fmt::format("'{}'", dtype.get_ref<const std::string&>())
                                          : dtype.dump()));
   }
   result.dtype = dtype.get<std::string>();
-  const Json& offsets = value["data_offsets"];
+  const PlainJson& offsets = value["data_offsets"];
   if (!offsets.is_array() || offsets.size() != 2) {
     refuse(fmt::format("tensor '{}': data_offsets must be two whole numbers", name));
   }
@@ -250,7 +251,7 @@ SafetensorsHeader parse_safetensors(std::span<const std::byte> file,
                                     const std::string& source_name) {
   const SafetensorsReader reader{source_name, file};
   const std::string_view text = reader.header_text();
-  const Json json = reader.header_json(text);
+  const PlainJson json = reader.header_json(text);
   SafetensorsHeader header;
   header.data_offset = 8 + text.size();
   for (const auto& [name, value] : json.items()) {

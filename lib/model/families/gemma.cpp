@@ -35,7 +35,7 @@ void write_gemma_keys(const ModelConfig& config, HfJson& json) {
 
 namespace {
 
-void read(HfKeys& keys) {
+void read_gemma(HfKeys& keys) {
   read_gemma_keys(keys);
   keys.read_rope();
   keys.set_defaults({{"intermediate_size", 24576}, {"num_key_value_heads", 16}});
@@ -47,7 +47,7 @@ Family gemma_family() {
   return {.model_type = "gemma",
           .architecture = "GemmaForCausalLM",
           .title = "Gemma",
-          .read = read,
+          .read = read_gemma,
           .write = write_gemma_keys};
 }
 

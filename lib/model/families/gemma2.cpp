@@ -7,7 +7,7 @@
 namespace llm {
 namespace {
 
-void read(HfKeys& keys) {
+void read_gemma2(HfKeys& keys) {
   read_gemma_keys(keys);
   keys.read_rope();
   keys.set("sublayer_output_norm", true);
@@ -42,7 +42,7 @@ Family gemma2_family() {
   return {.model_type = "gemma2",
           .architecture = "Gemma2ForCausalLM",
           .title = "Gemma 2",
-          .read = read,
+          .read = read_gemma2,
           .write = write_gemma2_keys};
 }
 

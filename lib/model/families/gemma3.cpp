@@ -29,7 +29,7 @@ void read_two_ropes(HfKeys& keys) {
   keys.set_default("rope_local_base_freq", 10000.0);
 }
 
-void read(HfKeys& keys) {
+void read_gemma3(HfKeys& keys) {
   read_gemma_keys(keys);
   read_two_ropes(keys);
   keys.only("attn_logit_softcapping", nullptr);
@@ -48,7 +48,7 @@ void read(HfKeys& keys) {
   }
 }
 
-void write(const ModelConfig& config, HfJson& json) {
+void write_gemma3(const ModelConfig& config, HfJson& json) {
   write_gemma2_keys(config, json);
   const double local = config.rope_local_base_freq.value_or(config.rope_theta);
   json["rope_local_base_freq"] = local;
@@ -63,8 +63,8 @@ Family gemma3_family() {
   return {.model_type = "gemma3_text",
           .architecture = "Gemma3ForCausalLM",
           .title = "Gemma 3 (text)",
-          .read = read,
-          .write = write};
+          .read = read_gemma3,
+          .write = write_gemma3};
 }
 
 }  // namespace llm

@@ -6,7 +6,7 @@
 namespace llm {
 namespace {
 
-void read(HfKeys& keys) {
+void read_gpt2(HfKeys& keys) {
   keys.rename({{"n_embd", "hidden_size"},
                {"n_layer", "num_hidden_layers"},
                {"n_head", "num_attention_heads"},
@@ -39,7 +39,7 @@ void read(HfKeys& keys) {
                      {"eos_token_id", 50256}});
 }
 
-void write(const ModelConfig& config, HfJson& json) {
+void write_gpt2(const ModelConfig& config, HfJson& json) {
   json["vocab_size"] = config.vocab_size;
   json["n_embd"] = config.hidden_size;
   json["n_layer"] = config.num_hidden_layers;
@@ -59,7 +59,7 @@ void write(const ModelConfig& config, HfJson& json) {
   write_ids(json, config);
 }
 
-std::vector<NameRule> rules() {
+std::vector<NameRule> rules_gpt2() {
   const std::string theirs = "transformer.h.*.", layer = "model.layers.*.",
                     attention = layer + "self_attn.";
   return {{"transformer.wte", {"model.embed_tokens"}},
@@ -81,9 +81,9 @@ Family gpt2_family() {
   return {.model_type = "gpt2",
           .architecture = "GPT2LMHeadModel",
           .title = "GPT-2",
-          .read = read,
-          .write = write,
-          .rules = rules,
+          .read = read_gpt2,
+          .write = write_gpt2,
+          .rules = rules_gpt2,
           .base_prefix = "transformer.",
           .redundant = {".attn.bias", ".attn.masked_bias"}};
 }

@@ -6,7 +6,7 @@
 namespace llm {
 namespace {
 
-void read(HfKeys& keys) {
+void read_gpt_neox(HfKeys& keys) {
   keys.rename({{"rotary_emb_base", "rope_theta"},
                {"layer_norm_eps", "rms_norm_eps"},
                {"hidden_dropout", "dropout"}});
@@ -29,7 +29,7 @@ void read(HfKeys& keys) {
                      {"eos_token_id", 2}});
 }
 
-void write(const ModelConfig& config, HfJson& json) {
+void write_gpt_neox(const ModelConfig& config, HfJson& json) {
   write_common_keys(json, config);
   write_rope(json, config, /*partial=*/true);
   json.erase("partial_rotary_factor");
@@ -41,7 +41,7 @@ void write(const ModelConfig& config, HfJson& json) {
   json["use_parallel_residual"] = config.use_parallel_ffn;
 }
 
-std::vector<NameRule> rules() {
+std::vector<NameRule> rules_gpt_neox() {
   const std::string theirs = "gpt_neox.layers.*.", layer = "model.layers.*.",
                     attention = layer + "self_attn.";
   return {{"gpt_neox.embed_in", {"model.embed_tokens"}},
@@ -63,9 +63,9 @@ Family gpt_neox_family() {
   return {.model_type = "gpt_neox",
           .architecture = "GPTNeoXForCausalLM",
           .title = "GPT-NeoX, Pythia",
-          .read = read,
-          .write = write,
-          .rules = rules,
+          .read = read_gpt_neox,
+          .write = write_gpt_neox,
+          .rules = rules_gpt_neox,
           .base_prefix = "gpt_neox.",
           .redundant = {".attention.bias", ".attention.masked_bias", "rotary_emb.inv_freq"}};
 }

@@ -6,7 +6,7 @@
 namespace llm {
 namespace {
 
-void read(HfKeys& keys) {
+void read_gptj(HfKeys& keys) {
   keys.rename({{"n_embd", "hidden_size"},
                {"n_layer", "num_hidden_layers"},
                {"n_head", "num_attention_heads"},
@@ -36,7 +36,7 @@ void read(HfKeys& keys) {
                      {"eos_token_id", 50256}});
 }
 
-void write(const ModelConfig& config, HfJson& json) {
+void write_gptj(const ModelConfig& config, HfJson& json) {
   json["vocab_size"] = config.vocab_size;
   json["n_embd"] = config.hidden_size;
   json["n_layer"] = config.num_hidden_layers;
@@ -55,7 +55,7 @@ void write(const ModelConfig& config, HfJson& json) {
   write_ids(json, config);
 }
 
-std::vector<NameRule> rules() {
+std::vector<NameRule> rules_gptj() {
   const std::string theirs = "transformer.h.*.", layer = "model.layers.*.",
                     attention = layer + "self_attn.";
   return {{"transformer.wte", {"model.embed_tokens"}},
@@ -75,9 +75,9 @@ Family gptj_family() {
   return {.model_type = "gptj",
           .architecture = "GPTJForCausalLM",
           .title = "GPT-J",
-          .read = read,
-          .write = write,
-          .rules = rules,
+          .read = read_gptj,
+          .write = write_gptj,
+          .rules = rules_gptj,
           .base_prefix = "transformer.",
           .redundant = {".attn.bias", ".attn.masked_bias", ".attn.embed_positions"}};
 }

@@ -5,7 +5,7 @@
 namespace llm {
 namespace {
 
-void read(HfKeys& keys) {
+void read_llama(HfKeys& keys) {
   keys.only("sliding_window", nullptr);  // Llama's code would not look at it
   keys.read_rope();
   keys.read_activation("hidden_act", true, "silu");
@@ -16,7 +16,7 @@ void read(HfKeys& keys) {
                      {"eos_token_id", 2}});
 }
 
-void write(const ModelConfig& config, HfJson& json) {
+void write_llama(const ModelConfig& config, HfJson& json) {
   write_llama_keys(json, config);
   json["attention_bias"] = config.attention_bias;
   json["mlp_bias"] = config.mlp_bias;
@@ -28,8 +28,8 @@ Family llama_family() {
   return {.model_type = "llama",
           .architecture = "LlamaForCausalLM",
           .title = "Llama 1-3.3",
-          .read = read,
-          .write = write,
+          .read = read_llama,
+          .write = write_llama,
           .redundant = {"rotary_emb.inv_freq"}};
 }
 

@@ -6,7 +6,7 @@
 namespace llm {
 namespace {
 
-void read(HfKeys& keys) {
+void read_mistral(HfKeys& keys) {
   keys.read_rope();
   keys.read_activation("hidden_act", true, "silu");
   keys.only("attention_bias", false);
@@ -20,7 +20,7 @@ void read(HfKeys& keys) {
                      {"eos_token_id", 2}});
 }
 
-void write(const ModelConfig& config, HfJson& json) {
+void write_mistral(const ModelConfig& config, HfJson& json) {
   write_llama_keys(json, config);
   json["sliding_window"] = config.sliding_window ? HfJson(*config.sliding_window) : HfJson(nullptr);
 }
@@ -31,8 +31,8 @@ Family mistral_family() {
   return {.model_type = "mistral",
           .architecture = "MistralForCausalLM",
           .title = "Mistral",
-          .read = read,
-          .write = write,
+          .read = read_mistral,
+          .write = write_mistral,
           .redundant = {"rotary_emb.inv_freq"}};
 }
 

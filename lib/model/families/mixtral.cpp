@@ -5,7 +5,7 @@
 namespace llm {
 namespace {
 
-void read(HfKeys& keys) {
+void read_mixtral(HfKeys& keys) {
   keys.read_rope(1e6);
   keys.read_activation("hidden_act", true, "silu");
   keys.rename("num_local_experts", "num_experts");
@@ -24,7 +24,7 @@ void read(HfKeys& keys) {
                      {"eos_token_id", 2}});
 }
 
-void write(const ModelConfig& config, HfJson& json) {
+void write_mixtral(const ModelConfig& config, HfJson& json) {
   write_llama_keys(json, config);
   json["sliding_window"] = config.sliding_window ? HfJson(*config.sliding_window) : HfJson(nullptr);
   json["intermediate_size"] = config.expert_size();
@@ -32,7 +32,7 @@ void write(const ModelConfig& config, HfJson& json) {
   write_router(json, config);
 }
 
-std::vector<NameRule> rules() {
+std::vector<NameRule> rules_mixtral() {
   const std::string layer = "model.layers.*.", experts = layer + "mlp.experts.*.",
                     theirs = layer + "block_sparse_moe.";
   return {{theirs + "gate", {layer + "mlp.gate"}},
@@ -47,9 +47,9 @@ Family mixtral_family() {
   return {.model_type = "mixtral",
           .architecture = "MixtralForCausalLM",
           .title = "Mixtral",
-          .read = read,
-          .write = write,
-          .rules = rules,
+          .read = read_mixtral,
+          .write = write_mixtral,
+          .rules = rules_mixtral,
           .redundant = {"rotary_emb.inv_freq"}};
 }
 

@@ -6,7 +6,7 @@
 namespace llm {
 namespace {
 
-void read(HfKeys& keys) {
+void read_olmo2(HfKeys& keys) {
   keys.read_rope();
   keys.read_activation("hidden_act", true, "silu");
   keys.set("norm_first", false);
@@ -19,7 +19,7 @@ void read(HfKeys& keys) {
                      {"eos_token_id", 50279}});
 }
 
-void write(const ModelConfig& config, HfJson& json) {
+void write_olmo2(const ModelConfig& config, HfJson& json) {
   write_llama_keys(json, config);
   json["attention_bias"] = config.attention_bias;
 }
@@ -30,8 +30,8 @@ Family olmo2_family() {
   return {.model_type = "olmo2",
           .architecture = "Olmo2ForCausalLM",
           .title = "OLMo 2",
-          .read = read,
-          .write = write};
+          .read = read_olmo2,
+          .write = write_olmo2};
 }
 
 }  // namespace llm

@@ -6,7 +6,7 @@
 namespace llm {
 namespace {
 
-void read(HfKeys& keys) {
+void read_opt(HfKeys& keys) {
   keys.rename({{"ffn_dim", "intermediate_size"}, {"init_std", "initializer_range"}});
   keys.only("layerdrop", 0.0);
   keys.only("layer_norm_elementwise_affine", true);
@@ -36,7 +36,7 @@ void read(HfKeys& keys) {
                      {"eos_token_id", 2}});
 }
 
-void write(const ModelConfig& config, HfJson& json) {
+void write_opt(const ModelConfig& config, HfJson& json) {
   json["vocab_size"] = config.vocab_size;
   json["hidden_size"] = config.hidden_size;
   json["num_hidden_layers"] = config.num_hidden_layers;
@@ -57,7 +57,7 @@ void write(const ModelConfig& config, HfJson& json) {
   write_ids(json, config);
 }
 
-std::vector<NameRule> rules() {
+std::vector<NameRule> rules_opt() {
   const std::string decoder = "model.decoder.", theirs = decoder + "layers.*.",
                     layer = "model.layers.*.", attention = layer + "self_attn.";
   return {{decoder + "embed_tokens", {"model.embed_tokens"}},
@@ -81,9 +81,9 @@ Family opt_family() {
   return {.model_type = "opt",
           .architecture = "OPTForCausalLM",
           .title = "OPT",
-          .read = read,
-          .write = write,
-          .rules = rules,
+          .read = read_opt,
+          .write = write_opt,
+          .rules = rules_opt,
           .base_prefix = "model."};
 }
 

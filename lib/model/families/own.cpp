@@ -7,7 +7,7 @@
 namespace llm {
 namespace {
 
-void read(HfKeys& keys) {
+void read_own(HfKeys& keys) {
   keys.read_rope();
   if (keys.has("position_embedding_type") && keys.at("position_embedding_type") != "rope") {
     keys.forget({"rope_theta"});
@@ -18,7 +18,7 @@ void read(HfKeys& keys) {
 }
 
 // Every key that says another thing than a config of defaults does.
-void write(const ModelConfig& config, HfJson& json) {
+void write_own(const ModelConfig& config, HfJson& json) {
   ModelConfig shown = config, plain;
   plain.intermediate_size.reset();
   plain.pad_token_id = plain.bos_token_id = plain.eos_token_id = -1;
@@ -53,8 +53,8 @@ Family own_family() {
   return {.model_type = "llm",
           .architecture = "LlmForCausalLM",
           .title = "own shapes",
-          .read = read,
-          .write = write};
+          .read = read_own,
+          .write = write_own};
 }
 
 }  // namespace llm

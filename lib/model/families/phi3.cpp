@@ -6,7 +6,7 @@
 namespace llm {
 namespace {
 
-void read(HfKeys& keys) {
+void read_phi3(HfKeys& keys) {
   const int64_t trained = keys.take_integer("original_max_position_embeddings", 4096);
   keys.only("attention_bias", false);
   keys.only("mlp_bias", false);
@@ -31,7 +31,7 @@ void read(HfKeys& keys) {
                      {"pad_token_id", 32000}});
 }
 
-void write(const ModelConfig& config, HfJson& json) {
+void write_phi3(const ModelConfig& config, HfJson& json) {
   write_llama_keys(json, config);
   write_rope(json, config, /*partial=*/true);
   const auto& trained = config.rope_scaling.original_max_position_embeddings;
@@ -41,7 +41,7 @@ void write(const ModelConfig& config, HfJson& json) {
   json["embd_pdrop"] = config.dropout;
 }
 
-std::vector<NameRule> rules() {
+std::vector<NameRule> rules_phi3() {
   const std::string attention = "model.layers.*.self_attn.", mlp = "model.layers.*.mlp.";
   return {
       {attention + "qkv_proj", {attention + "q_proj", attention + "k_proj", attention + "v_proj"}},
@@ -54,9 +54,9 @@ Family phi3_family() {
   return {.model_type = "phi3",
           .architecture = "Phi3ForCausalLM",
           .title = "Phi-3, Phi-4",
-          .read = read,
-          .write = write,
-          .rules = rules};
+          .read = read_phi3,
+          .write = write_phi3,
+          .rules = rules_phi3};
 }
 
 }  // namespace llm

@@ -34,7 +34,7 @@ void write_qwen_keys(const ModelConfig& config, HfJson& json) {
 
 namespace {
 
-void read(HfKeys& keys) {
+void read_qwen2(HfKeys& keys) {
   read_qwen_keys(keys);
   keys.only("attention_bias", true);
   keys.set("attention_bias", true);
@@ -48,7 +48,7 @@ Family qwen2_family() {
   return {.model_type = "qwen2",
           .architecture = "Qwen2ForCausalLM",
           .title = "Qwen2, Qwen2.5",
-          .read = read,
+          .read = read_qwen2,
           .write = write_qwen_keys,
           .redundant = {"rotary_emb.inv_freq"}};
 }

@@ -6,13 +6,13 @@
 namespace llm {
 namespace {
 
-void read(HfKeys& keys) {
+void read_qwen3(HfKeys& keys) {
   read_qwen_keys(keys);
   keys.set("qk_norm", "head");
   keys.set_defaults({{"head_dim", 128}, {"intermediate_size", 22016}});
 }
 
-void write(const ModelConfig& config, HfJson& json) {
+void write_qwen3(const ModelConfig& config, HfJson& json) {
   write_qwen_keys(config, json);
   json["attention_bias"] = config.attention_bias;
 }
@@ -23,8 +23,8 @@ Family qwen3_family() {
   return {.model_type = "qwen3",
           .architecture = "Qwen3ForCausalLM",
           .title = "Qwen3",
-          .read = read,
-          .write = write};
+          .read = read_qwen3,
+          .write = write_qwen3};
 }
 
 }  // namespace llm

@@ -6,7 +6,7 @@
 namespace llm {
 namespace {
 
-void read(HfKeys& keys) {
+void read_qwen3_moe(HfKeys& keys) {
   // Here a window, where used, is every layer's.
   keys.set("max_window_layers", 0);
   read_qwen_keys(keys);
@@ -22,7 +22,7 @@ void read(HfKeys& keys) {
                      {"num_experts_per_tok", 8}});
 }
 
-void write(const ModelConfig& config, HfJson& json) {
+void write_qwen3_moe(const ModelConfig& config, HfJson& json) {
   write_qwen_keys(config, json);
   json["attention_bias"] = config.attention_bias;
   json["moe_intermediate_size"] = config.expert_size();
@@ -39,8 +39,8 @@ Family qwen3_moe_family() {
   return {.model_type = "qwen3_moe",
           .architecture = "Qwen3MoeForCausalLM",
           .title = "Qwen3-MoE",
-          .read = read,
-          .write = write};
+          .read = read_qwen3_moe,
+          .write = write_qwen3_moe};
 }
 
 }  // namespace llm

@@ -6,7 +6,7 @@
 namespace llm {
 namespace {
 
-void read(HfKeys& keys) {
+void read_stablelm(HfKeys& keys) {
   keys.only("qk_layernorm", false);
   keys.only("hidden_dropout", 0.0);
   keys.rename({{"layer_norm_eps", "rms_norm_eps"},
@@ -24,7 +24,7 @@ void read(HfKeys& keys) {
                      {"eos_token_id", 0}});
 }
 
-void write(const ModelConfig& config, HfJson& json) {
+void write_stablelm(const ModelConfig& config, HfJson& json) {
   write_common_keys(json, config);
   write_rope(json, config, /*partial=*/true);
   json["num_key_value_heads"] = config.key_value_heads();
@@ -41,8 +41,8 @@ Family stablelm_family() {
   return {.model_type = "stablelm",
           .architecture = "StableLmForCausalLM",
           .title = "StableLM",
-          .read = read,
-          .write = write,
+          .read = read_stablelm,
+          .write = write_stablelm,
           .redundant = {"rotary_emb.inv_freq"}};
 }
 
