@@ -32,7 +32,7 @@ Download from_cache(const DownloadRequest& request) {
   result.commit = snapshot->filename().string();
   for (const fs::directory_entry& entry : fs::recursive_directory_iterator(*snapshot)) {
     if (!entry.is_regular_file()) continue;
-    result.files.push_back(fs::relative(entry.path(), *snapshot).string());
+    result.files.push_back(entry.path().lexically_relative(*snapshot).string());
     result.bytes += entry.file_size();
   }
   std::sort(result.files.begin(), result.files.end());

@@ -63,9 +63,12 @@ void FileTransfer::take_up() {
 
 /// The head of an answer with content: may it be put behind what is there?
 bool FileTransfer::accept(const HttpReply& reply) {
-  const std::string tag = plain_tag(reply.header("etag"));
-  if (url_origin(reply.url) == url_origin(file_.url) && reply.header("x-linked-etag").empty() &&
-      !tag.empty() && tag != file_.tag) {
+  std::string tag = reply.linked_tag;
+  if (url_origin(reply.url) == url_origin(file_.url)) {
+    const std::string linked = reply.header("x-linked-etag");
+    tag = linked.empty() ? reply.header("etag") : linked;
+  }
+  if (!tag.empty() && plain_tag(tag) != file_.tag) {
     changed_ = true;
     return false;
   }

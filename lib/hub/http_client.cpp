@@ -155,11 +155,12 @@ HttpClient::HttpClient() : handle_(std::make_unique<Handle>()) {
 
 HttpClient::~HttpClient() { ::curl_easy_cleanup(handle_->curl); }
 
-HttpReply HttpClient::send_once(const HttpRequest& request, const std::string& url,
-                                bool with_token) {
+HttpReply HttpClient::send_once(const HttpRequest& request, const std::string& url, bool with_token,
+                                const std::string& linked_tag) {
   CURL* curl = handle_->curl;
   HttpReply reply;
   reply.url = url;
+  reply.linked_tag = linked_tag;
   Exchange exchange{request, reply, curl};
   char problem[CURL_ERROR_SIZE] = "";
   ::curl_easy_reset(curl);  // connections stay open
@@ -212,9 +213,13 @@ HttpReply HttpClient::send(const HttpRequest& request) {
   // A token travels over https, or stays on this machine.
   const bool may_have_token =
       !request.token.empty() && (home.starts_with("https:") || is_loopback_url(request.url));
-  std::string url = request.url;
+  std::string url = request.url, linked_tag;
   for (int hop = 0; hop <= kMaxRedirects; ++hop) {
-    HttpReply reply = send_once(request, url, may_have_token && url_origin(url) == home);
+    const bool at_home = url_origin(url) == home;
+    HttpReply reply = send_once(request, url, may_have_token && at_home, linked_tag);
+    if (at_home && !reply.header("x-linked-etag").empty()) {
+      linked_tag = reply.linked_tag = reply.header("x-linked-etag");
+    }
     const std::string location = reply.header("location");
     if (reply.status < 300 || reply.status >= 400 || location.empty() || !reply.failure.empty()) {
       return reply;

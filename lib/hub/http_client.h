@@ -34,8 +34,9 @@ struct HttpReply {
   std::map<std::string, std::string> headers;  // names in lower case
   std::string body;                            // without a sink, or of an error; at most 64 MiB
   std::string url;                             // the last one asked
-  std::string failure;                         // what went wrong on the way, "" if nothing
-  bool stopped = false;                        // by `stop`
+  std::string linked_tag;  // X-Linked-Etag of the first host, also where it sent us elsewhere
+  std::string failure;     // what went wrong on the way, "" if nothing
+  bool stopped = false;    // by `stop`
 
   std::string header(std::string_view name) const;
 };
@@ -51,7 +52,8 @@ class HttpClient {
 
  private:
   struct Handle;
-  HttpReply send_once(const HttpRequest& request, const std::string& url, bool with_token);
+  HttpReply send_once(const HttpRequest& request, const std::string& url, bool with_token,
+                      const std::string& linked_tag);
   std::unique_ptr<Handle> handle_;
 };
 
