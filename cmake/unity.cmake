@@ -37,4 +37,7 @@ function(llm_unity target)
     endif()
   endforeach()
   set_target_properties(${target} PROPERTIES UNITY_BUILD ${LLM_UNITY} UNITY_BUILD_MODE GROUP)
+  if(LLM_UNITY AND CMAKE_CXX_COMPILER_ID STREQUAL GNU)  # which takes the sources inside a unit for headers
+    target_compile_options(${target} PRIVATE -Wno-subobject-linkage)
+  endif()
 endfunction()

@@ -36,12 +36,12 @@ bool is_revision(std::string_view text) {
          });
 }
 
+}  // namespace
+
 std::string environment(const char* name) {
   const char* value = std::getenv(name);
   return value ? value : "";
 }
-
-}  // namespace
 
 bool is_safe_file_name(std::string_view name) {
   if (name.empty() || name.size() > 1024) return false;

@@ -37,6 +37,8 @@ std::optional<std::filesystem::path> find_hub_snapshot(const std::filesystem::pa
 /// A model path that names a repository, in the cache of this machine.
 std::optional<std::filesystem::path> find_in_hub_cache(std::string_view name);
 
+/// The value of an environment variable, "" where it is not set.
+std::string environment(const char* name);
 /// True for a relative name without "..", "." or empty parts, backslashes and control characters.
 bool is_safe_file_name(std::string_view name);
 /// True for what may name a file in blobs/: an entity tag without quotes.

@@ -19,11 +19,6 @@ namespace {
 constexpr size_t kMaxFiles = 100'000;
 constexpr double kLongestPause = 30;
 
-std::string environment(const char* name) {
-  const char* value = std::getenv(name);
-  return value ? value : "";
-}
-
 std::string without_blanks(std::string text) {
   const auto blank = [](char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; };
   while (!text.empty() && blank(text.back())) text.pop_back();

@@ -16,7 +16,7 @@ namespace {
 
 constexpr size_t kLongestIndexed = 256;  // bytes of a piece that is looked up whole
 constexpr size_t kStackSymbols = 128;
-constexpr std::string_view kSpaceMark = "\xE2\x96\x81";
+constexpr std::string_view kBpeSpaceMark = "\xE2\x96\x81";
 
 /// Ids of words met before, per thread; a word falls out when another takes its place.
 class WordCache {
@@ -46,13 +46,14 @@ class BpeModel : public WordModel {
            const BpeRules& rules);
 
   void append(std::string_view piece, std::vector<int32_t>& ids) const override {
-    if (!cuts_before_marks_ || piece.size() <= kSpaceMark.size()) return append_stretch(piece, ids);
+    if (!cuts_before_marks_ || piece.size() <= kBpeSpaceMark.size())
+      return append_stretch(piece, ids);
     // No piece goes on with a space mark after something else: the text can be cut there.
     size_t begin = 0;
-    for (size_t at = 1; (at = piece.find(kSpaceMark, at)) != std::string_view::npos;
-         at += kSpaceMark.size()) {
-      if (at >= kSpaceMark.size() &&
-          piece.substr(at - kSpaceMark.size(), kSpaceMark.size()) == kSpaceMark)
+    for (size_t at = 1; (at = piece.find(kBpeSpaceMark, at)) != std::string_view::npos;
+         at += kBpeSpaceMark.size()) {
+      if (at >= kBpeSpaceMark.size() &&
+          piece.substr(at - kBpeSpaceMark.size(), kBpeSpaceMark.size()) == kBpeSpaceMark)
         continue;
       append_stretch(piece.substr(begin, at - begin), ids);
       begin = at;
@@ -90,8 +91,8 @@ bool marks_only_begin(const std::vector<std::string>& pieces,
   return std::all_of(merges.begin(), merges.end(), [&](const PieceMerge& merge) {
     const std::string_view text = pieces[static_cast<size_t>(merge.piece)];
     size_t marks = 0;
-    while (text.substr(marks).starts_with(kSpaceMark)) marks += kSpaceMark.size();
-    return text.find(kSpaceMark, marks) == std::string_view::npos;
+    while (text.substr(marks).starts_with(kBpeSpaceMark)) marks += kBpeSpaceMark.size();
+    return text.find(kBpeSpaceMark, marks) == std::string_view::npos;
   });
 }
 
@@ -123,7 +124,7 @@ BpeModel::BpeModel(const std::vector<std::string>& pieces, const std::vector<Pie
       std::all_of(byte_ids_.begin(), byte_ids_.end(), [](int32_t id) { return id >= 0; });
   const bool plain = rules_.continuing_prefix.empty() && rules_.word_suffix.empty();
   cuts_before_marks_ = !rules_.byte_level && !rules_.ignore_merges && plain &&
-                       names_.find(kSpaceMark) >= 0 && marks_only_begin(pieces, merges);
+                       names_.find(kBpeSpaceMark) >= 0 && marks_only_begin(pieces, merges);
   index_whole(pieces);
 }
 

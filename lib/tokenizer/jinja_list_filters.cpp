@@ -209,12 +209,12 @@ Value groupby(Interpreter& in, const Value& input, const Arguments& arguments) {
   return heap.list(std::move(groups));
 }
 
-struct Entry {
+struct ListFilter {
   std::string_view name;
   Filter filter;
 };
 
-constexpr Entry kFilters[] = {
+constexpr ListFilter kListFilters[] = {
     {"join", join},       {"list", to_list},    {"first", first},    {"last", last},
     {"reverse", reverse}, {"items", items},     {"sort", sort},      {"dictsort", dictsort},
     {"unique", unique},   {"min", extreme<-1>}, {"max", extreme<1>}, {"sum", sum},
@@ -224,9 +224,9 @@ constexpr Entry kFilters[] = {
 }  // namespace
 
 Filter find_list_filter(std::string_view name) {
-  const auto* entry = std::find_if(std::begin(kFilters), std::end(kFilters),
-                                   [&](const Entry& known) { return known.name == name; });
-  return entry == std::end(kFilters) ? nullptr : entry->filter;
+  const auto* entry = std::find_if(std::begin(kListFilters), std::end(kListFilters),
+                                   [&](const ListFilter& known) { return known.name == name; });
+  return entry == std::end(kListFilters) ? nullptr : entry->filter;
 }
 
 }  // namespace llm::jinja

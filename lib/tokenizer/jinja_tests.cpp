@@ -63,7 +63,7 @@ bool is_same(const Value& value, const Value& other) {
   }
 }
 
-struct Entry {
+struct NamedTest {
   std::string_view name;
   Test test;
 };
@@ -73,7 +73,7 @@ constexpr Test kIsEqual = holds<Operator::equal>, kIsNotEqual = holds<Operator::
                kIsGreater = holds<Operator::greater>,
                kIsGreaterEqual = holds<Operator::greater_equal>;
 
-constexpr Entry kTests[] = {
+constexpr NamedTest kTests[] = {
     {"defined",
      [](Interpreter&, const Value& v, const Arguments&) { return !v.is(Kind::undefined); }},
     {"undefined", is_kind<Kind::undefined>},
@@ -143,7 +143,7 @@ constexpr Entry kTests[] = {
 
 Test find_test(std::string_view name) {
   const auto* entry = std::find_if(std::begin(kTests), std::end(kTests),
-                                   [&](const Entry& known) { return known.name == name; });
+                                   [&](const NamedTest& known) { return known.name == name; });
   return entry == std::end(kTests) ? nullptr : entry->test;
 }
 

@@ -254,12 +254,12 @@ Value count(Interpreter& in, const Value& input, const Arguments& arguments) {
   return Value::of(length(in.heap(), input));
 }
 
-struct Entry {
+struct TextFilter {
   std::string_view name;
   Filter filter;
 };
 
-constexpr Entry kFilters[] = {
+constexpr TextFilter kTextFilters[] = {
     {"trim", trim},
     {"tojson", to_json},
     {"length", count},
@@ -290,9 +290,9 @@ constexpr Entry kFilters[] = {
 }  // namespace
 
 Filter find_text_filter(std::string_view name) {
-  const auto* entry = std::find_if(std::begin(kFilters), std::end(kFilters),
-                                   [&](const Entry& known) { return known.name == name; });
-  return entry == std::end(kFilters) ? nullptr : entry->filter;
+  const auto* entry = std::find_if(std::begin(kTextFilters), std::end(kTextFilters),
+                                   [&](const TextFilter& known) { return known.name == name; });
+  return entry == std::end(kTextFilters) ? nullptr : entry->filter;
 }
 
 }  // namespace llm::jinja

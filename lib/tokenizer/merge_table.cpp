@@ -11,9 +11,9 @@ namespace {
 
 constexpr size_t kShortWord = 40;
 
-struct Candidate {
+struct MergeCandidate {
   int32_t rank, left_at, right_at, left, right, piece;
-  bool operator<(const Candidate& other) const {
+  bool operator<(const MergeCandidate& other) const {
     return rank != other.rank ? rank > other.rank : left_at > other.left_at;
   }
 };
@@ -70,7 +70,7 @@ size_t MergeTable::merge_long(int32_t* symbols, size_t count) const {
   constexpr int32_t kGone = -2;
   const auto total = static_cast<int32_t>(count);
   std::vector<int32_t> previous(count), next(count);
-  std::vector<Candidate> first;
+  std::vector<MergeCandidate> first;
   for (int32_t i = 0; i < total; ++i) {
     previous[i] = i - 1;
     next[i] = i + 1;
@@ -79,7 +79,7 @@ size_t MergeTable::merge_long(int32_t* symbols, size_t count) const {
     if (merge.piece >= 0)
       first.push_back({merge.rank, i, i + 1, symbols[i], symbols[i + 1], merge.piece});
   }
-  std::priority_queue<Candidate> agenda(std::less<Candidate>(), std::move(first));
+  std::priority_queue<MergeCandidate> agenda(std::less<MergeCandidate>(), std::move(first));
   const auto consider = [&](int32_t left_at, int32_t right_at) {
     if (left_at < 0 || right_at >= total) return;
     const Merge merge = find(symbols[left_at], symbols[right_at]);
@@ -88,7 +88,7 @@ size_t MergeTable::merge_long(int32_t* symbols, size_t count) const {
           {merge.rank, left_at, right_at, symbols[left_at], symbols[right_at], merge.piece});
   };
   while (!agenda.empty()) {
-    const Candidate top = agenda.top();
+    const MergeCandidate top = agenda.top();
     agenda.pop();
     if (symbols[top.left_at] != top.left || symbols[top.right_at] != top.right ||
         next[top.left_at] != top.right_at)

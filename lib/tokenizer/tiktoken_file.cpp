@@ -12,7 +12,7 @@ namespace llm {
 namespace {
 
 constexpr int kSpecialTokens = 256;
-constexpr uint64_t kPreparationBytes = uint64_t{1} << 30;
+constexpr uint64_t kTiktokenPreparationBytes = uint64_t{1} << 30;
 
 std::string_view next_line(std::string_view file, size_t& at) {
   const size_t end = std::min(file.find('\n', at), file.size());
@@ -89,7 +89,7 @@ std::vector<PieceMerge> find_merges(const std::vector<std::string>& tokens, cons
       const int32_t right = left < 0 ? -1 : index.find(token.substr(cut));
       if (right >= 0) merges.push_back({left, right, static_cast<int32_t>(id)});
     }
-    check_input(compared <= kPreparationBytes,
+    check_input(compared <= kTiktokenPreparationBytes,
                 "'{}': too many long pieces that are made of each other", name);
   }
   return merges;

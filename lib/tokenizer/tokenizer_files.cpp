@@ -13,9 +13,9 @@
 namespace llm {
 namespace {
 
-using json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
-constexpr const char* kSpaceMark = "\xE2\x96\x81";
+constexpr const char* kSpaceSign = "\xE2\x96\x81";
 
 // --- SentencePiece: a ModelProto by hand ---------------------------------------------------------
 
@@ -54,8 +54,8 @@ bool is_added(const TokenizerPiece& piece, TokenizerKind kind) {
          (piece.type == PieceType::unused && kind == TokenizerKind::byte_bpe);
 }
 
-json added_tokens(const TokenizerParts& parts) {
-  json list = json::array();
+OrderedJson added_tokens(const TokenizerParts& parts) {
+  OrderedJson list = OrderedJson::array();
   for (size_t id = 0; id < parts.pieces.size(); ++id) {
     const TokenizerPiece& piece = parts.pieces[id];
     if (!is_added(piece, parts.kind)) continue;
@@ -71,38 +71,38 @@ json added_tokens(const TokenizerParts& parts) {
   return list;
 }
 
-json isolated(std::string_view pattern) {
+OrderedJson isolated(std::string_view pattern) {
   return {{"type", "Split"},
           {"pattern", {{"Regex", pattern}}},
           {"behavior", "Isolated"},
           {"invert", false}};
 }
 
-json byte_level(bool space_before, bool use_regex) {
+OrderedJson byte_level(bool space_before, bool use_regex) {
   return {{"type", "ByteLevel"},
           {"add_prefix_space", space_before},
           {"trim_offsets", true},
           {"use_regex", use_regex}};
 }
 
-json words_of(const TokenizerParts& parts) {
+OrderedJson words_of(const TokenizerParts& parts) {
   const NamedWords* words = find_named_words(parts.pre);
   check_input(words != nullptr, "pre-tokenizer '{}' is not known; result would differ", parts.pre);
   if (words->patterns.size() == 1 && words->patterns[0] == kGpt2Pattern)
     return byte_level(parts.add_space_prefix, true);
-  json steps = json::array();
+  OrderedJson steps = OrderedJson::array();
   for (const std::string_view pattern : words->patterns) steps.push_back(isolated(pattern));
   steps.push_back(byte_level(parts.add_space_prefix, false));
   return {{"type", "Sequence"}, {"pretokenizers", steps}};
 }
 
-json replace(const char* from, const char* to) {
+OrderedJson replaced(const char* from, const char* to) {
   return {{"type", "Replace"}, {"pattern", {{"String", from}}}, {"content", to}};
 }
 
-json normalizer_of(const TokenizerParts& parts) {
+OrderedJson normalizer_of(const TokenizerParts& parts) {
   if (parts.kind == TokenizerKind::byte_bpe) return nullptr;
-  json steps = json::array();
+  OrderedJson steps = OrderedJson::array();
   if (!parts.charsmap.empty())
     steps.push_back(
         {{"type", "Precompiled"}, {"precompiled_charsmap", encode_base64(parts.charsmap)}});
@@ -110,30 +110,31 @@ json normalizer_of(const TokenizerParts& parts) {
     steps.push_back({{"type", "Strip"}, {"strip_left", true}, {"strip_right", true}});
     steps.push_back({{"type", "Replace"}, {"pattern", {{"Regex", " {2,}"}}}, {"content", " "}});
   }
-  if (parts.add_space_prefix) steps.push_back({{"type", "Prepend"}, {"prepend", kSpaceMark}});
-  steps.push_back(replace(" ", kSpaceMark));
+  if (parts.add_space_prefix) steps.push_back({{"type", "Prepend"}, {"prepend", kSpaceSign}});
+  steps.push_back(replaced(" ", kSpaceSign));
   return {{"type", "Sequence"}, {"normalizers", steps}};
 }
 
-json decoder_of(const TokenizerParts& parts) {
+OrderedJson decoder_of(const TokenizerParts& parts) {
   if (parts.kind == TokenizerKind::byte_bpe) return byte_level(true, true);
-  json steps =
-      json::array({replace(kSpaceMark, " "), {{"type", "ByteFallback"}}, {{"type", "Fuse"}}});
+  OrderedJson steps = OrderedJson::array(
+      {replaced(kSpaceSign, " "), {{"type", "ByteFallback"}}, {{"type", "Fuse"}}});
   if (parts.add_space_prefix)
     steps.push_back({{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}});
   return {{"type", "Sequence"}, {"decoders", steps}};
 }
 
-json template_of(const TokenizerParts& parts) {
+OrderedJson template_of(const TokenizerParts& parts) {
   const bool bos = parts.add_bos && parts.bos_id >= 0, eos = parts.add_eos && parts.eos_id >= 0;
   if (!bos && !eos) return nullptr;
-  json single = json::array(), pair = json::array(), tokens = json::object();
-  const auto put_token = [&](int32_t id, int type_id, json& list) {
+  OrderedJson single = OrderedJson::array(), pair = OrderedJson::array(),
+              tokens = OrderedJson::object();
+  const auto put_token = [&](int32_t id, int type_id, OrderedJson& list) {
     const std::string& text = text_of(parts, id);
     list.push_back({{"SpecialToken", {{"id", text}, {"type_id", type_id}}}});
     tokens[text] = {{"id", text}, {"ids", {id}}, {"tokens", {text}}};
   };
-  const auto put_text = [&](const char* which, int type_id, json& list) {
+  const auto put_text = [&](const char* which, int type_id, OrderedJson& list) {
     if (bos) put_token(parts.bos_id, type_id, list);
     list.push_back({{"Sequence", {{"id", which}, {"type_id", type_id}}}});
     if (eos) put_token(parts.eos_id, type_id, list);
@@ -183,7 +184,7 @@ std::vector<std::pair<std::string, std::string>> merges_by_score(const Tokenizer
 }
 
 std::string quoted(const std::string& text) {
-  return json(text).dump(-1, ' ', false, json::error_handler_t::replace);
+  return OrderedJson(text).dump(-1, ' ', false, OrderedJson::error_handler_t::replace);
 }
 
 /// The vocabulary and the merges are lists of many thousands: written line by line.
@@ -194,7 +195,7 @@ std::string vocabulary_text(const TokenizerParts& parts) {
     const TokenizerPiece& piece = parts.pieces[id];
     out += id > 0 ? ",\n      " : "\n      ";
     if (scored)
-      out += fmt::format("[{}, {}]", quoted(piece.text), json(double{piece.score}).dump());
+      out += fmt::format("[{}, {}]", quoted(piece.text), OrderedJson(double{piece.score}).dump());
     else
       out += fmt::format("{}: {}", quoted(piece.text), id);
   }
@@ -228,7 +229,7 @@ std::string model_text(const TokenizerParts& parts) {
       merges_text(is_bytes ? parts.merges : merges_by_score(parts)));
 }
 
-void put_special(const TokenizerParts& parts, json& out) {
+void put_special(const TokenizerParts& parts, OrderedJson& out) {
   const std::pair<const char*, int32_t> specials[] = {{"bos_token", parts.bos_id},
                                                       {"eos_token", parts.eos_id},
                                                       {"unk_token", parts.unk_id},
@@ -239,8 +240,8 @@ void put_special(const TokenizerParts& parts, json& out) {
   }
 }
 
-std::string text_of(const json& document) {
-  return document.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
+std::string text_of(const OrderedJson& document) {
+  return document.dump(2, ' ', false, OrderedJson::error_handler_t::replace) + "\n";
 }
 
 }  // namespace
@@ -277,21 +278,21 @@ std::string write_sentencepiece_model(const TokenizerParts& parts) {
 
 std::string write_tokenizer_json(const TokenizerParts& parts) {
   const bool is_bytes = parts.kind == TokenizerKind::byte_bpe;
-  const json document = {{"version", "1.0"},
-                         {"truncation", nullptr},
-                         {"padding", nullptr},
-                         {"added_tokens", added_tokens(parts)},
-                         {"normalizer", normalizer_of(parts)},
-                         {"pre_tokenizer", is_bytes ? words_of(parts) : json()},
-                         {"post_processor", template_of(parts)},
-                         {"decoder", decoder_of(parts)}};
+  const OrderedJson document = {{"version", "1.0"},
+                                {"truncation", nullptr},
+                                {"padding", nullptr},
+                                {"added_tokens", added_tokens(parts)},
+                                {"normalizer", normalizer_of(parts)},
+                                {"pre_tokenizer", is_bytes ? words_of(parts) : OrderedJson()},
+                                {"post_processor", template_of(parts)},
+                                {"decoder", decoder_of(parts)}};
   std::string text = text_of(document);
   text.resize(text.size() - 3);  // "\n}\n"
   return fmt::format("{},\n  \"model\": {}\n}}\n", text, model_text(parts));
 }
 
 std::string write_tokenizer_config(const TokenizerParts& parts, std::string_view chat_template) {
-  json document = {{"add_bos_token", parts.add_bos}, {"add_eos_token", parts.add_eos}};
+  OrderedJson document = {{"add_bos_token", parts.add_bos}, {"add_eos_token", parts.add_eos}};
   put_special(parts, document);
   if (!chat_template.empty()) document["chat_template"] = chat_template;
   document["clean_up_tokenization_spaces"] = false;
@@ -301,7 +302,7 @@ std::string write_tokenizer_config(const TokenizerParts& parts, std::string_view
 }
 
 std::string write_special_tokens_map(const TokenizerParts& parts) {
-  json document = json::object();
+  OrderedJson document = OrderedJson::object();
   put_special(parts, document);
   return text_of(document);
 }
