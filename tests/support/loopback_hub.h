@@ -87,6 +87,12 @@ class LoopbackHub {
         request.target == "/api/models/" + repo + "/revision/" + commit) {
       return {.headers = {{"Content-Type", "application/json"}}, .body = listing()};
     }
+    if (request.target.starts_with("/api/models/" + repo + "/tree/" + commit + "?")) {
+      return {.headers = {{"Content-Type", "application/json"}}, .body = tree()};
+    }
+    if (request.target.starts_with("/api/models/" + repo + "/")) {
+      return {.status = 404, .headers = {{"X-Error-Code", "RevisionNotFound"}}};
+    }
     const std::string files = "/" + repo + "/resolve/" + commit + "/";
     if (!request.target.starts_with(files)) {
       return {.status = 404, .headers = {{"X-Error-Code", "RepoNotFound"}}};
@@ -118,6 +124,23 @@ class LoopbackHub {
     return nlohmann::ordered_json{
         {"id", repo}, {"sha", commit}, {"private", false}, {"siblings", siblings}}
         .dump();
+  }
+
+  /// The listing that huggingface_hub asks for.
+  std::string tree() const {
+    nlohmann::ordered_json entries = nlohmann::ordered_json::array();
+    for (const auto* files : {&small, &large}) {
+      for (const auto& [name, content] : *files) {
+        entries.push_back({{"type", "file"},
+                           {"oid", blob_id(content, false)},
+                           {"size", content.size()},
+                           {"path", name}});
+        if (files != &large) continue;
+        entries.back()["lfs"] = {
+            {"oid", blob_id(content, true)}, {"size", content.size()}, {"pointerSize", 130}};
+      }
+    }
+    return entries.dump();
   }
 
   LoopbackReply part_of(const std::string& content, const LoopbackRequest& request) const {
