@@ -26,7 +26,7 @@ std::string megabytes(uint64_t bytes) {
 
 fs::path existing_parent(const fs::path& path) {
   std::error_code ignored;
-  fs::path folder = fs::absolute(path);
+  fs::path folder = fs::absolute(path.empty() ? "." : path);
   while (!fs::exists(folder, ignored) && folder.has_relative_path()) {
     folder = folder.parent_path();
   }

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -234,10 +235,13 @@ class ConfigReader {
     };
     json_["bos_token_id"] = json_id("tokenizer.ggml.bos_token_id");
     json_["pad_token_id"] = json_id("tokenizer.ggml.padding_token_id");
-    const int64_t eos = id("tokenizer.ggml.eos_token_id"), eot = id("tokenizer.ggml.eot_token_id");
-    json_["eos_token_id"] = eot >= 0 && eot != eos && eos >= 0
-                                ? Json::array({eos, eot})
-                                : json_id("tokenizer.ggml.eos_token_id");
+    Json ends = Json::array();
+    for (const char* name : kGgufEndKeys) {
+      if (id(name) >= 0 && std::find(ends.begin(), ends.end(), id(name)) == ends.end()) {
+        ends.push_back(id(name));
+      }
+    }
+    json_["eos_token_id"] = ends.empty() ? Json(nullptr) : ends.size() == 1 ? ends[0] : ends;
   }
 
   void refuse_window() const {

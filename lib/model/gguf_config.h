@@ -30,6 +30,10 @@ struct GgufHead {
 };
 GgufHead gguf_head(const Gguf& file);
 
+/// The tokens that end a text, as llama.cpp has them: of a text, of a turn, of a message.
+inline constexpr const char* kGgufEndKeys[] = {
+    "tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"};
+
 /// Throws "<file>: GGUF architecture 'x' is not supported; supported are llama, ...", and for parts
 /// of a split file.
 const GgufArchitecture& gguf_architecture(const Gguf& file);

@@ -68,6 +68,19 @@ ModelConfig without_window(const ModelConfig& config, const GgufArchitecture& ar
   return result;
 }
 
+// Beside the tokenizer's own, which its keys hold.
+void add_further_ends(GgufMetadata& metadata, const ModelConfig& config, const std::string& path) {
+  const std::vector<int64_t>& ends = config.further_eos_token_ids;
+  constexpr size_t kMost = std::size(kGgufEndKeys) - 1;
+  for (size_t i = 0; i < std::min(ends.size(), kMost); ++i) {
+    metadata.uint32(kGgufEndKeys[i + 1], static_cast<uint32_t>(ends[i]));
+  }
+  if (ends.size() > kMost) {
+    log_warn("{}: llama.cpp knows {} tokens that end a text; {} more are left out", path, kMost + 1,
+             ends.size() - kMost);
+  }
+}
+
 std::vector<Outgoing> plan_tensors(const std::vector<OutgoingTensor>& tensors,
                                    const GgufArchitecture& architecture, const ModelConfig& config,
                                    const BlockFormat& format) {
@@ -159,8 +172,8 @@ void export_gguf(const std::filesystem::path& path, const ModelConfig& wanted,
   const char* family = family_of(wanted).model_type;
   const GgufArchitecture* architecture = gguf_architecture_of(family);
   check_input(architecture != nullptr,
-              "{}: models of the family {} cannot be written as GGUF; {} can", path.string(), family,
-              gguf_family_names());
+              "{}: models of the family {} cannot be written as GGUF; {} can", path.string(),
+              family, gguf_family_names());
   const ModelConfig config = without_window(wanted, *architecture, path.string());
   const std::vector<Outgoing> plans = plan_tensors(tensors, *architecture, config, *options.format);
 
@@ -174,6 +187,9 @@ void export_gguf(const std::filesystem::path& path, const ModelConfig& wanted,
   metadata.uint32("general.quantization_version", 2);
   add_gguf_model_keys(metadata, *architecture, config);
   metadata.append(options.tokenizer);
+  if (options.tokenizer.size() > 0) {
+    add_further_ends(metadata, config, path.string());
+  }
 
   GgufHead head;
   std::vector<GgufTensorPlan> layout;

@@ -40,6 +40,19 @@ TEST(AtomicFile, WorksInTheCurrentFolder) {
   EXPECT_EQ(folder.read("bare-name"), "content");
 }
 
+TEST(AtomicDirectory, ChecksTheSpaceInTheCurrentFolder) {
+  const TemporaryFolder folder;
+  const fs::path before = fs::current_path();
+  fs::current_path(folder.path());
+  EXPECT_NO_THROW({
+    AtomicDirectory directory("bare-name", 1);
+    directory.write_file("x", "content");
+    directory.commit();
+  });
+  fs::current_path(before);
+  EXPECT_EQ(folder.read("bare-name/x"), "content");
+}
+
 /// Every operation fails once, with either errno: the error names a file, the old content stays,
 /// nothing else remains.
 TEST(AtomicFile, AnyFailingOperationLeavesTheOldFile) {

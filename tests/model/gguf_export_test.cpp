@@ -70,6 +70,7 @@ TEST_P(GgufExport_, GivesTheFileOfTheConverterInFloat32) {
   before.bos_token_id = after.bos_token_id;  // the tokenizer's keys
   before.eos_token_id = after.eos_token_id;
   before.pad_token_id = after.pad_token_id;
+  before.further_eos_token_ids = after.further_eos_token_ids;
   EXPECT_TRUE(before == after);
 }
 
@@ -193,6 +194,23 @@ TEST(GgufExportRefusals, ModelsThatGgufCannotSay) {
       "llama", [](ModelConfig& config) { config.norm_type = "layer_norm"; },
       "models of the family llm cannot be written as GGUF; llama, mistral, qwen2, qwen3, phi3, "
       "gemma, gemma2 and gemma3_text can");
+}
+
+TEST(GgufExportTokenizer, AllTokensThatEndATextGoAlong) {
+  TemporaryFolder folder;
+  LoadedModel loaded = load_model(fixture("llama"));
+  loaded.config.eos_token_id = 2;
+  loaded.config.further_eos_token_ids = {7, 9};
+  GgufMetadata tokenizer;
+  tokenizer.uint32("tokenizer.ggml.eos_token_id", 2);
+  export_gguf(folder / "x.gguf", loaded.config, outgoing(loaded),
+              {.format = &parse_gguf_format("f32"), .tokenizer = tokenizer});
+  const auto file = Gguf::open(folder / "x.gguf");
+  EXPECT_EQ(file->integer("tokenizer.ggml.eot_token_id", 0, 299), 7);
+  EXPECT_EQ(file->integer("tokenizer.ggml.eom_token_id", 0, 299), 9);
+  const ModelConfig read = load_model_config(folder / "x.gguf");
+  EXPECT_EQ(read.eos_token_id, 2);
+  EXPECT_EQ(read.further_eos_token_ids, (std::vector<int64_t>{7, 9}));
 }
 
 TEST(GgufExportWindow, BecomesTheContextWhereLlamaCppHasNone) {
