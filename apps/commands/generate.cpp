@@ -115,6 +115,18 @@ std::vector<Prompt> read_prompts(const GenerateConfig& config) {
   return prompts;
 }
 
+/// A tokenizer given on the command line may leave rows of the embedding unused, as padding does,
+/// but not fewer or more of them than the model's own one.
+void check_given_tokenizer(const Tokenizer& given, const fs::path& model, int64_t rows) {
+  check_vocabulary(given, rows);
+  if (!has_tokenizer(model)) return;
+  if (given.vocab_size() == open_model_tokenizer(model, "")->vocab_size()) return;
+  fail(Exit::bad_input,
+       fmt::format("tokenizer has {} pieces, checkpoint embedding has {} rows", given.vocab_size(),
+                   rows),
+       "the model has a tokenizer of its own: leave out --tokenizer-path");
+}
+
 void encode_prompts(std::vector<Prompt>& prompts, const Tokenizer& tokenizer) {
   for (Prompt& prompt : prompts) {
     prompt.ids = tokenizer.with_template(tokenizer.encode(prompt.text));
@@ -232,7 +244,10 @@ int run(GenerateConfig& config, const Fields& fields) {
   const LoadedTokenModel loaded = load_token_model(
       config.model_path, {.device = config.runtime.device, .dtype = config.runtime.dtype});
   const auto tokenizer = open_model_tokenizer(loaded.directory, config.tokenizer_path);
-  check_vocabulary(*tokenizer, loaded.config.vocab_size);
+  if (config.tokenizer_path.empty())
+    check_vocabulary(*tokenizer, loaded.config.vocab_size);
+  else
+    check_given_tokenizer(*tokenizer, loaded.directory, loaded.config.vocab_size);
   const FrozenGenerationConfig generation = settle(config, fields, loaded, *tokenizer);
   encode_prompts(prompts, *tokenizer);
   log_info("model {} | {} parameters, {} on {} | seed {}", loaded.directory.string(),
@@ -250,7 +265,8 @@ int run(GenerateConfig& config, const Fields& fields) {
                                 .token_bytes = {},
                                 .on_token = {}};
       request.token_bytes = [&tokenizer](int32_t id) {
-        return std::string(tokenizer->token_bytes(id));
+        // A row that only pads the embedding stands for no text.
+        return id < tokenizer->vocab_size() ? std::string(tokenizer->token_bytes(id)) : "";
       };
       request.on_token = [&stop](int32_t, std::string_view) { return !stop.requested(); };
       requests.push_back(std::move(request));

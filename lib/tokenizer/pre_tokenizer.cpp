@@ -33,13 +33,16 @@ class LiteralFinder : public DelimiterFinder {
 
 class ClassFinder : public DelimiterFinder {
  public:
-  ClassFinder(uint8_t classes, std::string_view also) : classes_(classes), also_(also) {}
+  ClassFinder(uint8_t classes, std::string_view also, std::span<const unicode::Range> inverted)
+      : classes_(classes), also_(also), inverted_(inverted) {}
   void find(std::string_view text, FunctionRef<void(size_t, size_t)> found) const override {
     for (size_t at = 0; at < text.size();) {
       const unicode::Character c = unicode::first_character(text.substr(at));
       const bool is_also =
           c.code_point < 0x80 && also_.find(static_cast<char>(c.code_point)) != std::string::npos;
-      if ((c.classes & classes_) || is_also) found(at, at + c.length);
+      const bool is_inverted =
+          c.code_point >= 0x80 && unicode::find_range(inverted_, c.code_point) != nullptr;
+      if ((((c.classes & classes_) != 0) != is_inverted) || is_also) found(at, at + c.length);
       at += c.length;
     }
   }
@@ -47,6 +50,7 @@ class ClassFinder : public DelimiterFinder {
  private:
   uint8_t classes_;
   std::string also_;
+  std::span<const unicode::Range> inverted_;
 };
 
 class DelimiterSplit : public PreTokenizer {
@@ -222,8 +226,9 @@ std::unique_ptr<const DelimiterFinder> find_regex(std::string_view pattern,
 std::unique_ptr<const DelimiterFinder> find_literal(std::string_view text) {
   return std::make_unique<LiteralFinder>(text);
 }
-std::unique_ptr<const DelimiterFinder> find_classes(uint8_t classes, std::string_view also) {
-  return std::make_unique<ClassFinder>(classes, also);
+std::unique_ptr<const DelimiterFinder> find_classes(uint8_t classes, std::string_view also,
+                                                    std::span<const unicode::Range> inverted) {
+  return std::make_unique<ClassFinder>(classes, also, inverted);
 }
 std::unique_ptr<const PreTokenizer> split_at(std::unique_ptr<const DelimiterFinder> finder,
                                              Delimiter behavior, bool invert) {

@@ -7,12 +7,14 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "tokenizer/function_ref.h"
 #include "tokenizer/regex.h"
+#include "tokenizer/unicode_differences.h"
 #include "tokenizer/word_patterns.h"
 
 namespace llm {
@@ -45,8 +47,10 @@ class DelimiterFinder {
 std::unique_ptr<const DelimiterFinder> find_regex(std::string_view pattern,
                                                   std::string_view subject);
 std::unique_ptr<const DelimiterFinder> find_literal(std::string_view text);
-/// One character with one of these classes (unicode::Class), or one of `also`.
-std::unique_ptr<const DelimiterFinder> find_classes(uint8_t classes, std::string_view also);
+/// One character with one of these classes (unicode::Class), or one of `also`; the other way round
+/// for characters in `inverted`.
+std::unique_ptr<const DelimiterFinder> find_classes(uint8_t classes, std::string_view also,
+                                                    std::span<const unicode::Range> inverted = {});
 
 /// Cuts at delimiters; `invert`: the text between them is the delimiter.
 std::unique_ptr<const PreTokenizer> split_at(std::unique_ptr<const DelimiterFinder> finder,

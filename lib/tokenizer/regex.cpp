@@ -9,12 +9,13 @@
 
 #include "base/error.h"
 #include "base/utf8.h"
+#include "tokenizer/unicode_differences.h"
 
 namespace llm {
 namespace {
 
 constexpr size_t kMaxPatternBytes = 65536;
-constexpr uint32_t kMaxSteps = 20'000'000;  // of one match
+constexpr uint32_t kMaxMatchSteps = 20'000'000;  // of one match
 constexpr size_t kJitStackStart = 32 << 10, kJitStackMost = 8 << 20;
 constexpr auto kTimeToStart = std::chrono::seconds(5);
 constexpr auto kTimePerByte = std::chrono::microseconds(2);
@@ -43,12 +44,34 @@ struct Scratch {
   JitStack stack{pcre2_jit_stack_create(kJitStackStart, kJitStackMost, nullptr)};
   Scratch() {
     if (!data || !context || !stack) throw std::bad_alloc();
-    pcre2_set_match_limit(context.get(), kMaxSteps);
-    pcre2_set_depth_limit(context.get(), kMaxSteps);
+    pcre2_set_match_limit(context.get(), kMaxMatchSteps);
+    pcre2_set_depth_limit(context.get(), kMaxMatchSteps);
     pcre2_set_heap_limit(context.get(), 64 << 10);  // KiB
     pcre2_jit_stack_assign(context.get(), nullptr, stack.get());
   }
 };
+
+/// `text`, valid, with every later character replaced by its stand-in of the same length; `room`
+/// holds it if there is one.
+std::string_view with_stand_ins(std::string_view text, std::string& room) {
+  constexpr uint8_t kFirstOfThreeBytes = 0xE0;  // no later character has fewer
+  bool replaced = false;
+  for (size_t at = 0; at < text.size();) {
+    if (static_cast<uint8_t>(text[at]) < kFirstOfThreeBytes) {
+      ++at;
+      continue;
+    }
+    const utf8::Character c = utf8::first_character(text.substr(at));
+    if (const auto* later = unicode::find_range(unicode::later_characters(), c.code_point)) {
+      if (!std::exchange(replaced, true)) room = text;
+      std::string stand_in;
+      utf8::append(stand_in, later->stand_in);
+      room.replace(at, c.length, stand_in);
+    }
+    at += c.length;
+  }
+  return replaced ? std::string_view(room) : text;
+}
 
 }  // namespace
 
@@ -88,8 +111,10 @@ void Regex::for_each_match(std::string_view text, FunctionRef<void(size_t, size_
     check_input(spent < kTimeToStart + text.size() * kTimePerByte,
                 "{} pattern takes too long on a text of {} bytes", subject_, text.size());
   };
+  std::string room;
   for (size_t base = 0; base < text.size();) {
-    const std::string_view stretch = text.substr(base, utf8::valid_prefix(text.substr(base)));
+    const std::string_view stretch =
+        with_stand_ins(text.substr(base, utf8::valid_prefix(text.substr(base))), room);
     size_t at = 0, last_end = SIZE_MAX;
     while (at <= stretch.size() && !stretch.empty()) {
       const int found = pcre2_match(code_->code.get(), reinterpret_cast<PCRE2_SPTR>(stretch.data()),

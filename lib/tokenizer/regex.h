@@ -3,9 +3,10 @@
 //
 // The two dialects differ in places that tokenizers use: \s, \w, \h, \p{Script}, "{1,3}+" and (?m)
 // are rewritten to what Oniguruma means by them; set operations ([a-z&&[^x]]) and nested sets are
-// refused, because PCRE2 would read them as something else. Backtracking is bounded: a pattern that
-// takes too many steps, or a text that takes too long, is an Error(Exit::bad_input), never a hang.
-// Const and thread-safe.
+// refused, because PCRE2 would read them as something else. Characters added in Unicode 15 and 16,
+// which PCRE2 may not know, are letters, numbers and so on all the same. Backtracking is bounded: a
+// pattern that takes too many steps, or a text that takes too long, is an Error(Exit::bad_input),
+// never a hang. Const and thread-safe.
 #pragma once
 
 #include <cstddef>

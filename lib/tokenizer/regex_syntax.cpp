@@ -9,9 +9,10 @@ namespace llm {
 namespace {
 
 // White_Space, \w and hexadecimal digits, for use inside a set. (PCRE2's \s also takes U+180E, its
-// \w leaves out marks.)
+// \w leaves out marks; Oniguruma's \w has the six superscripts and fractions of Latin-1.)
 constexpr std::string_view kSpaceSet = "\\t-\\r\\x{85}\\p{Z}";
-constexpr std::string_view kWordSet = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}";
+constexpr std::string_view kWordSet =
+    "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}";
 constexpr std::string_view kHexSet = "0-9A-Fa-f";
 
 class SyntaxReader {

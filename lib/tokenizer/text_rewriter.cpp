@@ -71,7 +71,10 @@ class AccentRewriter : public TextRewriter {
  public:
   void rewrite(std::string_view text, std::string& out) const override {
     for_each_character(text, [&](const unicode::Character& c, std::string_view bytes) {
-      if (!(c.classes & unicode::mark)) out += bytes;
+      const bool was_mark = c.code_point == 0x1CF2 || c.code_point == 0x1CF3;  // up to Unicode 11
+      const bool goes = was_mark || ((c.classes & unicode::mark) != 0 &&
+                                     !unicode::is_unknown_to_normalizers(c.code_point));
+      if (!goes) out += bytes;
     });
   }
 };

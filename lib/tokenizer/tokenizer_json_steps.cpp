@@ -5,18 +5,19 @@
 #include "base/error.h"
 #include "tokenizer/base64.h"
 #include "tokenizer/tokenizer_json.h"
+#include "tokenizer/unicode_differences.h"
 
 namespace llm {
 namespace {
 
-constexpr size_t kMaxSteps = 256;
+constexpr size_t kMaxStepsOfAKind = 256;
 
 /// The steps of a chain, Sequences taken apart. `list_key` is where a Sequence keeps them.
 void flatten(const JsonView& view, std::string_view list_key, std::vector<JsonView>& steps,
              std::string_view name) {
   view.expect_object();
-  check_input(steps.size() < kMaxSteps, "'{}': more than {} steps in {}", name, kMaxSteps,
-              view.path());
+  check_input(steps.size() < kMaxStepsOfAKind, "'{}': more than {} steps in {}", name,
+              kMaxStepsOfAKind, view.path());
   if (view.get_string("type") != "Sequence") {
     steps.push_back(view);
     return;
@@ -56,7 +57,9 @@ Delimiter read_behavior(const JsonView& step) {
 }
 
 constexpr std::string_view kAsciiSymbols = "$+<=>^`|~";  // punctuation to Rust, though not \p{P}
-constexpr std::string_view kWhitespacePattern = R"(\w+|[^\w\s]+)";
+// \w+|[^\w\s]+ as Rust's regexes mean it, not Oniguruma.
+constexpr std::string_view kWhitespacePattern =
+    R"([\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\x{200c}\x{200d}]+|[^\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\x{200c}\x{200d}\s]+)";
 
 class PreTokenizerReader {
  public:
@@ -95,12 +98,13 @@ class PreTokenizerReader {
       read_split(step);
     } else if (type == "Digits") {
       const bool single = step.get_bool("individual_digits", false);
-      add_split(find_classes(unicode::number, ""),
+      add_split(find_classes(unicode::number, "", unicode::odd_digits()),
                 single ? Delimiter::isolated : Delimiter::contiguous);
       note_pattern(single ? R"(\p{N})" : R"(\p{N}+)");
     } else if (type == "Punctuation") {
       const Delimiter behavior = read_behavior(step);
-      add_split(find_classes(unicode::punctuation, kAsciiSymbols), behavior);
+      add_split(find_classes(unicode::punctuation, kAsciiSymbols, unicode::odd_punctuation()),
+                behavior);
       stages_.words_are_patterns = false;
     } else if (type == "Metaspace") {
       read_metaspace(step);
@@ -110,7 +114,8 @@ class PreTokenizerReader {
     } else if (type == "WhitespaceSplit" || type == "BertPreTokenizer") {
       add_split(find_classes(unicode::space, ""), Delimiter::removed);
       if (type == "BertPreTokenizer")
-        add_split(find_classes(unicode::punctuation, kAsciiSymbols), Delimiter::isolated);
+        add_split(find_classes(unicode::punctuation, kAsciiSymbols, unicode::odd_punctuation()),
+                  Delimiter::isolated);
       stages_.words_are_patterns = false;
     } else if (type == "CharDelimiterSplit") {
       add_split(find_literal(step.get_string("delimiter")), Delimiter::removed);

@@ -3,11 +3,13 @@
 #include <utf8proc.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <memory>
 #include <new>
 
 #include "base/utf8.h"
+#include "tokenizer/unicode_differences.h"
 
 namespace llm::unicode {
 namespace {
@@ -39,7 +41,43 @@ int options_of(Form form) {
   return UTF8PROC_STABLE | UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT;
 }
 
-void normalize_valid(std::string_view text, Form form, std::string& out) {
+/// Classes of a character that is not ASCII.
+uint8_t look_up_classes(uint32_t c) {
+  if (const auto* later = find_range(later_characters(), c))
+    return later->classes | (later->is_word ? word : no_class);
+  const auto category = utf8proc_category(static_cast<utf8proc_int32_t>(c));
+  uint8_t bits = is_space(c) ? space : 0;
+  if (category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_LO) {
+    bits |= letter | word;
+  } else if (category >= UTF8PROC_CATEGORY_MN && category <= UTF8PROC_CATEGORY_ME) {
+    bits |= mark | word;
+  } else if (category >= UTF8PROC_CATEGORY_ND && category <= UTF8PROC_CATEGORY_NO) {
+    bits |= number;
+    if (category != UTF8PROC_CATEGORY_NO) bits |= word;
+  } else if (category >= UTF8PROC_CATEGORY_PC && category <= UTF8PROC_CATEGORY_PO) {
+    bits |= punctuation;
+    if (category == UTF8PROC_CATEGORY_PC) bits |= word;
+  } else if (category == UTF8PROC_CATEGORY_CN || category >= UTF8PROC_CATEGORY_CC) {
+    bits |= control;
+  }
+  if (is_odd_word_character(c)) bits |= word;
+  return bits;
+}
+
+/// Classes of the characters of up to three bytes, where most text lives.
+using NearClasses = std::array<uint8_t, 0x10000>;
+const NearClasses& near_classes() {
+  static const std::unique_ptr<const NearClasses> classes = [] {
+    auto made = std::make_unique<NearClasses>();
+    for (uint32_t c = 0x80; c < made->size(); ++c) (*made)[c] = look_up_classes(c);
+    return made;
+  }();
+  return *classes;
+}
+
+/// Text of known, valid characters.
+void normalize_known(std::string_view text, Form form, std::string& out) {
+  if (text.empty()) return;
   utf8proc_uint8_t* made = nullptr;
   const utf8proc_ssize_t length =
       utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
@@ -48,6 +86,25 @@ void normalize_valid(std::string_view text, Form form, std::string& out) {
   if (length < 0) throw std::bad_alloc();  // valid text fails for no other reason
   const std::unique_ptr<utf8proc_uint8_t, void (*)(void*)> owner(made, std::free);
   out.append(reinterpret_cast<const char*>(made), static_cast<size_t>(length));
+}
+
+/// Valid text; a character that the normalisers do not know parts it in two.
+void normalize_valid(std::string_view text, Form form, std::string& out) {
+  size_t begin = 0;
+  for (size_t at = 0; at < text.size();) {
+    if (static_cast<uint8_t>(text[at]) < 0x80) {
+      ++at;
+      continue;
+    }
+    const utf8::Character found = utf8::first_character(text.substr(at));
+    if (is_unknown_to_normalizers(found.code_point)) {
+      normalize_known(text.substr(begin, at - begin), form, out);
+      begin = at + found.length;
+      out += text.substr(at, found.length);
+    }
+    at += found.length;
+  }
+  normalize_known(text.substr(begin), form, out);
 }
 
 constexpr detail::AsciiClasses ascii_classes() {
@@ -75,23 +132,12 @@ const detail::AsciiClasses detail::kAscii = ascii_classes();
 
 uint8_t classes_of(uint32_t c) {
   if (c < 128) return detail::kAscii.of[c];
-  const auto category = utf8proc_category(static_cast<utf8proc_int32_t>(c));
-  uint8_t bits = is_space(c) ? space : 0;
-  if (category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_LO) {
-    bits |= letter | word;
-  } else if (category >= UTF8PROC_CATEGORY_MN && category <= UTF8PROC_CATEGORY_ME) {
-    bits |= mark | word;
-  } else if (category >= UTF8PROC_CATEGORY_ND && category <= UTF8PROC_CATEGORY_NO) {
-    bits |= number;
-    if (category != UTF8PROC_CATEGORY_NO) bits |= word;
-  } else if (category >= UTF8PROC_CATEGORY_PC && category <= UTF8PROC_CATEGORY_PO) {
-    bits |= punctuation;
-    if (category == UTF8PROC_CATEGORY_PC) bits |= word;
-  } else if (category == UTF8PROC_CATEGORY_CN || category >= UTF8PROC_CATEGORY_CC) {
-    bits |= control;
-  }
-  if (is_odd_word_character(c)) bits |= word;
-  return bits;
+  return c < std::tuple_size_v<NearClasses> ? near_classes()[c] : look_up_classes(c);
+}
+
+bool is_unknown_to_normalizers(uint32_t code_point) {
+  constexpr uint32_t kFirstUnknown = 0x7FD;
+  return code_point >= kFirstUnknown && find_range(unknown_to_normalizers(), code_point) != nullptr;
 }
 
 Character detail::far_character(std::string_view text) {
@@ -148,6 +194,10 @@ bool surely_normal(std::string_view text, Form form) {
 void append_lower(uint32_t code_point, std::string& out) {
   if (code_point == 0x130) {  // the only one that becomes two characters
     out += "i\xCC\x87";
+    return;
+  }
+  if (const auto* other = find_range(other_lower_case(), code_point)) {
+    utf8::append(out, code_point + static_cast<uint32_t>(other->difference));
     return;
   }
   utf8::append(out,

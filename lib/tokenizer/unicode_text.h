@@ -1,7 +1,8 @@
 // What the Unicode tables say about characters, and the four normalisation forms.
 //
-// Tables: utf8proc (Debian 2.8: Unicode 15.0). Bytes that are not valid UTF-8 pass through every
-// function as they are, each a character of its own of no class. No state; thread-safe.
+// Tables: utf8proc, settled by unicode_differences.h where its version could show. Bytes that are
+// not valid UTF-8 pass through every function as they are, each a character of its own of no class.
+// No state; thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -20,6 +21,7 @@ bool surely_normal(std::string_view text, Form form);
 
 /// Classes of characters, as bits.
 enum Class : uint8_t {
+  no_class = 0,
   letter = 1,        // \p{L}
   mark = 2,          // \p{M}
   number = 4,        // \p{N}
@@ -55,6 +57,9 @@ inline Character first_character(std::string_view text) {
 
 /// Length in bytes of the character that ends a non-empty text.
 size_t last_length(std::string_view text);
+
+/// True if normalisers leave this character as it is.
+bool is_unknown_to_normalizers(uint32_t code_point);
 
 /// Appends the lower-case form of one code point, as char::to_lowercase of Rust gives it (no
 /// context).

@@ -19,6 +19,9 @@ from tokenizers import Tokenizer
 PARTS = ["'s", "'LL", " ", "  ", "\n", "\r\n", "\t", "word", "Word", "é", "e\u0301", "12", "4567", "½", "٣", "!", "...", "$", "_", "\u00a0", "\u3000",
          "東京", "\u1112\u1161\u11ab", "한국", "🙂", "👨‍👩‍👧", "ſ", "\u2028", "\u200b", "Ⅳ", "ﬁ", "Ａ", "हिन्दी", "<s>", "</s>", "<|im_end|>", "\u2581", "\x00", "İ"]
 
+# All planes with characters in them, and places where versions of Unicode differ.
+AREAS = [(0x250, 0x3000), (0x3000, 0x10000), (0x10000, 0x20000), (0x20000, 0x32400), (0x897, 0x8E2), (0x1E4D0, 0x1E5FB), (0xA7CB, 0xA7DD), (0x10D40, 0x10D90)]
+
 
 def random_text(rng):
     out = []
@@ -29,7 +32,8 @@ def random_text(rng):
         elif kind < 0.85:
             out.append(chr(rng.randrange(1, 0x250)))
         else:
-            code = rng.randrange(0x250, 0x30000)
+            low, high = rng.choice(AREAS)
+            code = rng.randrange(low, high)
             out.append(chr(code) if not 0xD800 <= code < 0xE000 else "x")
     return "".join(out)
 

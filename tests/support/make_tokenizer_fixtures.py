@@ -35,6 +35,10 @@ def texts():
     out = ["", " ", "  ", "a", " a", "a ", "Hello, world!", "it's IT'S 'ſ we'LL", "1 12 123 1234 12345", "x = y\n\n\n  z\t\t1",
            "<s>not special</s> <|im_end|> <tool> TAG tagged  TAG  x", "\u2581literal mark\u2581", "aaaaaaaaaaaaaaaaaaaaaaaaaaaa" * 4,
            "\x00\x01\x7f", "e\u0301\u0302 \u1112\u1161\u11ab", "  lead and trail  ", "\r\n\r\n x \r", "\u180e\u2028\u2029\x85 end", "ÀÈÌ Ǆ ŒUVRE İ"]
+    # Characters that came with different versions of Unicode, which normalisers, Punctuation and regexes know differently well.
+    out += ["a\U0001E4D0\U0001E4F8b 7\U0001E4F9", "x\U00031350y \U0002EBF0", "\ua7cb\ua7dc \U00010D50\U00010D65", "\u0897\u08d3a\u0898e\u07fd",
+            "\u32ff \u3300", "w\u2e43w\u2e4fw\u166dw\u061dw", "\U00011935\U00011930 \U00011938", "\U00011DE0\U00011DE9 \U00016EA0",
+            "\u1cf2\u1cf3 \U0001171E", "\U00010D40\U00010D41 1\U00010D6E", "2\u00b2\u00bcx\u24b6\u200dy"]
     out += [prose(rng, rng.randrange(1, 14)) for _ in range(60)]
     for _ in range(60):  # any characters
         out.append("".join(chr(c) for c in (rng.choice([rng.randrange(32, 127), rng.randrange(0xA0, 0x3000), rng.randrange(0x3000, 0xD800),

@@ -49,7 +49,7 @@ TEST(TokenizerJson, ASmallFileWorks) {
 
 TEST(TokenizerJson, MergesMayBePairs) {
   json document = small_json();
-  document["model"]["merges"] = {{"a", "b"}, {"ab", "c"}};
+  document["model"]["merges"] = json::array({json::array({"a", "b"}), json::array({"ab", "c"})});
   EXPECT_EQ(load_tokenizer_bytes(document.dump(), "x")->encode("abcab"), (Ids{4, 3}));
 }
 
@@ -189,7 +189,7 @@ TEST(TokenizerJson, DamagedFilesAreRefused) {
 
 TEST(TokenizerJson, BytesWithoutAPieceAreUnknownOrLost) {
   json document = small_json();
-  EXPECT_EQ(load_tokenizer_bytes(document.dump(), "x")->encode("axb"), (Ids{0, 1}));
+  EXPECT_EQ(load_tokenizer_bytes(document.dump(), "x")->encode("axb"), (Ids{3}));  // a, b meet
   document["model"]["vocab"]["?"] = 6;
   document["model"]["unk_token"] = "?";
   EXPECT_EQ(load_tokenizer_bytes(document.dump(), "x")->encode("axxb"), (Ids{0, 6, 6, 1}));

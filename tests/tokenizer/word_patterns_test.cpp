@@ -58,10 +58,20 @@ TEST(WordPatterns, MatchersByHandEqualThePatterns) {
     Random random(31);
     for (int i = 0; i < 20'000; ++i) {
       const std::string text = random_text(random);
-      // PCRE2 10.42 knows Unicode 14: characters of a later version are nobody's letters there.
       ASSERT_EQ(by_hand(word_end, text), by_regex(regex, text)) << "'" << text << "'";
     }
   }
+}
+
+TEST(WordPatterns, CharactersLaterThanTheInstalledTablesAreWhatTheyAre) {
+  // Unicode 15 and 16: a letter of Nag Mundari and its digit, an ideograph, a Garay digit and mark.
+  const std::string text = "\U0001E4D0\U0001E4F1\U00031350\U00010D40\U00010D69";
+  const std::vector<std::string> words = {"\U0001E4D0", "\U0001E4F1", "\U00031350", "\U00010D40",
+                                          "\U00010D69"};
+  EXPECT_EQ(by_hand(gpt2_word_end, text), words);
+  EXPECT_EQ(by_regex(Regex(kGpt2Pattern, "test"), text), words);
+  EXPECT_EQ(by_regex(Regex(R"(\p{Han}+)", "test"), "\U0001E4D0\U00031350\U0002EBF0"),
+            std::vector<std::string>{"\U00031350\U0002EBF0"});
 }
 
 TEST(WordPatterns, BrokenBytesAreWordsToo) {
@@ -110,6 +120,8 @@ TEST(UnicodeText, NormalFormsOfValidStretches) {
                  Form::nfc),
             "\xFF\u00E9\xFE");
   EXPECT_TRUE(unicode::surely_normal("plain é 東京 \uAC00", Form::nfc));
+  EXPECT_EQ(form("\u32FF", Form::nfkc), "\u32FF");  // Unicode 12: normalisers leave it
+  EXPECT_EQ(form("\u08D3e\u0301", Form::nfc), "\u08D3\u00E9");
   EXPECT_FALSE(unicode::surely_normal("e\u0301", Form::nfc));
   EXPECT_FALSE(unicode::surely_normal("\u1112\u1161", Form::nfc));
 }

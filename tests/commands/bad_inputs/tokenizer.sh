@@ -42,6 +42,8 @@ refuse_tokenizer folder folder "folder"
 
 "$PROGRAM" train-tokenizer --input "$TINY/text.txt" --output other.model --vocab-size 300 > /dev/null 2>&1
 refuse 7.3.12 3 "tokenizer has 300 pieces, checkpoint embedding has 320 rows" -- generate --model-path "$TINY/run" --tokenizer-path other.model --prompt a
+"$PROGRAM" train-tokenizer --input "$TINY/text.txt" --output larger.model --vocab-size 340 > /dev/null 2>&1
+refuse 7.3.12b 3 "tokenizer has 340 pieces, checkpoint embedding has 320 rows" -- generate --model-path "$TINY/run" --tokenizer-path larger.model --prompt a
 CHANGES=allowed refuse 7.3.13 3 "was made with another tokenizer (sha256" "prepare the data again" -- \
   train --config "$TINY/config.yaml" --model.vocab_size 300 --data-path "$TINY/data" --tokenizer-path other.model --output-dir run1
 : > empty.txt
