@@ -7,6 +7,7 @@
 #include "gguf/gguf.h"
 #include "tokenizer/chat_template.h"
 #include "tokenizer/gguf_tokenizer.h"
+#include "tokenizer/hub_files.h"
 
 namespace llm {
 namespace {
@@ -30,23 +31,6 @@ fs::path tokenizer_folder(const fs::path& model) {
   return model.parent_path();
 }
 
-// The tokenizer of a GGUF file as the files that transformers knows.
-void unpack_tokenizer(const fs::path& gguf, const fs::path& to) {
-  const auto file = Gguf::open(gguf);
-  if (!file->has("tokenizer.ggml.model")) {
-    return;
-  }
-  const TokenizerParts parts = gguf_tokenizer_parts(*file);
-  if (parts.kind == TokenizerKind::byte_bpe) {
-    write_file_atomically(to / "tokenizer.json", write_tokenizer_json(parts));
-  } else {
-    write_file_atomically(to / "tokenizer.model", write_sentencepiece_model(parts));
-  }
-  write_file_atomically(to / "tokenizer_config.json",
-                        write_tokenizer_config(parts, gguf_chat_template(*file)));
-  write_file_atomically(to / "special_tokens_map.json", write_special_tokens_map(parts));
-}
-
 }  // namespace
 
 std::vector<fs::path> companion_files(const fs::path& model) {
@@ -67,13 +51,16 @@ std::vector<fs::path> companion_files(const fs::path& model) {
 }
 
 void copy_companions(const fs::path& from, const fs::path& to) {
-  if (is_gguf_file(from)) {
-    unpack_tokenizer(from, to);
-  }
   for (const fs::path& file : companion_files(from)) {
-    const fs::path target = to / file.filename();
-    if (!fs::exists(target)) {
-      write_file_atomically(target, read_file(file));
+    write_file_atomically(to / file.filename(), read_file(file));
+  }
+  if (!has_tokenizer(from)) {
+    return;
+  }
+  const auto tokenizer = open_model_tokenizer(from, "");
+  for (const TokenizerFile& file : model_directory_files(*tokenizer, model_chat_template(from))) {
+    if (!fs::exists(to / file.name)) {
+      write_file_atomically(to / file.name, file.bytes);
     }
   }
 }
@@ -85,7 +72,7 @@ std::unique_ptr<const Tokenizer> open_model_tokenizer(const fs::path& model,
 }
 
 bool has_tokenizer(const fs::path& model) {
-  return is_gguf_file(model) ? Gguf::open(model)->has("tokenizer.ggml.model")
+  return is_gguf_file(model) ? gguf_has_tokenizer(*Gguf::open(model))
                              : holds_tokenizer(tokenizer_folder(model));
 }
 

@@ -14,8 +14,8 @@ namespace llm {
 /// Tokenizer, chat template and generation settings that lie in a model directory (or, for the
 /// tokenizer, in the run directory above it), as paths. Of a .gguf file: none.
 std::vector<std::filesystem::path> companion_files(const std::filesystem::path& model);
-/// Copies them, links resolved; files that are there already stay. What a .gguf file has inside is
-/// written as the files that transformers reads.
+/// Copies them, links resolved, and adds the files by which Hugging Face's libraries open the
+/// tokenizer where it came without (as a SentencePiece model, in a .gguf file).
 void copy_companions(const std::filesystem::path& from, const std::filesystem::path& to);
 
 /// The tokenizer of a model: `named` where it is not empty, else the model's own, else the one of

@@ -13,6 +13,7 @@
 #include "model/device.h"
 #include "model/init.h"
 #include "model/model_io.h"
+#include "tokenizer/hub_files.h"
 #include "training/training_state.h"
 
 namespace llm {
@@ -181,10 +182,10 @@ RunTokenizer choose_tokenizer(RunConfig& config, const Fields& fields,
     config.tokenizer.vocab_size =
         chosen.tokenizer->vocab_size();  // so that RUN/config.yaml trains the same one elsewhere
   }
-  chosen.file = run / chosen.tokenizer->file_name();
-  for (const TokenizerFile& file : chosen.tokenizer->files()) {
+  for (const TokenizerFile& file : model_directory_files(*chosen.tokenizer, "")) {
     const fs::path copy = run / file.name;
     if (!fs::exists(copy) || read_file(copy) != file.bytes) write_file_atomically(copy, file.bytes);
+    chosen.files.push_back(copy);
   }
   return chosen;
 }
@@ -295,7 +296,7 @@ TrainerSetup trainer_setup(const RunConfig& config, const RunTokenizer& chosen,
       loaders.train->steps_for_epochs(static_cast<double>(config.training.epochs)));
   setup.rows_per_epoch = loaders.train->rows_per_epoch();
   setup.sequence_length = *config.training.max_seq_length;
-  setup.model_files = {chosen.file};
+  setup.model_files = chosen.files;
   for (int32_t id = 0; id < tokenizer.vocab_size(); ++id) {
     setup.token_bytes.push_back(
         tokenizer.is_special(id) ? 0 : static_cast<int32_t>(tokenizer.token_bytes(id).size()));

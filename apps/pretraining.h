@@ -48,7 +48,7 @@ std::optional<ResumeChoice> choose_start(const CheckpointConfig& config);
 /// config.tokenizer.path where it was not trained here.
 struct RunTokenizer {
   std::unique_ptr<const Tokenizer> tokenizer;
-  std::filesystem::path file;  // RUN/tokenizer.model
+  std::vector<std::filesystem::path> files;  // RUN/tokenizer.model and what stands beside it
   bool trained_here = false;
 };
 RunTokenizer choose_tokenizer(RunConfig& config, const Fields& fields,

@@ -151,7 +151,7 @@ int pretrain(PretrainConfig& config, const Fields& fields) {
   if (record.training.reason == StopReason::signal) {
     return exit_code_of(stop, record.training.last_checkpoint);
   }
-  save_final(directory, *model, {tokenizer.file});
+  save_final(directory, *model, tokenizer.files);
   write_stdout(report(directory, record.training, data));
   return 0;
 }

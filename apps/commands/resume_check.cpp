@@ -145,7 +145,7 @@ int resume_check(ResumeCheckConfig& config, const Fields& fields) {
   make_directories(run.checkpoint.output_dir);
   const RunTokenizer tokenizer = choose_tokenizer(run, fields, std::nullopt);
   settle_model(run, fields, tokenizer);
-  run.tokenizer.path = fs::absolute(tokenizer.file);
+  run.tokenizer.path = fs::absolute(tokenizer.files[0]);
   run.training.max_steps = steps;
   run.checkpoint.save_steps = save_every;
   run.logging.metrics.logging_steps = 1;

@@ -11,6 +11,7 @@
 #include "tokenizer/byte_bpe_trainer.h"
 #include "tokenizer/sentencepiece_model.h"
 #include "tokenizer/tokenizer.h"
+#include "tokenizer/hub_files.h"
 #include "tokenizer/tokenizer_parts.h"
 #include "tokenizer/training_lines.h"
 
@@ -184,13 +185,12 @@ TokenizerTraining train_tokenizer(const TokenizerTrainerConfig& config, const Te
 
 void write_hf_tokenizer(const std::string& model, const std::filesystem::path& directory) {
   const auto tokenizer = load_tokenizer_bytes(model, "the trained tokenizer");
-  const TokenizerParts parts = tokenizer_parts(*tokenizer);
+  std::vector<TokenizerFile> files = hub_files(*tokenizer, "");
+  for (TokenizerFile& file : tokenizer->files()) {
+    if (file.name == "tokenizer.json") files.push_back(std::move(file));
+  }
   make_directories(directory);
-  const bool is_json = tokenizer->file_name() == "tokenizer.json";
-  write_file_atomically(directory / "tokenizer.json",
-                        is_json ? model : write_tokenizer_json(parts));
-  write_file_atomically(directory / "tokenizer_config.json", write_tokenizer_config(parts, ""));
-  write_file_atomically(directory / "special_tokens_map.json", write_special_tokens_map(parts));
+  for (const TokenizerFile& file : files) write_file_atomically(directory / file.name, file.bytes);
 }
 
 }  // namespace llm

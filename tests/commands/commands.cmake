@@ -38,6 +38,11 @@ foreach(script ${llm_command_scripts})
   endif()
 endforeach()
 
+# What is written here opens in transformers; skipped where no Python has it.
+add_test(NAME python.hf_export COMMAND ${LLM_TEST_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/support/check_hf_export.py $<TARGET_FILE:llm>
+  ${CMAKE_CURRENT_SOURCE_DIR}/fixtures/hf ${llm_commands_work}/hf_export ${llm_commands_work}/tiny/run)
+set_tests_properties(python.hf_export PROPERTIES LABELS integration TIMEOUT 300 SKIP_RETURN_CODE 77 FIXTURES_REQUIRED tiny ENVIRONMENT "OMP_NUM_THREADS=1;TOKENIZERS_PARALLELISM=false")
+
 # The long form of reliability T1: ctest -L long.
 llm_command_test(kill_long ${llm_commands_folder}/kill_test.sh)
 set_tests_properties(commands.kill_long PROPERTIES LABELS long TIMEOUT 1800 FIXTURES_REQUIRED tiny)

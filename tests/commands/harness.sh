@@ -3,7 +3,8 @@
 #
 #   refuse ROW EXIT MESSAGE [HINT] -- ARGUMENT...   the program ends with this status, prints one line "llm: error: ..." that holds
 #                                                   MESSAGE (and "hint: ..." that holds HINT), nothing on stdout, and changes no file
-#                                                   (CHANGES=allowed before it: logs and lock files of a run directory may change)
+#                                                   (CHANGES=allowed before it: logs and lock files of a run directory may change;
+#                                                   STDOUT=allowed: the result that is refused is shown)
 #   accept ROW -- ARGUMENT...                       exit 0; stdout is left in the file `out`, stderr in `err`
 #   expect ROW TEXT FILE                            FILE holds TEXT
 # ROW names the row of the table of bad inputs, or the claim. Files a row needs are made by the lines before it, in the test's own
@@ -39,7 +40,7 @@ refuse() {
   if ! grep '^llm: error: ' .err | grep -qF -- "$message"; then wrong "$row" "the message lacks '$message'"; return; fi
   if [ -n "$hint" ] && ! grep '^hint: ' .err | grep -qF -- "$hint"; then wrong "$row" "the hint lacks '$hint'"; return; fi
   if grep -qE 'terminate called|what\(\)|Aborted|Segmentation|0x[0-9a-f]{8}|c10::|std::' .err; then wrong "$row" "the message shows the program's inside"; return; fi
-  if [ -s .out ]; then wrong "$row" "stdout is not empty"; return; fi
+  if [ "$STDOUT" != allowed ] && [ -s .out ]; then wrong "$row" "stdout is not empty"; return; fi
   if [ "$CHANGES" != allowed ] && [ "$(files_here)" != "$before" ]; then wrong "$row" "files were left behind or changed: $(diff <(echo "$before") <(files_here) | grep '^[<>]' | tr '\n' ' ')"; fi
 }
 
