@@ -15,7 +15,8 @@ namespace {
 using Kind = PickleValue::Kind;
 using Meaning = PickleName::Meaning;
 
-constexpr size_t kMaxPickleBytes = size_t{64} << 20, kMaxValues = 2'000'000, kMaxDimensions = 8;
+constexpr size_t kMaxPickleBytes = size_t{64} << 20, kMaxValues = 2'000'000,
+                 kMaxTensorDimensions = 8;
 
 constexpr std::array<PickleName, 18> kNames = {{
     {"collections", "OrderedDict", Meaning::ordered_dictionary, 0, ""},
@@ -110,8 +111,8 @@ int64_t PickleMachine::integer(uint32_t index, const char* what) {
 
 std::vector<int64_t> PickleMachine::integers(uint32_t index, const char* what) {
   const PickleValue& value = at(index);
-  if (value.kind != Kind::tuple || value.items.size() > kMaxDimensions) {
-    u_.damaged(fmt::format("{} is not a list of at most {} numbers", what, kMaxDimensions));
+  if (value.kind != Kind::tuple || value.items.size() > kMaxTensorDimensions) {
+    u_.damaged(fmt::format("{} is not a list of at most {} numbers", what, kMaxTensorDimensions));
   }
   std::vector<int64_t> numbers;
   for (const uint32_t item : value.items) {

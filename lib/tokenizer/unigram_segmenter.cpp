@@ -9,7 +9,7 @@
 namespace llm {
 namespace {
 
-constexpr float kUnknownPenalty = 10.0f;
+constexpr float kUnknownPiecePenalty = 10.0f;
 
 class UnigramSegmenter : public Segmenter {
  public:
@@ -26,7 +26,7 @@ class UnigramSegmenter : public Segmenter {
       if ((type == PieceType::normal && vocabulary.is_text(id)) || vocabulary.is_frozen(id))
         entries.emplace_back(vocabulary.text(id), id);
     }
-    unknown_score_ = lowest - kUnknownPenalty;
+    unknown_score_ = lowest - kUnknownPiecePenalty;
     trie_ = ByteTrie(std::move(entries));
   }
 
