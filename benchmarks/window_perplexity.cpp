@@ -2,8 +2,10 @@
 // --context tokens one after another, each on its own, the first token replaced by the begin token
 // where the tokenizer adds one; the second half of a window is scored.
 //
-//   window_perplexity MODEL TEXT [CONTEXT] [WINDOWS]      (256 and 0 = all; float32 throughout)
+//   window_perplexity MODEL TEXT [CONTEXT] [WINDOWS] [IDS]    256 and 0 = all; float32 throughout
 //   llama-perplexity -m MODEL.gguf -f TEXT -c CONTEXT -b CONTEXT -ctk f32 -ctv f32 -fa off
+//
+// IDS: a file that gets the text's ids, int32. See gguf_agreement.py.
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
@@ -12,6 +14,7 @@
 #include <cmath>
 #include <cstdlib>
 
+#include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/file_io.h"
 #include "gguf/gguf.h"
@@ -39,7 +42,7 @@ Score score_window(const Transformer& model, const std::vector<int64_t>& window)
 }
 
 int run(int argc, char** argv) {
-  check(argc >= 3, "usage: window_perplexity MODEL TEXT [CONTEXT] [WINDOWS]");
+  check(argc >= 3, "usage: window_perplexity MODEL TEXT [CONTEXT] [WINDOWS] [IDS]");
   const int64_t context = argc > 3 ? std::atoll(argv[3]) : 256;
   const int64_t most = argc > 4 ? std::atoll(argv[4]) : 0;
   const LoadedModel loaded = load_model(argv[1]);
@@ -50,6 +53,10 @@ int run(int argc, char** argv) {
   std::vector<int32_t> ids = tokenizer->encode(read_file(argv[2]));
   if (add_bos) {
     ids.insert(ids.begin(), tokenizer->bos_id());
+  }
+  if (argc > 5) {
+    write_file_atomically(
+        argv[5], {reinterpret_cast<const char*>(ids.data()), ids.size() * sizeof(int32_t)});
   }
   const int64_t all = static_cast<int64_t>(ids.size()) / context;
   const int64_t windows = most > 0 ? std::min(most, all) : all;

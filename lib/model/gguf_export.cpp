@@ -48,11 +48,12 @@ const BlockFormat& stored_format(const std::string& name, const std::vector<int6
   return shape.back() % format.values == 0 ? format : block_format(GgmlType::f16);
 }
 
-// A window that llama.cpp's code for the architecture does not look at.
+// A window that llama.cpp's code for the architecture does not look at (phi3's is switched off
+// there).
 ModelConfig without_window(const ModelConfig& config, const GgufArchitecture& architecture,
                            const std::string& path) {
   const std::string_view name = architecture.name;
-  if (!config.sliding_window || name == "gemma2" || name == "gemma3" || name == "phi3") {
+  if (!config.sliding_window || name == "gemma2" || name == "gemma3") {
     return config;
   }
   ModelConfig result = config;
@@ -189,6 +190,8 @@ void export_gguf(const std::filesystem::path& path, const ModelConfig& wanted,
   metadata.append(options.tokenizer);
   if (options.tokenizer.size() > 0) {
     add_further_ends(metadata, config, path.string());
+  } else {
+    metadata.text("tokenizer.ggml.model", "none");  // llama.cpp loads no file without this key
   }
 
   GgufHead head;

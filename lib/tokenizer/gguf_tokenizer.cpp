@@ -165,8 +165,16 @@ void put_pieces(GgufMetadata& metadata, const TokenizerParts& parts, int64_t row
 
 }  // namespace
 
-TokenizerParts gguf_tokenizer_parts(const Gguf& file) {
+bool gguf_has_tokenizer(const Gguf& file) {
   if (!file.has(key("model"))) {
+    return false;
+  }
+  const std::string_view model = file.text(key("model"));
+  return model != "none" && model != "no_vocab";
+}
+
+TokenizerParts gguf_tokenizer_parts(const Gguf& file) {
+  if (!gguf_has_tokenizer(file)) {
     file.refuse("the file holds no tokenizer");
   }
   TokenizerParts parts;

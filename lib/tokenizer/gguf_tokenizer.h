@@ -20,6 +20,8 @@
 
 namespace llm {
 
+/// False where tokenizer.ggml.model is missing or says that there is none.
+bool gguf_has_tokenizer(const Gguf& file);
 TokenizerParts gguf_tokenizer_parts(const Gguf& file);
 std::unique_ptr<const Tokenizer> load_gguf_tokenizer(const std::filesystem::path& file);
 /// The default chat template; empty where the file has none.

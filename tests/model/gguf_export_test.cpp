@@ -196,6 +196,13 @@ TEST(GgufExportRefusals, ModelsThatGgufCannotSay) {
       "gemma, gemma2 and gemma3_text can");
 }
 
+// llama.cpp refuses a file that does not say.
+TEST(GgufExportTokenizer, ItsAbsenceIsSaid) {
+  TemporaryFolder folder;
+  export_fixture("llama", folder / "x.gguf", "f32");
+  EXPECT_EQ(Gguf::open(folder / "x.gguf")->text("tokenizer.ggml.model"), "none");
+}
+
 TEST(GgufExportTokenizer, AllTokensThatEndATextGoAlong) {
   TemporaryFolder folder;
   LoadedModel loaded = load_model(fixture("llama"));
@@ -214,15 +221,20 @@ TEST(GgufExportTokenizer, AllTokensThatEndATextGoAlong) {
 }
 
 TEST(GgufExportWindow, BecomesTheContextWhereLlamaCppHasNone) {
-  TemporaryFolder folder;
-  LoadedModel loaded = load_model(fixture("mistral"));
-  loaded.config.model_type = "mistral";
-  loaded.config.sliding_window = 16;
-  export_gguf(folder / "x.gguf", loaded.config, outgoing(loaded),
-              {.format = &parse_gguf_format("f32")});
-  const auto file = Gguf::open(folder / "x.gguf");
-  EXPECT_EQ(file->integer("llama.context_length", 1, 999), 16);
-  EXPECT_FALSE(file->has("llama.attention.sliding_window"));
+  const std::pair<const char*, const char*> cases[] = {
+      {"mistral", "llama"}, {"qwen2", "qwen2"}, {"phi3", "phi3"}};
+  for (const auto& [name, architecture] : cases) {
+    TemporaryFolder folder;
+    LoadedModel loaded = load_model(fixture(name));
+    loaded.config.model_type = name;
+    loaded.config.sliding_window = 16;
+    export_gguf(folder / "x.gguf", loaded.config, outgoing(loaded),
+                {.format = &parse_gguf_format("f32")});
+    const auto file = Gguf::open(folder / "x.gguf");
+    const std::string prefix = architecture;
+    EXPECT_EQ(file->integer(prefix + ".context_length", 1, 999), 16) << name;
+    EXPECT_EQ(file->integer_or(prefix + ".attention.sliding_window", 0, 999, 0), 0) << name;
+  }
 }
 
 }  // namespace

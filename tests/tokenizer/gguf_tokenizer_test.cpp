@@ -175,6 +175,8 @@ const std::vector<std::string> kTwo = {"a", "b"};
 
 TEST(HostileGgufTokenizer, IsRefusedByRule) {
   expect_refusal([](GgufMetadata&) {}, "the file holds no tokenizer");
+  expect_refusal([](GgufMetadata& keys) { keys.text("tokenizer.ggml.model", "none"); },
+                 "the file holds no tokenizer");
   expect_refusal([](GgufMetadata& m) { m.text("tokenizer.ggml.model", "rwkv"); },
                  "tokenizer.ggml.model 'rwkv' is not supported (llama, gpt2, t5 are)");
   expect_refusal([](GgufMetadata& m) { m.text("tokenizer.ggml.model", "llama"); },
