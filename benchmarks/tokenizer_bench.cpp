@@ -3,10 +3,10 @@
 //   tokenizer_bench lines TOKENIZER FILE    the same, line by line
 //   tokenizer_bench load TOKENIZER          on each line: loads the file, prints seconds
 //   tokenizer_bench train VOCAB_SIZE FILE   on each line: trains a byte-level BPE, prints seconds
-//   tokenizer_bench ids TOKENIZER           each line is a JSON string: prints its ids
+//   tokenizer_bench ids TOKENIZER           each line is a JSON string: prints [ids, text they
+//   give]
 // One JSON value per line on standard output.
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <chrono>
 #include <cstdio>
@@ -17,6 +17,7 @@
 
 #include "base/error.h"
 #include "base/file_io.h"
+#include "base/utf8.h"
 #include "tokenizer/tokenizer.h"
 #include "tokenizer/tokenizer_trainer.h"
 
@@ -43,7 +44,9 @@ void on_request(const std::function<size_t()>& action) {
 void print_ids(const Tokenizer& tokenizer) {
   for (std::string line; std::getline(std::cin, line);) {
     const auto text = nlohmann::json::parse(line).get<std::string>();
-    fmt::print("[{}]\n", fmt::join(tokenizer.encode_with_special(text), ","));
+    const std::vector<int32_t> ids = tokenizer.encode_with_special(text);
+    const nlohmann::json answer = {ids, utf8::replace_invalid(tokenizer.decode(ids))};
+    fmt::print("{}\n", answer.dump());
     std::fflush(stdout);
   }
 }

@@ -43,6 +43,15 @@ add_test(NAME python.hf_export COMMAND ${LLM_TEST_PYTHON} ${CMAKE_CURRENT_SOURCE
   ${CMAKE_CURRENT_SOURCE_DIR}/fixtures/hf ${llm_commands_work}/hf_export ${llm_commands_work}/tiny/run)
 set_tests_properties(python.hf_export PROPERTIES LABELS integration TIMEOUT 300 SKIP_RETURN_CODE 77 FIXTURES_REQUIRED tiny ENVIRONMENT "OMP_NUM_THREADS=1;TOKENIZERS_PARALLELISM=false")
 
+# Ids, texts and merges are those of Hugging Face's tokenizers; skipped where no Python has that package.
+file(GLOB llm_tokenizer_fixtures CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/data/tokenizers/*)
+add_test(NAME python.tokenizer_parity COMMAND ${LLM_TEST_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/support/check_tokenizer_parity.py
+  ${llm_tokenizer_fixtures} --random 2000 --bench $<TARGET_FILE:tokenizer_bench>)
+add_test(NAME python.trained_tokenizers COMMAND ${LLM_TEST_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/support/check_trained_tokenizers.py
+  $<TARGET_FILE:llm> $<TARGET_FILE:tokenizer_bench> ${llm_commands_work}/trained_tokenizers)
+set_tests_properties(python.tokenizer_parity python.trained_tokenizers PROPERTIES LABELS integration TIMEOUT 300 SKIP_RETURN_CODE 77
+  ENVIRONMENT "TOKENIZERS_PARALLELISM=false;RAYON_NUM_THREADS=1;PYTHONDONTWRITEBYTECODE=1")
+
 # The long form of reliability T1: ctest -L long.
 llm_command_test(kill_long ${llm_commands_folder}/kill_test.sh)
 set_tests_properties(commands.kill_long PROPERTIES LABELS long TIMEOUT 1800 FIXTURES_REQUIRED tiny)
