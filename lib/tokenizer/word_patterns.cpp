@@ -98,8 +98,8 @@ size_t cl100k_word_end(std::string_view text, size_t at) {
     return end;
   }
   const size_t end = run_end(text, after, unicode::space);
-  const size_t newline = text.substr(0, end).find_last_of("\r\n");
-  if (newline != std::string_view::npos && newline >= at) return newline + 1;
+  const size_t newline = text.substr(at, end - at).find_last_of("\r\n");
+  if (newline != std::string_view::npos) return at + newline + 1;
   return spaces_word(text, at, end);
 }
 
