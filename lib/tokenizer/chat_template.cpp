@@ -4,6 +4,7 @@
 #include <array>
 #include <nlohmann/json.hpp>
 
+#include "base/utf8.h"
 #include "tokenizer/chat_inputs.h"
 #include "tokenizer/jinja_interpreter.h"
 
@@ -12,13 +13,25 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+/// For one line of a message: what the template says may hold anything.
+std::string one_line(std::string_view text) {
+  constexpr size_t kLongest = 500;
+  std::string result;
+  for (const char c : text.substr(0, utf8::valid_prefix(text.substr(0, kLongest)))) {
+    const bool plain = static_cast<unsigned char>(c) >= 0x20 && c != 0x7F;
+    result += plain ? c : ' ';
+  }
+  return result + (text.size() > kLongest ? "..." : "");
+}
+
 [[noreturn]] void fail_at(int line, const jinja::Problem& problem) {
+  const std::string message = one_line(problem.message);
   if (problem.by_template) {
     throw ChatRefusal(
         Exit::bad_input,
-        fmt::format("chat_template line {}: the template refuses: {}", line, problem.message));
+        fmt::format("chat_template line {}: the template refuses: {}", line, message));
   }
-  fail(Exit::bad_input, fmt::format("chat_template line {}: {}", line, problem.message));
+  fail(Exit::bad_input, fmt::format("chat_template line {}: {}", line, message));
 }
 
 /// JSON as values of a template, marked as the user's.
@@ -139,6 +152,9 @@ ChatTemplate ChatTemplate::parse(std::string_view source,
 
 void ChatTemplate::add(std::string name, std::string_view source) {
   auto program = std::make_shared<Program>();
+  if (const auto bad = utf8::first_invalid(source)) {
+    fail(Exit::bad_input, fmt::format("chat_template: invalid UTF-8 at byte {}", *bad));
+  }
   int line = 1;
   try {
     program->body = jinja::parse_template(source, line);

@@ -119,11 +119,12 @@ Value Interpreter::evaluate_comparison(const Expression& expression) {
 }
 
 Value Interpreter::evaluate_concat(const Expression& expression) {
+  std::vector<Value> values;  // all of them first: the heap counts what they hold
+  for (const ExpressionPtr& part : expression.parts) values.push_back(evaluate(*part));
   Text text;
-  for (const ExpressionPtr& part : expression.parts) {
-    const Value value = evaluate(*part);
+  for (const Value& value : values) {
     if (value.is(Kind::text)) {
-      heap_.expect_room(text.size() + value.text->size());
+      heap_.expect_size(text.size() + value.text->size());
       text.append(*value.text);
     } else {
       text.append(text_of(heap_, value));
@@ -220,6 +221,7 @@ Value Interpreter::call(const Value& function, const Arguments& arguments) {
 Value Interpreter::filtered(const Expression& expression, const Value& input) {
   const Arguments arguments = arguments_of(expression);
   line_ = expression.line;
+  if (input.is(Kind::text)) heap_.careful_work(input.str().size());
   return find_filter(expression.name)(*this, input, arguments);
 }
 

@@ -133,7 +133,7 @@ Value formatted(Heap& heap, const Value& format, const Value& values) {
       result.append(converted(heap, form, given[next++]));
     }
     heap.step();
-    heap.expect_room(result.size());
+    heap.expect_size(result.size());
   }
   if (next < given.size() && !values.is(Kind::dict)) problem("a format has too many values");
   return heap.text(std::move(result));

@@ -138,13 +138,16 @@ Interpreter::Flow Interpreter::execute(const Statement& statement) {
 
 void Interpreter::write(const Value& value) {
   if (value.is(Kind::text)) {
-    heap_.expect_room(out_->size() + value.text->size());
-    out_->append(*value.text);
+    append(*value.text);
   } else {
-    const Text text = text_of(heap_, value);
-    heap_.expect_room(out_->size() + text.size());
-    out_->append(text);
+    append(text_of(heap_, value));
   }
+}
+
+void Interpreter::append(const Text& text) {
+  heap_.work(text.size());
+  heap_.expect_size(outer_bytes_ + out_->size() + text.size());
+  out_->append(text);
 }
 
 Interpreter::Flow Interpreter::execute_if(const Statement& statement) {
@@ -217,6 +220,7 @@ void Interpreter::assign(const Target& target, Value value) {
 
 Text Interpreter::captured(const Body& body) {
   Text text;
+  const Restored<size_t> outer(outer_bytes_, outer_bytes_ + out_->size());
   const Restored<Text*> out(out_, &text);
   const Level inner(*this, scope_);
   execute(body);
@@ -293,6 +297,7 @@ Value Interpreter::call_macro(const Statement& statement, const ScopePtr& where,
   }
   set(*scope_, "kwargs", named);
   Text text;
+  const Restored<size_t> outer(outer_bytes_, outer_bytes_ + out_->size());
   const Restored<Text*> out(out_, &text);
   execute(statement.bodies[0]);
   line_ = line;

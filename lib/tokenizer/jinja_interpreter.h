@@ -59,6 +59,7 @@ class Interpreter {
   Flow execute_for(const Statement& statement);
   Flow one_pass(const Statement& statement, const Value& item, Loop* loop, const ScopePtr& outside);
   void write(const Value& value);
+  void append(const Text& text);
   Text captured(const Body& body);
   void assign(const Target& target, Value value);
   void execute_set_block(const Statement& statement);
@@ -80,6 +81,7 @@ class Interpreter {
   Heap& heap_;
   ScopePtr globals_, scope_;
   Text* out_ = nullptr;
+  size_t outer_bytes_ = 0;  // written so far around the block or macro that out_ belongs to
   Text result_;
   std::vector<Span> generated_;
   const Value* filter_input_ = nullptr;  // of a filter or set block

@@ -48,6 +48,32 @@ Range slice_range(int64_t size, const Value* begin, const Value* end, const Valu
   return range;
 }
 
+/// Characters of a text at a distance from each other, forwards or backwards.
+Text every_nth(const Text& text, const Range& range) {
+  const std::string_view bytes = text.bytes;
+  const auto starts = [&](size_t at) {
+    return (static_cast<unsigned char>(bytes[at]) & 0xC0) != 0x80;
+  };
+  Text part;
+  size_t at = byte_offset(bytes, static_cast<size_t>(range.begin));
+  for (int64_t i = 0; i < range.count; ++i) {
+    size_t end = at + 1;
+    while (end < bytes.size() && !starts(end)) ++end;
+    part.append(text, at, end);
+    if (i + 1 == range.count) break;
+    for (int64_t moved = 0; moved < std::abs(range.step); ++moved) {
+      if (range.step > 0) {
+        while (++at < bytes.size() && !starts(at)) {
+        }
+      } else {
+        while (--at > 0 && !starts(at)) {
+        }
+      }
+    }
+  }
+  return part;
+}
+
 Value loop_attribute(Heap& heap, const Loop& loop, std::string_view name) {
   const auto size = static_cast<int64_t>(loop.items->size());
   const auto at = static_cast<int64_t>(loop.index0);
@@ -133,7 +159,7 @@ Value slice(Heap& heap, const Value& value, const Value* begin, const Value* end
   }
   if (!value.is(Kind::text)) return missing(value, "by slice");
   const Text& text = *value.text;
-  heap.work(text.size());
+  heap.work(4 * text.size());
   const Range range =
       slice_range(static_cast<int64_t>(character_count(text.bytes)), begin, end, step);
   if (range.count == 0) return heap.text(std::string());
@@ -143,19 +169,8 @@ Value slice(Heap& heap, const Value& value, const Value* begin, const Value* end
         byte_offset(std::string_view(text.bytes).substr(first), static_cast<size_t>(range.count));
     return heap.text(text.part(first, first + size));
   }
-  std::vector<size_t> starts;
-  heap.work(text.size() * sizeof(size_t));
-  for (size_t at = 0; at < text.size();
-       at += utf8::first_character(std::string_view(text.bytes).substr(at)).length) {
-    starts.push_back(at);
-  }
-  starts.push_back(text.size());
-  Text part;
-  for (int64_t i = 0; i < range.count; ++i) {
-    const auto at = static_cast<size_t>(range.begin + i * range.step);
-    part.append(text, starts[at], starts[at + 1]);
-  }
-  return heap.text(std::move(part));
+  heap.careful_work(text.size());
+  return heap.text(every_nth(text, range));
 }
 
 std::vector<Value> elements(Heap& heap, const Value& value) {

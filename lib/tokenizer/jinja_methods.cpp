@@ -129,7 +129,6 @@ struct Method {
     const std::string& old = text_argument(given[0], "the text to replace");
     text_argument(given[1], "the new text");
     const size_t most = old.empty() ? bytes().size() + 1 : bytes().size() / old.size();
-    heap().work(bytes().size());
     if (given[1]->str().size() > old.size()) {
       heap().expect_room(std::min<uint64_t>(occurrences(old, most), most) * given[1]->str().size() +
                          bytes().size());
@@ -208,7 +207,7 @@ struct Method {
       if (c == '}' || end == std::string_view::npos) wrong("a single brace");
       const std::string_view field = bytes().substr(at + 1, end - at - 1);
       result.append(text_of(heap(), format_field(field, next)));
-      heap().expect_room(result.size());
+      heap().expect_size(result.size());
       at = end + 1;
     }
     return heap().text(std::move(result));
@@ -250,7 +249,7 @@ struct Method {
 Value call_text_method(Interpreter& in, const Value& input, std::string_view name,
                        const Arguments& arguments) {
   const Method method{in, input, name, arguments};
-  in.heap().work(input.str().size());
+  in.heap().careful_work(input.str().size());
   const auto cased = [&](LetterCase wanted) {
     arguments.bind(name, {});
     return in.heap().text(with_case(*input.text, wanted));

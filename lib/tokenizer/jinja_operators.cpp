@@ -114,6 +114,7 @@ Value repeated(Heap& heap, const Value& what, int64_t count) {
       heap.expect_room(std::numeric_limits<uint64_t>::max() / 2);
     }
     heap.expect_room(size * static_cast<uint64_t>(count));
+    heap.careful_work(static_cast<uint64_t>(count));
     Text result;
     for (int64_t i = 0; size > 0 && i < count; ++i) result.append(*what.text);
     return heap.text(std::move(result));

@@ -74,7 +74,7 @@ class ReprPrinter : public Printer {
     const bool other =
         text.bytes.find('\'') != std::string::npos && text.bytes.find('"') == std::string::npos;
     const char quote = other ? '"' : '\'';
-    heap_.work(text.size());
+    heap_.careful_work(text.size());
     put(std::string_view(&quote, 1), text.size() > 0 && text.user_at(0));
     for (size_t at = 0; at < text.size();) {
       const utf8::Character next = utf8::first_character(std::string_view(text.bytes).substr(at));
@@ -171,7 +171,7 @@ class JsonPrinter : public Printer {
   }
 
   void quoted(const Text& text) {
-    heap_.work(text.size());
+    heap_.careful_work(text.size());
     put("\"", text.size() > 0 && text.user_at(0));
     for (size_t at = 0; at < text.size();) {
       const utf8::Character next = utf8::first_character(std::string_view(text.bytes).substr(at));

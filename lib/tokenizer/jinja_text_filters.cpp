@@ -17,7 +17,7 @@ template <LetterCase wanted>
 Value cased(Interpreter& in, const Value& input, const Arguments& arguments) {
   arguments.bind("the filter", {});
   const Text text = text_of(in.heap(), input);
-  in.heap().work(text.size());
+  if (!input.is(Kind::text)) in.heap().careful_work(text.size());
   return in.heap().text(with_case(text, wanted));
 }
 
@@ -210,6 +210,9 @@ Value to_whole(Interpreter&, const Value& input, const Arguments& arguments) {
         std::from_chars(text.data(), text.data() + text.size(), value, static_cast<int>(base));
     if (result.ec == std::errc() && result.ptr == text.data() + text.size())
       return Value::of(value);
+    if (result.ec == std::errc::result_out_of_range) {
+      problem("int: the number does not fit 64 bits");
+    }
   }
   const auto number = number_in(input);
   if (!number || !std::isfinite(*number)) return fallback;
