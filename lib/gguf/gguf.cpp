@@ -164,6 +164,12 @@ Gguf::Gguf(std::span<const std::byte> bytes, std::string name) : name_(std::move
   data_offset_ = parser.place(tensors_, alignment_);
 }
 
+void Gguf::release(std::span<const std::byte> bytes) const {
+  if (file_.data() != nullptr && !bytes.empty()) {
+    file_.release(static_cast<size_t>(bytes.data() - file_.data()), bytes.size());
+  }
+}
+
 void Gguf::refuse(const std::string& rule) const {
   fail(Exit::bad_input, fmt::format("{}: {}", name_, rule));
 }

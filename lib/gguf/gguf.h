@@ -108,6 +108,9 @@ class Gguf {
   double number_or(std::string_view key, double absent) const;
   bool flag_or(std::string_view key, bool absent) const;
 
+  /// Whole pages of these bytes of a mapped file need not stay in memory; they remain readable.
+  void release(std::span<const std::byte> bytes) const;
+
   /// Throws Error(bad_input) "<file>: <rule>".
   [[noreturn]] void refuse(const std::string& rule) const;
 

@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include <cstring>
+
 #include "base/error.h"
 #include "model/gguf_config.h"
 #include "model/gguf_names.h"
@@ -36,6 +38,7 @@ class GgufWeights final : public WeightSource {
   const std::vector<WeightEntry>& entries() const override { return entries_; }
   using WeightSource::tensor;
   at::Tensor tensor(const WeightEntry& entry) const override;
+  void release(const WeightEntry& entry) const override;
   std::map<std::string, std::string> metadata() const override;
 
  private:
@@ -51,6 +54,22 @@ class GgufWeights final : public WeightSource {
   std::vector<WeightEntry> entries_;
   std::vector<Part> parts_;  // of entries_
 };
+
+// Rows 0, 2, 4, ... of every head and then its rows 1, 3, 5, ...: whole rows are copied, without a
+// parallel region, whose threads would go on spinning beside the model's own.
+at::Tensor halved_rows(const at::Tensor& stored, int64_t head_dim) {
+  at::Tensor result = at::empty_like(stored);
+  const auto* from = static_cast<const std::byte*>(stored.const_data_ptr());
+  auto* to = static_cast<std::byte*>(result.mutable_data_ptr());
+  const size_t row_bytes = stored.nbytes() / static_cast<size_t>(stored.size(0));
+  for (int64_t row = 0; row < stored.size(0); ++row) {
+    const int64_t in_head = row % head_dim;
+    const int64_t place = row - in_head + in_head / 2 + in_head % 2 * (head_dim / 2);
+    std::memcpy(to + static_cast<size_t>(place) * row_bytes,
+                from + static_cast<size_t>(row) * row_bytes, row_bytes);
+  }
+  return result;
+}
 
 std::optional<at::ScalarType> plain_type(const BlockFormat& format) {
   switch (format.type) {
@@ -175,8 +194,12 @@ at::Tensor GgufWeights::tensor(const WeightEntry& entry) const {
     file_->refuse(fmt::format("tensor '{}' has {} rows, not whole heads of {}", part.tensor->name,
                               stored.dim() == 0 ? 1 : stored.size(0), head_dim_));
   }
-  const at::Tensor heads = stored.reshape({-1, head_dim_ / 2, 2, stored.numel() / stored.size(0)});
-  return heads.transpose(1, 2).reshape(stored.sizes());
+  return halved_rows(stored.contiguous(), head_dim_);
+}
+
+// A part of a joint matrix lets the whole go: what is still to come is read again.
+void GgufWeights::release(const WeightEntry& entry) const {
+  file_->release(parts_[static_cast<size_t>(&entry - entries_.data())].tensor->bytes);
 }
 
 std::map<std::string, std::string> GgufWeights::metadata() const {

@@ -32,12 +32,15 @@ at::ScalarType choose_dtype(const std::string& choice, const std::string& stored
 }
 
 /// Parameters straight from the file, whose pages may leave memory as soon as they are packed.
-ParameterReader reader_of(const ParameterSource& source) {
+ParameterReader reader_of(std::shared_ptr<const ParameterSource> source, at::ScalarType dtype) {
+  const std::string stored = source->stored_dtype();
   return {.read =
-              [&source](const std::string& name) {
-                return source.has(name) ? source.parameter(name) : at::Tensor();
+              [source](const std::string& name) {
+                return source->has(name) ? source->parameter(name) : at::Tensor();
               },
-          .done = [&source](const std::string& name) { source.release(name); }};
+          .done = [source](const std::string& name) { source->release(name); },
+          .in_place = (stored == "F32" && dtype == at::kFloat) ||
+                      (stored == "BF16" && dtype == at::kBFloat16)};
 }
 
 }  // namespace
@@ -53,8 +56,9 @@ LoadedTokenModel load_token_model(const std::filesystem::path& path,
   loaded.directory = resolve_model_path(path);
   const at::Device device = resolve_device(options.device);
   loaded.config = load_model_config(loaded.directory);
-  const ParameterSource source(loaded.config, open_weights(loaded.directory));
-  const at::ScalarType dtype = choose_dtype(options.dtype, source.stored_dtype(), device);
+  const auto source =
+      std::make_shared<const ParameterSource>(loaded.config, open_weights(loaded.directory));
+  const at::ScalarType dtype = choose_dtype(options.dtype, source->stored_dtype(), device);
   const c10::InferenceMode inference;
   loaded.device = device.str();
   loaded.dtype = dtype_name(dtype);
@@ -64,10 +68,10 @@ LoadedTokenModel load_token_model(const std::filesystem::path& path,
   loaded.packed = !reason;
   loaded.why_not_packed = reason.value_or("");
   if (loaded.packed) {
-    loaded.model = std::make_unique<PackedModel>(loaded.config, dtype, reader_of(source));
+    loaded.model = std::make_unique<PackedModel>(loaded.config, dtype, reader_of(source, dtype));
   } else {
     auto transformer = std::make_unique<Transformer>(loaded.config, dtype, device);
-    source.copy_into(*transformer);
+    source->copy_into(*transformer);
     loaded.transformer = std::move(transformer);
     loaded.model = std::make_unique<TransformerModel>(*loaded.transformer);
   }

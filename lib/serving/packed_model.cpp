@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <mutex>
 
 #include "base/error.h"
 #include "model/kernels/packed_kernels.h"
@@ -197,9 +198,14 @@ PackedModel::PackedModel(const ModelConfig& config, at::ScalarType dtype,
     }
     return values;
   };
+  std::vector<std::string> deferred;
   const auto pack = [&](std::initializer_list<std::string> names) {
     std::vector<at::Tensor> weights;
     for (const std::string& name : names) weights.push_back(required(name));
+    if (parameters.in_place) {
+      deferred.insert(deferred.end(), names);
+      return defer_packing(weights);
+    }
     PackedWeight packed = pack_weights(weights);
     for (const std::string& name : names) parameters.done(name);
     return packed;
@@ -225,9 +231,36 @@ PackedModel::PackedModel(const ModelConfig& config, at::ScalarType dtype,
     inverse_frequencies_.push_back(static_cast<float>(frequency));
   rope_factor_ = rope_attention_factor(config_);
   gelu_ = config_.ffn_type == "geglu";
+  packed_ = deferred.empty();
+  packing_done_ = [done = parameters.done, names = std::move(deferred)] {
+    for (const std::string& name : names) done(name);
+  };
 }
 
 PackedModel::~PackedModel() = default;
+
+void PackedModel::pack_all() const {
+  for (Layer& layer : layers_) {
+    for (PackedWeight* weight : {&layer.qkv, &layer.o, &layer.gate_up, &layer.down})
+      pack_deferred(*weight);
+  }
+  pack_deferred(output_);
+  packing_done_();
+  packing_done_ = nullptr;
+}
+
+/// To be held while the weights are read, `passes` times. Packs them first unless this is the first
+/// pass of all; whoever still reads them as they lie is waited for.
+std::shared_lock<std::shared_mutex> PackedModel::weights_for(int64_t passes) const {
+  if (packed_.load(std::memory_order_acquire)) return {};
+  if (passes == 1 && !used_.exchange(true)) return std::shared_lock(packing_);
+  const std::unique_lock alone(packing_);
+  if (!packed_.load(std::memory_order_relaxed)) {
+    pack_all();
+    packed_.store(true, std::memory_order_release);
+  }
+  return {};
+}
 
 int64_t PackedModel::bytes_per_token() const {
   int64_t bytes = output_.bytes();
@@ -414,6 +447,10 @@ void check_ids(std::span<const int32_t> ids, int64_t vocab_size) {
     check(id >= 0 && id < vocab_size, "token {} is not below vocab_size {}", id, vocab_size);
 }
 
+int64_t chunks_of(std::span<const int32_t> ids) {
+  return (static_cast<int64_t>(ids.size()) + kPromptChunk - 1) / kPromptChunk;
+}
+
 }  // namespace
 
 std::span<const float> PackedModel::append(TokenSequence& sequence,
@@ -421,6 +458,7 @@ std::span<const float> PackedModel::append(TokenSequence& sequence,
   auto& own = static_cast<PackedSequence&>(sequence);
   check(!ids.empty(), "append: no tokens");
   check_ids(ids, config_.vocab_size);
+  const auto weights = weights_for(chunks_of(ids));
   const int64_t C = config_.hidden_size;
   for (size_t first = 0; first < ids.size(); first += kPromptChunk) {
     const auto part = ids.subspan(first, std::min<size_t>(kPromptChunk, ids.size() - first));
@@ -437,6 +475,7 @@ void PackedModel::append_all(TokenSequence& sequence, std::span<const int32_t> i
                              std::span<float> logits) const {
   auto& own = static_cast<PackedSequence&>(sequence);
   check_ids(ids, config_.vocab_size);
+  const auto weights = weights_for(chunks_of(ids));
   for (size_t first = 0; first < ids.size(); first += kPromptChunk) {
     const auto part = ids.subspan(first, std::min<size_t>(kPromptChunk, ids.size() - first));
     own.work.resize(static_cast<int64_t>(part.size()), config_, team_->size());
@@ -450,6 +489,7 @@ void PackedModel::append_all(TokenSequence& sequence, std::span<const int32_t> i
 void PackedModel::step(std::span<TokenSequence* const> sequences, std::span<const int32_t> ids,
                        std::span<float> logits) const {
   check_ids(ids, config_.vocab_size);
+  const auto weights = weights_for(1);
   std::vector<Run> runs;
   for (size_t row = 0; row < sequences.size(); ++row) {
     runs.push_back({static_cast<PackedSequence*>(sequences[row]), ids.subspan(row, 1),

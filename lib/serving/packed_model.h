@@ -11,11 +11,17 @@
 // one at a time, or in a batch with others, and for any number of threads. The weights are copied:
 // the Transformer may go afterwards. Const and shared; a PackedModel's sequences are used by one
 // thread at a time.
+//
+// Where the weights lie ready in a mapped file (ParameterReader::in_place) the first prompt is
+// computed from there, panel by panel through the cache, and the second pass packs: same bits, and
+// the first token does not wait for a copy of the model.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <shared_mutex>
 #include <string>
 #include <vector>
 
@@ -42,6 +48,9 @@ struct ParameterReader {
   std::function<at::Tensor(const std::string& name)> read;
   /// The parameter has been packed.
   std::function<void(const std::string& name)> done = [](const std::string&) {};
+  /// read() gives views of a file, so that packing can wait until the weights are read a second
+  /// time: a first token comes sooner. The reader is kept until then.
+  bool in_place = false;
 };
 
 class PackedModel final : public TokenModel {
@@ -74,6 +83,8 @@ class PackedModel final : public TokenModel {
   template <typename T>
   void attention(const Layer& layer, int64_t index, std::span<const Run> runs,
                  Workspace& work) const;
+  void pack_all() const;
+  std::shared_lock<std::shared_mutex> weights_for(int64_t passes) const;
   void embed(std::span<const Run> runs, Workspace& work) const;
   void rotation(std::span<const Run> runs, Workspace& work) const;
   void run(std::span<const Run> runs, Workspace& work) const;
@@ -83,9 +94,14 @@ class PackedModel final : public TokenModel {
   bool bfloat_ = true;
   bool gelu_ = false;
   at::Tensor embedding_;  // (V, C) in the weights' dtype
-  std::vector<Layer> layers_;
+  mutable std::vector<Layer> layers_;
   std::vector<float> norm_;
-  PackedWeight output_;
+  mutable PackedWeight output_;
+
+  // Packing that was put off.
+  mutable std::atomic<bool> packed_{true}, used_{false};
+  mutable std::shared_mutex packing_;
+  mutable std::function<void()> packing_done_;
   std::vector<float> inverse_frequencies_;
   double rope_factor_ = 1;
   std::unique_ptr<WorkerTeam> team_;  // as many threads as LibTorch has at construction; takes one

@@ -92,6 +92,13 @@ TEST(GgufWeights, FloatsAreViewsOfTheFile) {
   EXPECT_EQ(weights->metadata().at("general.name"), "mistral");
 }
 
+TEST(GgufWeights, ReleasedTensorsRemainReadable) {
+  const auto weights = open_gguf_weights(fixture("mistral"));
+  const at::Tensor head = weights->tensor("lm_head.weight"), before = head.clone();
+  for (const WeightEntry& entry : weights->entries()) weights->release(entry);
+  EXPECT_TRUE(head.equal(before));
+}
+
 TEST(GgufWeights, BlocksBecomeFloat32) {
   const auto weights = open_gguf_weights(fixture("llama_q8_0"));
   const WeightEntry* entry = weights->find("model.layers.0.self_attn.v_proj.weight");

@@ -62,6 +62,27 @@ TEST_F(PackedLinear, EqualsTheMatrixProductForEveryShape) {
   }
 }
 
+// Panels packed for one product, in the cache, hold the bits of those that stay.
+TEST_F(PackedLinear, DeferredPackingChangesNoBit) {
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    for (const int64_t columns : {1, 7, 64, 129}) {
+      const std::vector<at::Tensor> parts = {at::randn({40, columns}).to(dtype),
+                                             at::randn({33, columns}).to(dtype)};
+      const PackedWeight packed = pack_weights(parts);
+      PackedWeight deferred = defer_packing(parts);
+      EXPECT_EQ(deferred.panels.size(), 0u);
+      EXPECT_EQ(deferred.bytes(), packed.bytes());
+      const at::Tensor x = at::randn({5, columns}).to(dtype).to(at::kFloat);
+      const at::Tensor wanted = product(packed, x);
+      EXPECT_TRUE(product(deferred, x).equal(wanted)) << columns;
+      pack_deferred(deferred);
+      EXPECT_TRUE(deferred.unpacked.empty());
+      EXPECT_EQ(static_cast<int64_t>(deferred.panels.size()), packed.bytes());
+      EXPECT_TRUE(product(deferred, x).equal(wanted)) << columns;
+    }
+  }
+}
+
 TEST_F(PackedLinear, SeveralMatricesStandOneBelowTheOther) {
   const at::Tensor a = at::randn({40, 16}), b = at::randn({8, 16}), c = at::randn({23, 16});
   const PackedWeight packed = pack_weights(std::vector<at::Tensor>{a, b, c}),

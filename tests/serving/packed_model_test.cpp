@@ -3,6 +3,8 @@
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
+#include <thread>
+
 #include "serving/autoregressive.h"
 #include "serving/transformer_model.h"
 #include "tests/model/small_models.h"
@@ -221,6 +223,50 @@ TEST_F(PackedModels, GreedyTextEqualsTheTransformersInFloat) {
   const auto packed = make_token_model(*source), general = make_token_model(*source, false);
   for (const size_t i : {0, 3, 6})
     EXPECT_EQ(generate(*packed, 1, {i})[0].token_ids, generate(*general, 1, {i})[0].token_ids);
+}
+
+ParameterReader in_place_reader(const Transformer& model, std::vector<std::string>& done) {
+  return {.read =
+              [&model](const std::string& name) {
+                const Parameter* parameter = model.find_parameter(name);
+                return parameter == nullptr ? at::Tensor() : parameter->tensor.detach();
+              },
+          .done = [&done](const std::string& name) { done.push_back(name); },
+          .in_place = true};
+}
+
+// The first pass reads the weights where they lie, the second packs them; no bit changes.
+TEST_F(PackedModels, PackingThatWaitsChangesNoBit) {
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    const ModelConfig config = config_with([](auto&) {});
+    const auto transformer = test::small_model(config, dtype);
+    const PackedModel packed(*transformer);
+    std::vector<std::string> done;
+    const PackedModel waiting(config, dtype, in_place_reader(*transformer, done));
+    const size_t norms = done.size();
+    const std::vector<int32_t> ids = some_ids(9, config.vocab_size);
+    const at::Tensor wanted = all_logits(packed, ids);
+    EXPECT_TRUE(all_logits(waiting, ids).equal(wanted));
+    EXPECT_EQ(done.size(), norms) << "packed too early";
+    EXPECT_TRUE(all_logits(waiting, ids).equal(wanted));
+    EXPECT_GT(done.size(), norms) << "not packed by the second pass";
+    EXPECT_TRUE(all_logits(waiting, ids).equal(wanted));
+    EXPECT_EQ(waiting.bytes_per_token(), packed.bytes_per_token());
+  }
+}
+
+TEST_F(PackedModels, ManyMayComeFirst) {
+  const ModelConfig config = config_with([](auto&) {});
+  const auto transformer = test::small_model(config, at::kBFloat16);
+  const std::vector<int32_t> ids = some_ids(9, config.vocab_size);
+  const at::Tensor wanted = all_logits(PackedModel(*transformer), ids);
+  std::vector<std::string> done;
+  const PackedModel waiting(config, at::kBFloat16, in_place_reader(*transformer, done));
+  std::vector<at::Tensor> got(4);
+  std::vector<std::thread> callers;
+  for (at::Tensor& logits : got) callers.emplace_back([&] { logits = all_logits(waiting, ids); });
+  for (std::thread& caller : callers) caller.join();
+  for (const at::Tensor& logits : got) EXPECT_TRUE(logits.equal(wanted));
 }
 
 }  // namespace

@@ -7,7 +7,9 @@
 #include <array>
 #include <cstring>
 #include <new>
+#include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "base/error.h"
 #include "model/kernels/packed_kernels.h"
@@ -33,7 +35,11 @@ void pack_panel(const std::byte* source, size_t row_bytes, int64_t words, int64_
                 int64_t last, uint32_t* panel) {
   constexpr int64_t kBlock = 16;  // words: a cache line of each row
   std::array<std::array<uint32_t, kBlock>, kPanelRows> block;
-  for (int64_t word = 0; word < words; word += kBlock) {
+  int64_t word = 0;
+  if (first == 0 && last == kPanelRows && packed_kernels_available()) {
+    word = packed::pack_rows(source, row_bytes, words, panel);
+  }
+  for (; word < words; word += kBlock) {
     const int64_t count = std::min(kBlock, words - word);
     for (int64_t row = first; row < last; ++row) {
       std::memcpy(block[static_cast<size_t>(row)].data(),
@@ -48,30 +54,51 @@ void pack_panel(const std::byte* source, size_t row_bytes, int64_t words, int64_
   }
 }
 
-/// Writes a contiguous matrix into the panels, starting at packed row `first`.
-void pack_rows(const at::Tensor& rows, std::byte* panels, int64_t first) {
-  const int64_t columns = rows.size(1), count = rows.size(0);
-  const bool bfloat = rows.scalar_type() == at::kBFloat16;
-  const int64_t words = bfloat ? columns / 2 : columns;
-  const int64_t panel_words = kPanelRows * padded_columns(columns, bfloat) / (bfloat ? 2 : 1);
-  const size_t row_bytes = static_cast<size_t>(columns) * element_bytes(bfloat);
-  const auto* source = static_cast<const std::byte*>(rows.const_data_ptr());
-  const int64_t first_panel = first / kPanelRows, end_panel = panel_count(first + count);
-  at::parallel_for(first_panel, end_panel, 4, [&](int64_t begin, int64_t end) {
-    for (int64_t index = begin; index < end; ++index) {
-      auto* panel = reinterpret_cast<uint32_t*>(panels) + index * panel_words;
-      const int64_t top = index * kPanelRows, from = std::max(first, top),
-                    to = std::min(first + count, top + kPanelRows);
-      const std::byte* values = source + static_cast<size_t>(from - first) * row_bytes;
-      pack_panel(values, row_bytes, words, from - top, to - top, panel);
-      if (!bfloat || columns % 2 == 0) continue;
-      for (int64_t row = from; row < to; ++row) {  // the last column, beside a zero
-        uint16_t last = 0;
-        std::memcpy(&last, values + static_cast<size_t>(row - from + 1) * row_bytes - 2, 2);
-        panel[words * kPanelRows + row - top] = last;
-      }
-    }
-  });
+int64_t panel_words(const PackedWeight& weight) {
+  return kPanelRows * padded_columns(weight.columns, weight.bfloat) / (weight.bfloat ? 2 : 1);
+}
+
+/// Writes those rows of a contiguous matrix that belong to a panel; the matrix begins at packed row
+/// `first`.
+void pack_into_panel(const PackedWeight& weight, const at::Tensor& rows, int64_t first,
+                     int64_t index, uint32_t* panel) {
+  const int64_t columns = weight.columns, count = rows.size(0), top = index * kPanelRows;
+  const int64_t from = std::max(first, top), to = std::min(first + count, top + kPanelRows);
+  if (from >= to) return;
+  const int64_t words = weight.bfloat ? columns / 2 : columns;
+  const size_t row_bytes = static_cast<size_t>(columns) * element_bytes(weight.bfloat);
+  const std::byte* values = static_cast<const std::byte*>(rows.const_data_ptr()) +
+                            static_cast<size_t>(from - first) * row_bytes;
+  pack_panel(values, row_bytes, words, from - top, to - top, panel);
+  if (!weight.bfloat || columns % 2 == 0) return;
+  for (int64_t row = from; row < to; ++row) {  // the last column, beside a zero
+    uint16_t last = 0;
+    std::memcpy(&last, values + static_cast<size_t>(row - from + 1) * row_bytes - 2, 2);
+    panel[words * kPanelRows + row - top] = last;
+  }
+}
+
+/// All rows of one panel from the unpacked matrices; the rest of it stays as it is.
+void pack_whole_panel(const PackedWeight& weight, int64_t index, uint32_t* panel) {
+  int64_t first = 0;
+  for (const at::Tensor& rows : weight.unpacked) {
+    pack_into_panel(weight, rows, first, index, panel);
+    first += rows.size(0);
+  }
+}
+
+/// One panel out of the unpacked matrices, in cache-sized memory of this thread.
+const uint32_t* panel_in_cache(const PackedWeight& weight, int64_t index) {
+  constexpr size_t kLine = 16;  // words: panels are read in whole cache lines
+  thread_local std::vector<uint32_t> memory;
+  const auto words = static_cast<size_t>(panel_words(weight));
+  if (memory.size() < words + kLine) memory.resize(words + kLine);
+  auto address = reinterpret_cast<uintptr_t>(memory.data());
+  auto* panel = reinterpret_cast<uint32_t*>((address + 63) / 64 * 64);
+  const bool whole = (index + 1) * kPanelRows <= weight.rows && weight.columns % 2 == 0;
+  if (!whole) std::fill(panel, panel + words, 0);
+  pack_whole_panel(weight, index, panel);
+  return panel;
 }
 
 }  // namespace
@@ -108,7 +135,12 @@ void StreamBuffer::swap(StreamBuffer& other) noexcept {
   std::swap(mapped_, other.mapped_);
 }
 
-PackedWeight pack_weights(std::span<const at::Tensor> weights) {
+int64_t PackedWeight::bytes() const {
+  return panel_count(rows) * kPanelRows * padded_columns(columns, bfloat) *
+         static_cast<int64_t>(element_bytes(bfloat));
+}
+
+PackedWeight defer_packing(std::span<const at::Tensor> weights) {
   check(!weights.empty(), "pack_weights: no weights");
   PackedWeight packed;
   packed.columns = weights.front().size(1);
@@ -120,18 +152,27 @@ PackedWeight pack_weights(std::span<const at::Tensor> weights) {
               (packed.bfloat || weight.scalar_type() == at::kFloat),
           "pack_weights: float32 or bfloat16 on the CPU expected");
     packed.rows += weight.size(0);
+    packed.unpacked.push_back(weight.contiguous());
   }
-  const int64_t elements =
-      panel_count(packed.rows) * kPanelRows * padded_columns(packed.columns, packed.bfloat);
-  packed.panels =
-      StreamBuffer(static_cast<size_t>(elements) *
-                   element_bytes(packed.bfloat));  // fresh memory is zero: so is the padding
-  int64_t first = 0;
-  for (const at::Tensor& weight : weights) {
-    const at::Tensor rows = weight.contiguous();
-    pack_rows(rows, packed.panels.data(), first);
-    first += rows.size(0);
-  }
+  return packed;
+}
+
+void pack_deferred(PackedWeight& weight) {
+  if (weight.unpacked.empty()) return;
+  // Fresh memory is zero: so is the padding.
+  weight.panels = StreamBuffer(static_cast<size_t>(weight.bytes()));
+  auto* panels = reinterpret_cast<uint32_t*>(weight.panels.data());
+  at::parallel_for(0, panel_count(weight.rows), 4, [&](int64_t begin, int64_t end) {
+    for (int64_t index = begin; index < end; ++index) {
+      pack_whole_panel(weight, index, panels + index * panel_words(weight));
+    }
+  });
+  weight.unpacked.clear();
+}
+
+PackedWeight pack_weights(std::span<const at::Tensor> weights) {
+  PackedWeight packed = defer_packing(weights);
+  pack_deferred(packed);
   return packed;
 }
 
@@ -143,21 +184,26 @@ void packed_linear(const PackedWeight& weight, const void* x, int64_t count, flo
                    int64_t y_stride, WorkerTeam& team) {
   const int64_t columns = activation_row_elements(weight);
   const int64_t panels = panel_count(weight.rows);
-  const auto one_panel = [&](auto* values, int64_t panel) {
-    using T = std::remove_reference_t<decltype(*values)>;
+  const int64_t words = panel_words(weight);
+  const auto one_panel = [&](const auto* panel_values, int64_t panel) {
+    using T = std::remove_cvref_t<decltype(*panel_values)>;
     const int64_t outputs = std::min(kPanelRows, weight.rows - panel * kPanelRows);
-    packed::panel_product(values + panel * kPanelRows * columns, static_cast<const T*>(x), columns,
-                          columns, count, y + panel * kPanelRows, y_stride, outputs);
+    packed::panel_product(panel_values, static_cast<const T*>(x), columns, columns, count,
+                          y + panel * kPanelRows, y_stride, outputs);
   };
   // Several items per member, so that one that is held up leaves its share to the others, but each
   // a stretch of sequential memory.
   const int64_t grain = std::clamp<int64_t>(panels / (8 * team.size()), 1, 8);
   team.for_each((panels + grain - 1) / grain, [&](int64_t item, int) {
     for (int64_t panel = item * grain; panel < std::min(panels, (item + 1) * grain); ++panel) {
+      const uint32_t* values =
+          weight.unpacked.empty()
+              ? reinterpret_cast<const uint32_t*>(weight.panels.data()) + panel * words
+              : panel_in_cache(weight, panel);
       if (weight.bfloat) {
-        one_panel(reinterpret_cast<const uint16_t*>(weight.panels.data()), panel);
+        one_panel(reinterpret_cast<const uint16_t*>(values), panel);
       } else {
-        one_panel(reinterpret_cast<const float*>(weight.panels.data()), panel);
+        one_panel(reinterpret_cast<const float*>(values), panel);
       }
     }
   });

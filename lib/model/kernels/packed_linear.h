@@ -22,6 +22,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <vector>
 
 namespace llm {
 
@@ -57,12 +58,19 @@ struct PackedWeight {
   int64_t rows = 0, columns = 0;  // (out, in) as in the unpacked tensor
   bool bfloat = true;             // else float32
   StreamBuffer panels;
-  int64_t bytes() const { return static_cast<int64_t>(panels.size()); }
+  /// Not packed yet: the matrices as they lie. Each product then packs the panels it multiplies
+  /// with, into the cache: half the memory traffic of packing first, and no fresh pages.
+  std::vector<at::Tensor> unpacked;
+  int64_t bytes() const;
 };
 
 /// Packs the rows of several (out_i, in) matrices one below the other: q, k, v or gate, up as one
 /// product. CPU tensors of one dtype, float32 or bfloat16.
 PackedWeight pack_weights(std::span<const at::Tensor> weights);
+/// The same weight, for products that give the same bits, without reading the matrices yet.
+PackedWeight defer_packing(std::span<const at::Tensor> weights);
+/// Packs what was deferred and lets the matrices go. Not while a product runs.
+void pack_deferred(PackedWeight& weight);
 
 /// Elements of one row of x as a product reads it: bfloat16 bits, the columns padded to an even
 /// number with a zero, or float32.
