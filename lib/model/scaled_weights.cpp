@@ -33,15 +33,18 @@ at::Tensor scale_numbers(const at::Tensor& scale) {
   return scale.to(at::kFloat);
 }
 
-/// Each of `blocks` numbers along a dimension repeated over its block of `length` places.
+int64_t usual_blocks(int64_t length) { return (length + kUsualBlock - 1) / kUsualBlock; }
+
+/// Each number along a dimension repeated over its block of `length` places. Where blocks of 128
+/// give this many numbers, it is those that the number counts.
 at::Tensor spread(const at::Tensor& grid, int64_t dimension, int64_t length) {
   const int64_t blocks = grid.size(dimension);
-  const int64_t block = length % blocks == 0 ? length / blocks : kUsualBlock;
+  const int64_t block = blocks == usual_blocks(length) ? kUsualBlock : length / blocks;
   return at::repeat_interleave(grid, block, dimension).slice(dimension, 0, length);
 }
 
 bool covers(int64_t blocks, int64_t length) {
-  return blocks > 0 && (length % blocks == 0 || (length + kUsualBlock - 1) / kUsualBlock == blocks);
+  return blocks > 0 && (length % blocks == 0 || blocks == usual_blocks(length));
 }
 
 }  // namespace

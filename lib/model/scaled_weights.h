@@ -7,10 +7,9 @@
 namespace llm {
 
 /// weight (..., R, C) times scale: one number, one per row (R) or (R, 1), or one per block in a
-/// grid
-/// (..., r, c) whose blocks are R / r by C / c or, where they do not divide, 128 by 128 with a
-/// smaller last one. Scales are floats, or U8 or E8M0 exponents 2^(byte - 127). -> float32. Throws
-/// Error(bad_input) "<name>: scales of 3x4 do not fit 100x200".
+/// grid (..., r, c) whose blocks are 128 long with a shorter last one or, where that gives another
+/// number of blocks, R / r by C / c. Scales are floats, or U8 or E8M0 exponents 2^(byte - 127). ->
+/// float32. Throws Error(bad_input) "<name>: scales of 3x4 do not fit 100x200".
 at::Tensor apply_scales(const at::Tensor& weight, const at::Tensor& scale, const std::string& name);
 
 /// The OCP microscaling format: blocks (..., G, 16) U8 of 32 e2m1 numbers, low half first; scales
