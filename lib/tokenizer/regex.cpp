@@ -33,8 +33,10 @@ using JitStack = std::unique_ptr<pcre2_jit_stack, Freed<pcre2_jit_stack_free>>;
 
 std::string message_of(int error) {
   PCRE2_UCHAR text[256];
-  pcre2_get_error_message(error, text, sizeof text);
-  return reinterpret_cast<const char*>(text);
+  const int length = pcre2_get_error_message(error, text, sizeof text);
+  // It writes nothing for a number that it has no words for.
+  if (length < 0) return fmt::format("error {}", error);
+  return {reinterpret_cast<const char*>(text), static_cast<size_t>(length)};
 }
 
 /// What one thread needs to match, made once.
