@@ -84,8 +84,8 @@ accept "generate by path" -- generate model --prompt "Line 7" --max-tokens 8 --d
 check "the same text" cmp -s out by_name
 accept "generate by name and commit" -- generate "org/name@$commit" --prompt "Line 7" --max-tokens 8 --do-sample false
 check "the same text by commit" cmp -s out by_name
-mkdir -p org && cp -r model org/name && rm org/name/tokenizer.model
-refuse "a folder of that name comes first" 3 "tokenizer" -- generate org/name --prompt x
+mkdir -p org/name
+refuse "a folder of that name comes first" 3 "no checkpoint in 'org/name'" -- generate org/name --prompt x
 rm -r org
 refuse "another revision is not there" 3 "no model at 'org/name@v2'" "llm download org/name@v2" -- inspect org/name@v2
 
