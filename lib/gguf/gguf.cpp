@@ -1,3 +1,4 @@
+// Looking keys and tensors up in a GGUF file, with checks.
 #include "gguf/gguf.h"
 
 #include <fmt/format.h>

@@ -1,3 +1,4 @@
+// From the bytes of a GGUF file to its keys and tensors: every rule of the container.
 #include "gguf/gguf_parse.h"
 
 #include <fmt/format.h>

@@ -1,3 +1,4 @@
+// Writing GGUF files: metadata, tensor infos, aligned data.
 #include "gguf/gguf_writer.h"
 
 #include <fmt/format.h>

@@ -1,3 +1,4 @@
+// Writing a model as GGUF: formats, layouts, checks.
 #include "model/gguf_export.h"
 
 #include <ATen/ATen.h>

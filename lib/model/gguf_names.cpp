@@ -1,3 +1,4 @@
+// The architectures and their names.
 #include "model/gguf_names.h"
 
 #include <algorithm>

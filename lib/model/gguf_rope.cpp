@@ -1,3 +1,4 @@
+// Llama 3's scaling of the rotary speeds, as divisors and back.
 #include "model/gguf_rope.h"
 
 #include <algorithm>

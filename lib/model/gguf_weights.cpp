@@ -1,3 +1,4 @@
+// A GGUF file's tensors under Hugging Face's names.
 #include "model/gguf_weights.h"
 
 #include <ATen/ATen.h>

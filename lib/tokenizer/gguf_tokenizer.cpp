@@ -1,3 +1,4 @@
+// A tokenizer out of a GGUF file and into one.
 #include "tokenizer/gguf_tokenizer.h"
 
 #include <fmt/format.h>

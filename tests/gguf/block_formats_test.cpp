@@ -1,3 +1,4 @@
+// Blocks against ggml's reference.
 #include "gguf/block_formats.h"
 
 #include <gtest/gtest.h>

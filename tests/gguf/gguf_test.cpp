@@ -1,3 +1,4 @@
+// What a good GGUF file gives.
 #include "gguf/gguf.h"
 
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// GGUF files written here, read back.
 #include "gguf/gguf_writer.h"
 
 #include <gtest/gtest.h>

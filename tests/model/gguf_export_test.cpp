@@ -1,3 +1,4 @@
+// Models written as GGUF, against the files of llama.cpp's converter.
 #include "model/gguf_export.h"
 
 #include <ATen/ATen.h>
