@@ -146,7 +146,7 @@ printf '{"top_p": "high"}' > own/generation_config.json
 refuse "a damaged generation_config.json" 3 "top_p" -- generate own --prompt a
 head -c 100 "$TINY/tokenizer.model" > own/tokenizer.model
 refuse "a damaged tokenizer" 3 "tokenizer" -- generate own --prompt a
-rm own/tokenizer.model
+rm own/tokenizer.model own/tokenizer.json
 refuse "no tokenizer" 3 "tokenizer" -- generate own --prompt a
 accept "--tokenizer-path" -- generate "$run" --tokenizer-path "$TINY/tokenizer.model" "${base[@]:3}"; same "the tokenizer may be named" plain out
 finish
