@@ -95,14 +95,14 @@ void apply_words(const Command& command, const std::vector<std::string>& words, 
   fields.apply_flag(row->path(), words);
 }
 
-// A Hugging Face config.json is read as its family reads it, everything else key by key.
+// A whole Hugging Face config.json is read as its family reads it, everything else key by key.
 void apply_config_file(Fields& fields, const std::string& path) {
   std::error_code none;
   if (fields.find("model.vocab_size") != nullptr && std::filesystem::is_regular_file(path, none) &&
       std::filesystem::file_size(path, none) <= kConfigBytes) {
     const std::string text = read_file(path, {"config", kConfigBytes, Exit::usage});
     const nlohmann::json json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
-    if (json.is_object() && json.contains("architectures")) {
+    if (json.is_object() && json.contains("architectures") && json.contains("vocab_size")) {
       try {
         return fields.apply_text(run_config_from_hf(json, path), path);
       } catch (const Error& error) {

@@ -58,6 +58,10 @@ accept "a model config alone" -- pretrain --model.hidden_size 64 --print-config
 printf '{"hidden_size": 96, "architectures": ["LlamaForCausalLM"]}' > config.json
 accept "Hugging Face config.json" -- pretrain --config config.json --print-config
 expect "Hugging Face config.json" "model.hidden_size = 96 " out
+accept "a whole one, by its family" -- pretrain --config "$SOURCES/tests/fixtures/hf/gemma3/config.json" --print-config
+expect "Gemma 3 has norms of queries and keys" "model.qk_norm = head " out
+sed 's/"Gemma3ForCausalLM"/"BertModel"/; s/gemma3_text/bert/' "$SOURCES/tests/fixtures/hf/gemma3/config.json" > bert.json
+refuse "a family that is not known" 2 "bert.json: unsupported architecture BertModel (model_type bert)" -- pretrain --config bert.json
 
 # Completion.
 for shell in bash zsh fish; do
