@@ -154,8 +154,8 @@ class Scanner {
       read_string(key);
       refuse_second(value, keys, key);
       expect(':');
-      value.members.emplace_back(std::move(key), JsonValue());
-      read_value(value.members.back().second, depth + 1);
+      value.members.push_back({std::move(key), {}});
+      read_value(value.members.back().value, depth + 1);
       if (peek() != ',') {
         break;
       }
@@ -170,11 +170,11 @@ class Scanner {
     bool known = false;
     if (members.size() < kFewMembers) {
       known = std::any_of(members.begin(), members.end(),
-                          [&](const auto& member) { return member.first == key; });
+                          [&](const auto& member) { return member.name == key; });
     } else {
       if (keys.empty()) {
         for (const auto& member : members) {
-          keys.insert(member.first);
+          keys.insert(member.name);
         }
       }
       known = !keys.insert(key).second;

@@ -10,21 +10,27 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 namespace llm {
+
+struct JsonMember;
 
 struct JsonValue {
   enum class Kind { null, boolean, number, string, array, object };
   Kind kind = Kind::null;
   std::string text;  // string: its characters; number and boolean: as written
   std::vector<JsonValue> elements;
-  std::vector<std::pair<std::string, JsonValue>> members;
+  std::vector<JsonMember> members;
 
   /// The member, or null if it is absent, null, or this is no object.
   const JsonValue* find(std::string_view key) const;
   const char* kind_name() const;
+};
+
+struct JsonMember {
+  std::string name;
+  JsonValue value;
 };
 
 /// Error (exit 3) "<place>: invalid JSON at column N", "<place>: nesting deeper than 64", "<place>:
