@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/mapped_file.h"
+#include "benchmarks/guarded_main.h"
 #include "gguf/gguf.h"
 #include "model/safetensors.h"
 
@@ -49,10 +50,5 @@ int run(int argc, char** argv) {
 }  // namespace llm
 
 int main(int argc, char** argv) {
-  try {
-    return llm::run(argc, argv);
-  } catch (const llm::Error& error) {
-    fmt::print(stderr, "{}\n", error.message());
-    return static_cast<int>(error.code());
-  }
+  return guarded_main("container_checks", [&] { return llm::run(argc, argv); });
 }

@@ -16,6 +16,7 @@
 
 #include "base/error.h"
 #include "base/random.h"
+#include "benchmarks/guarded_main.h"
 #include "model/kernels/cpu_allocator.h"
 #include "serving/autoregressive.h"
 #include "serving/load_token_model.h"
@@ -116,10 +117,5 @@ int run(const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  try {
-    return run(Options(argc, argv));
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "decode_bench: error: %s\n", error.what());
-    return 1;
-  }
+  return guarded_main("decode_bench", [&] { return run(Options(argc, argv)); });
 }

@@ -18,6 +18,7 @@
 #include "base/error.h"
 #include "base/file_io.h"
 #include "base/utf8.h"
+#include "benchmarks/guarded_main.h"
 #include "tokenizer/tokenizer.h"
 #include "tokenizer/tokenizer_trainer.h"
 
@@ -97,10 +98,5 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  try {
-    return run(argc, argv);
-  } catch (const Error& error) {
-    fmt::print(stderr, "tokenizer_bench: error: {}\n", error.message());
-    return static_cast<int>(error.code());
-  }
+  return guarded_main("tokenizer_bench", [&] { return run(argc, argv); });
 }

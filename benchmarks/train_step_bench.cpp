@@ -15,6 +15,7 @@
 
 #include "base/error.h"
 #include "base/random.h"
+#include "benchmarks/guarded_main.h"
 #include "model/init.h"
 #include "model/kernels/cpu_allocator.h"
 #include "training/trainer.h"
@@ -110,10 +111,5 @@ int run(const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  try {
-    return run(Options(argc, argv));
-  } catch (const std::exception& error) {
-    fmt::print(stderr, "train_step_bench: error: {}\n", error.what());
-    return 2;
-  }
+  return guarded_main("train_step_bench", [&] { return run(Options(argc, argv)); });
 }

@@ -17,6 +17,7 @@
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/file_io.h"
+#include "benchmarks/guarded_main.h"
 #include "gguf/gguf.h"
 #include "model/model_io.h"
 #include "tokenizer/gguf_tokenizer.h"
@@ -81,10 +82,5 @@ int run(int argc, char** argv) {
 }  // namespace llm
 
 int main(int argc, char** argv) {
-  try {
-    return llm::run(argc, argv);
-  } catch (const llm::Error& error) {
-    fmt::print(stderr, "{}\n", error.message());
-    return static_cast<int>(error.code());
-  }
+  return guarded_main("window_perplexity", [&] { return llm::run(argc, argv); });
 }
