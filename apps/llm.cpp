@@ -1,4 +1,7 @@
 // The program: a table of verbs.
+#include <cstdio>
+#include <cstdlib>
+
 #include "apps/commands.h"
 
 int main(int argc, char** argv) {
@@ -14,5 +17,9 @@ int main(int argc, char** argv) {
   commands.push_back(llm::verify_export_command());
   commands.push_back(llm::inspect_command());
   commands.push_back(llm::completion_command(commands));
-  return llm::run_main(commands, argc, argv);
+  const int status = llm::run_main(commands, argc, argv);
+  // Everything is written and closed by now: LibTorch's operators, tens of thousands of small
+  // objects, need not be taken apart one by one.
+  std::fflush(nullptr);
+  std::_Exit(status);
 }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <future>
 #include <iostream>
 #include <iterator>
 #include <nlohmann/json.hpp>
@@ -18,6 +19,7 @@
 #include "base/random.h"
 #include "base/signals.h"
 #include "base/stdout.h"
+#include "model/model_path.h"
 #include "serving/autoregressive.h"
 #include "serving/generation_config.h"
 #include "serving/load_token_model.h"
@@ -241,9 +243,13 @@ int run(GenerateConfig& config, const Fields& fields) {
   check(!config.stream || !config.json, "--stream and --json cannot be used together");
   freeze(config.generation, {});  // what is wrong in any model is said before one is loaded
   std::vector<Prompt> prompts = read_prompts(config);
-  const LoadedTokenModel loaded = load_token_model(
-      config.model_path, {.device = config.runtime.device, .dtype = config.runtime.dtype});
-  const auto tokenizer = open_model_tokenizer(loaded.directory, config.tokenizer_path);
+  const std::filesystem::path directory = resolve_model_path(config.model_path);
+  // Beside the weights; what is wrong with those is said first.
+  auto opening = std::async(std::launch::async,
+                            [&] { return open_model_tokenizer(directory, config.tokenizer_path); });
+  const LoadedTokenModel loaded =
+      load_token_model(directory, {.device = config.runtime.device, .dtype = config.runtime.dtype});
+  const auto tokenizer = opening.get();
   if (config.tokenizer_path.empty())
     check_vocabulary(*tokenizer, loaded.config.vocab_size);
   else

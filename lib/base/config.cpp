@@ -218,7 +218,7 @@ const Field* Fields::find(std::string_view path) const {
     if (row.path_ == wanted) {
       return &row;
     }
-    if (section_of(row.path_) == section &&
+    if (!row.aliases_.empty() && section_of(row.path_) == section &&
         std::find(row.aliases_.begin(), row.aliases_.end(), key) != row.aliases_.end()) {
       return &row;
     }

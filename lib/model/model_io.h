@@ -18,6 +18,7 @@
 #include <utility>
 #include <vector>
 
+#include "model/model_path.h"
 #include "model/transformer.h"
 #include "model/weight_writer.h"
 
@@ -34,12 +35,6 @@ struct LoadedModel {
   std::unique_ptr<Transformer> model;
   std::filesystem::path directory;
 };
-
-/// What the user means by a path: a run directory (final, else best, else latest), a checkpoint, a
-/// Hugging Face directory, a .gguf file. Returns the model directory (the one with config.json) or
-/// the .gguf file. Throws
-/// Error(bad_input) saying what is wrong and how a model is made.
-std::filesystem::path resolve_model_path(const std::filesystem::path& path);
 
 /// The config of a resolved model directory or .gguf file.
 ModelConfig load_model_config(const std::filesystem::path& model_directory);

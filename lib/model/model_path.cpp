@@ -1,4 +1,5 @@
-// What the user means by --model-path: see resolve_model_path() in model_io.h.
+#include "model/model_path.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -6,7 +7,6 @@
 
 #include "base/error.h"
 #include "hub/hub_cache.h"
-#include "model/model_io.h"
 #include "model/unpickler.h"
 
 namespace llm {
@@ -75,13 +75,17 @@ fs::path resolve_model_path(const fs::path& path) {
     if (const auto snapshot = find_in_hub_cache(path.string())) {
       return resolve_model_path(*snapshot);
     }
-    const bool may_be_repo = path.string().find('/') != std::string::npos && parse_hub_repo(path.string());
+    const bool may_be_repo =
+        path.string().find('/') != std::string::npos && parse_hub_repo(path.string());
     fail(Exit::bad_input,
          fmt::format("no model at '{}': {}{}", path.string(),
                      error ? error.message() : "No such file or directory",
-                     may_be_repo ? ", and none of that name in the cache '" + hub_cache_folder().string() + "'" : ""),
-         may_be_repo ? fmt::format("load it first: llm download {}; or {}", path.string(), kHowToMake)
-                     : kHowToMake);
+                     may_be_repo ? ", and none of that name in the cache '" +
+                                       hub_cache_folder().string() + "'"
+                                 : ""),
+         may_be_repo
+             ? fmt::format("load it first: llm download {}; or {}", path.string(), kHowToMake)
+             : kHowToMake);
   }
   if (fs::is_regular_file(status)) {
     const std::string name = path.filename().string(), suffix = path.extension().string();

@@ -4,6 +4,7 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
@@ -182,12 +183,24 @@ PackedModel::PackedModel(const ModelConfig& config, at::ScalarType dtype,
   rope_factor_ = rope_attention_factor(config_);
   gelu_ = config_.ffn_type == "geglu";
   packed_ = deferred.empty();
+  if (!packed_) map_all();
   packing_done_ = [done = parameters.done, names = std::move(deferred)] {
     for (const std::string& name : names) done(name);
   };
 }
 
 PackedModel::~PackedModel() = default;
+
+// The first pass reads every matrix: a file that fits is mapped by all threads at once before it.
+void PackedModel::map_all() const {
+  const int64_t memory = sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE);
+  if (bytes_per_token() > memory / 2) return;
+  std::vector<const PackedWeight*> weights = {&output_};
+  for (const Layer& layer : layers_)
+    weights.insert(weights.end(), {&layer.qkv, &layer.o, &layer.gate_up, &layer.down});
+  team_->for_each(static_cast<int64_t>(weights.size()),
+                  [&](int64_t item, int) { map_deferred(*weights[static_cast<size_t>(item)]); });
+}
 
 void PackedModel::pack_all() const {
   for (Layer& layer : layers_) {

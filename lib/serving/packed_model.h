@@ -83,6 +83,7 @@ class PackedModel final : public TokenModel {
   template <typename T>
   void attention(const Layer& layer, int64_t index, std::span<const Run> runs,
                  Workspace& work) const;
+  void map_all() const;
   void pack_all() const;
   std::shared_lock<std::shared_mutex> weights_for(int64_t passes) const;
   void embed(std::span<const Run> runs, Workspace& work) const;

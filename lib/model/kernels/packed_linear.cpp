@@ -157,6 +157,19 @@ PackedWeight defer_packing(std::span<const at::Tensor> weights) {
   return packed;
 }
 
+void map_deferred(const PackedWeight& weight) {
+#ifdef MADV_POPULATE_READ  // Linux 5.14
+  constexpr uintptr_t kPage = 4096;
+  for (const at::Tensor& matrix : weight.unpacked) {
+    const auto begin = reinterpret_cast<uintptr_t>(matrix.const_data_ptr());
+    const uintptr_t first = begin / kPage * kPage;
+    madvise(reinterpret_cast<void*>(first), begin + matrix.nbytes() - first, MADV_POPULATE_READ);
+  }
+#else
+  (void)weight;
+#endif
+}
+
 void pack_deferred(PackedWeight& weight) {
   if (weight.unpacked.empty()) return;
   // Fresh memory is zero: so is the padding.

@@ -69,6 +69,9 @@ struct PackedWeight {
 PackedWeight pack_weights(std::span<const at::Tensor> weights);
 /// The same weight, for products that give the same bits, without reading the matrices yet.
 PackedWeight defer_packing(std::span<const at::Tensor> weights);
+/// Asks for the pages of what was deferred, a matrix of a mapped file at one call instead of a
+/// fault every sixteen pages. Changes nothing else; a system that cannot does nothing.
+void map_deferred(const PackedWeight& weight);
 /// Packs what was deferred and lets the matrices go. Not while a product runs.
 void pack_deferred(PackedWeight& weight);
 
