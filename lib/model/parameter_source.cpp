@@ -17,7 +17,7 @@ namespace llm {
 
 ParameterSource::ParameterSource(const ModelConfig& config, std::unique_ptr<WeightSource> weights)
     : weights_(std::move(weights)) {
-  compare(config, stored_tensors(config));
+  compare(config);
   std::map<std::string, std::vector<int64_t>> shapes;
   for (ParameterPlace& place : parameter_layout(config)) {
     shapes.emplace(std::move(place.name), std::move(place.shape));
@@ -31,10 +31,11 @@ ParameterSource::ParameterSource(const ModelConfig& config, std::unique_ptr<Weig
 }
 
 // Fills stored_, or says in one message all that does not fit.
-void ParameterSource::compare(const ModelConfig& config, const std::vector<StoredTensor>& wanted) {
+void ParameterSource::compare(const ModelConfig& config) {
+  const Family& family = family_of(config);
   std::map<std::string, const WeightEntry*> found;
   for (const WeightEntry& entry : weights_->entries()) {
-    const std::string name = canonical_stored_name(config, entry.name);
+    const std::string name = canonical_stored_name(config, family, entry.name);
     if (name.empty()) {
       continue;
     }
@@ -43,7 +44,7 @@ void ParameterSource::compare(const ModelConfig& config, const std::vector<Store
                 place->second->name, entry.name);
   }
   WeightMismatch mismatch;
-  for (const StoredTensor& tensor : wanted) {
+  for (const StoredTensor& tensor : stored_tensors(config, family)) {
     const auto entry = found.find(tensor.name);
     if (entry == found.end()) {
       mismatch.missing.push_back(tensor.name);

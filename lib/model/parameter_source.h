@@ -50,7 +50,7 @@ class ParameterSource {
     const WeightEntry* entry;
   };
   at::Tensor values(const Stored& stored) const;
-  void compare(const ModelConfig& config, const std::vector<StoredTensor>& wanted);
+  void compare(const ModelConfig& config);
 
   std::unique_ptr<WeightSource> weights_;
   std::vector<Stored> stored_;

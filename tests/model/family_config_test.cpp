@@ -203,10 +203,12 @@ TEST(StoredTensors, NamesOfTheBareModelGetTheirPrefix) {
   const ModelConfig config = model_config_from_hf(
       {{"model_type", "gpt2"}, {"vocab_size", 50257}, {"n_embd", 8}, {"n_head", 2}, {"n_layer", 1}},
       "config.json");
-  EXPECT_EQ(canonical_stored_name(config, "h.0.ln_1.weight"), "transformer.h.0.ln_1.weight");
-  EXPECT_EQ(canonical_stored_name(config, "transformer.wte.weight"), "transformer.wte.weight");
-  EXPECT_EQ(canonical_stored_name(config, "h.0.attn.bias"), "");
-  EXPECT_EQ(canonical_stored_name(config, "lm_head.weight"), "") << "tied";
+  EXPECT_EQ(canonical_stored_name(config, family_of(config), "h.0.ln_1.weight"),
+            "transformer.h.0.ln_1.weight");
+  EXPECT_EQ(canonical_stored_name(config, family_of(config), "transformer.wte.weight"),
+            "transformer.wte.weight");
+  EXPECT_EQ(canonical_stored_name(config, family_of(config), "h.0.attn.bias"), "");
+  EXPECT_EQ(canonical_stored_name(config, family_of(config), "lm_head.weight"), "") << "tied";
 }
 
 TEST(StoredTensors, GptTwoJoinsAndTransposesQkv) {

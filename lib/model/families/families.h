@@ -26,7 +26,8 @@ const Family* find_family(std::string_view model_type);
 std::string family_names();
 
 /// The family whose files the model is written as: config.model_type where that family can say
-/// exactly this config, else the first of llama, mistral, llm that can.
+/// exactly this config, else the first of llama, mistral, llm that can. Writes and reads whole
+/// configs to find out: ask once, not per tensor.
 const Family& family_of(const ModelConfig& config);
 
 /// Every tensor of the model's files, in the order of our parameters. A tied head has none.
@@ -34,6 +35,7 @@ std::vector<StoredTensor> stored_tensors(const ModelConfig& config);
 std::vector<StoredTensor> stored_tensors(const ModelConfig& config, const Family& family);
 /// The name of a stored tensor as some files have it (names of the bare model get their prefix);
 /// empty where it is one that no model needs.
-std::string canonical_stored_name(const ModelConfig& config, const std::string& name);
+std::string canonical_stored_name(const ModelConfig& config, const Family& family,
+                                  const std::string& name);
 
 }  // namespace llm

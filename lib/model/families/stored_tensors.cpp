@@ -112,8 +112,8 @@ std::vector<StoredTensor> stored_tensors(const ModelConfig& config, const Family
   return list;
 }
 
-std::string canonical_stored_name(const ModelConfig& config, const std::string& name) {
-  const Family& family = family_of(config);
+std::string canonical_stored_name(const ModelConfig& config, const Family& family,
+                                  const std::string& name) {
   for (const char* ending : family.redundant) {
     if (name.ends_with(ending)) {
       return "";
