@@ -1,12 +1,11 @@
 // GPT-2: learned positions, LayerNorm, biases everywhere, matrices stored transposed with q, k and
 // v as one.
 #include "model/families/all.h"
-#include "model/families/hf_keys.h"
+#include "model/families/gpt.h"
 
 namespace llm {
-namespace {
 
-void read_gpt2(HfKeys& keys) {
+void read_gpt_keys(HfKeys& keys) {
   keys.rename({{"n_embd", "hidden_size"},
                {"n_layer", "num_hidden_layers"},
                {"n_head", "num_attention_heads"},
@@ -15,37 +14,24 @@ void read_gpt2(HfKeys& keys) {
                {"attn_pdrop", "attention_dropout"},
                {"layer_norm_epsilon", "rms_norm_eps"}});
   keys.require({"vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads"});
-  keys.only("add_cross_attention", false);
-  keys.only("scale_attn_by_inverse_layer_idx", false);
-  keys.forget({"n_ctx", "reorder_and_upcast_attn", "summary_activation", "summary_first_dropout",
-               "summary_proj_to_labels", "summary_type", "summary_use_proj"});
-  if (!keys.take_flag("scale_attn_weights", true)) {
-    keys.set("query_pre_attn_scalar", 1.0);
-  }
+  keys.forget({"n_ctx", "summary_activation", "summary_first_dropout", "summary_proj_to_labels",
+               "summary_type", "summary_use_proj"});
   keys.read_activation("activation_function", false, "gelu_new");
   keys.read_dropout("resid_pdrop", "embd_pdrop");
   if (!keys.has("intermediate_size")) {
     keys.set("intermediate_size", 4 * keys.integer("hidden_size"));
   }
-  keys.set("position_embedding_type", "absolute");
   keys.set("norm_type", "layer_norm");
-  keys.set("attention_bias", true);
   keys.set("mlp_bias", true);
-  keys.set_defaults({{"max_position_embeddings", 1024},
-                     {"attention_dropout", 0.1},
-                     {"rms_norm_eps", 1e-5},
-                     {"tie_word_embeddings", true},
-                     {"bos_token_id", 50256},
-                     {"eos_token_id", 50256}});
+  keys.set_defaults({{"rms_norm_eps", 1e-5}, {"bos_token_id", 50256}, {"eos_token_id", 50256}});
 }
 
-void write_gpt2(const ModelConfig& config, HfJson& json) {
+void write_gpt_keys(const ModelConfig& config, HfJson& json) {
   json["vocab_size"] = config.vocab_size;
   json["n_embd"] = config.hidden_size;
   json["n_layer"] = config.num_hidden_layers;
   json["n_head"] = config.num_attention_heads;
   json["n_positions"] = config.max_position_embeddings;
-  json["n_ctx"] = config.max_position_embeddings;
   json["n_inner"] = config.ffn_size();
   json["activation_function"] =
       config.ffn_type == "gelu_tanh" ? "gelu_new" : activation_name(config);
@@ -54,9 +40,31 @@ void write_gpt2(const ModelConfig& config, HfJson& json) {
   json["attn_pdrop"] = config.attention_dropout_probability();
   json["layer_norm_epsilon"] = config.rms_norm_eps;
   json["initializer_range"] = config.initializer_range;
-  json["scale_attn_weights"] = !config.query_pre_attn_scalar.has_value();
   json["tie_word_embeddings"] = config.tie_word_embeddings;
   write_ids(json, config);
+}
+
+namespace {
+
+void read_gpt2(HfKeys& keys) {
+  read_gpt_keys(keys);
+  keys.only("add_cross_attention", false);
+  keys.only("scale_attn_by_inverse_layer_idx", false);
+  keys.forget({"reorder_and_upcast_attn"});
+  if (!keys.take_flag("scale_attn_weights", true)) {
+    keys.set("query_pre_attn_scalar", 1.0);
+  }
+  keys.set("position_embedding_type", "absolute");
+  keys.set("attention_bias", true);
+  keys.set_defaults({{"max_position_embeddings", 1024},
+                     {"attention_dropout", 0.1},
+                     {"tie_word_embeddings", true}});
+}
+
+void write_gpt2(const ModelConfig& config, HfJson& json) {
+  write_gpt_keys(config, json);
+  json["n_ctx"] = config.max_position_embeddings;
+  json["scale_attn_weights"] = !config.query_pre_attn_scalar.has_value();
 }
 
 std::vector<NameRule> rules_gpt2() {
