@@ -66,7 +66,7 @@ size_t on_body(char* data, size_t size, size_t count, void* context) {
         exchange.refused = exchange.request.begin && !exchange.request.begin(exchange.reply);
       }
       exchange.refused = exchange.refused || !exchange.request.sink(bytes);
-    } catch (...) {
+    } catch (...) {  // goes on behind curl, whose C frames it must not cross
       exchange.thrown = std::current_exception();
       exchange.refused = true;
     }

@@ -72,9 +72,7 @@ nlohmann::json own_keys(const Family& family, const nlohmann::json& object,
   return keys.finish();
 }
 
-ModelConfig read_config(const Family& family, const nlohmann::json& object,
-                        const std::string& source) {
-  const nlohmann::json keys = own_keys(family, object, source);
+ModelConfig config_of_keys(const nlohmann::json& keys, const std::string& source) {
   ModelConfig config;
   config.intermediate_size.reset();
   Fields fields;
@@ -90,6 +88,18 @@ ModelConfig read_config(const Family& family, const nlohmann::json& object,
   }
   config.hidden_act.reset();  // agreed with ffn_type, which stays
   return config;
+}
+
+ModelConfig read_config(const Family& family, const nlohmann::json& object,
+                        const std::string& source) {
+  return config_of_keys(own_keys(family, object, source), source);
+}
+
+// config.model_type, where the shape alone does not tell it.
+void keep_family(const Family& family, ModelConfig& config) {
+  if (std::string_view(family_of(config).model_type) != family.model_type) {
+    config.model_type = family.model_type;
+  }
 }
 
 // Training reads these and inference does not: a family may leave them out.
@@ -122,10 +132,6 @@ bool complete(HfJson& json, const ModelConfig& wanted, const ModelConfig& said) 
 
 }  // namespace
 
-bool is_hf_config(const nlohmann::json& object) {
-  return object.is_object() && (object.contains("architectures") || object.contains("model_type"));
-}
-
 std::optional<HfJson> hf_config_json(const ModelConfig& config, const Family& family) {
   HfJson json;
   json["architectures"] = {family.architecture};
@@ -146,15 +152,15 @@ ModelConfig model_config_from_hf(const nlohmann::json& object, const std::string
   check_input(object.is_object(), "{}: not a JSON object", source_name);
   const Family& family = named_family(object, source_name);
   ModelConfig config = read_config(family, object, source_name);
-  if (std::string_view(family_of(config).model_type) != family.model_type) {
-    config.model_type = family.model_type;
-  }
+  keep_family(family, config);
   return config;
 }
 
 std::string run_config_from_hf(const nlohmann::json& object, const std::string& source_name) {
-  const ModelConfig config = model_config_from_hf(object, source_name);
-  nlohmann::json keys = own_keys(named_family(object, source_name), object, source_name);
+  const Family& family = named_family(object, source_name);
+  nlohmann::json keys = own_keys(family, object, source_name);
+  ModelConfig config = config_of_keys(keys, source_name);
+  keep_family(family, config);
   keys.emplace("intermediate_size", nullptr);  // a run config's own default is a number
   if (config.model_type) {
     keys["model_type"] = *config.model_type;

@@ -19,9 +19,6 @@
 
 namespace llm {
 
-/// True for a JSON object that is a Hugging Face config.json: it has "architectures" or
-/// "model_type".
-bool is_hf_config(const nlohmann::json& object);
 /// Throws Error(bad_input) naming the source and key; an unknown family is refused with the list of
 /// those that are known. The result is validated.
 ModelConfig model_config_from_hf(const nlohmann::json& object, const std::string& source_name);
