@@ -4,7 +4,6 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
@@ -26,11 +25,6 @@ constexpr int64_t kPromptChunk = 192;  // rows of a prompt per pass: 16 register
 constexpr int64_t kSerialRows =
     4;  // fewer rows than this are not worth waking the other threads for elementwise work
 
-std::vector<float> to_floats(const at::Tensor& tensor) {
-  const at::Tensor values = tensor.detach().to(at::kFloat).contiguous();
-  return {values.const_data_ptr<float>(), values.const_data_ptr<float>() + values.numel()};
-}
-
 /// fn(row) for every row, on all threads where that pays.
 template <typename Fn>
 void for_rows(WorkerTeam& team, int64_t count, const Fn& fn) {
@@ -49,12 +43,6 @@ void add_bias(const std::vector<float>& bias, float* row) {
 }
 
 }  // namespace
-
-struct PackedModel::Layer {
-  PackedWeight qkv, o, gate_up, down;
-  std::vector<float> qkv_bias, o_bias, gate_up_bias, down_bias;  // empty: none
-  std::vector<float> input_norm, post_attention_norm;
-};
 
 /// Buffers of one pass over `rows` tokens; kept by a sequence between its steps.
 struct PackedModel::Workspace {
@@ -130,107 +118,16 @@ PackedModel::PackedModel(const ModelConfig& config, at::ScalarType dtype,
       team_(std::make_unique<WorkerTeam>(at::get_num_threads())) {
   if (const auto reason = why_not_packed(config, dtype, at::kCPU))
     fail(Exit::usage, fmt::format("this model cannot run packed: {}", *reason));
-  const auto required = [&](const std::string& name) {
-    const at::Tensor tensor = parameters.read(name);
-    check(tensor.defined(), "packed model: the model has no parameter '{}'", name);
-    return tensor.to(dtype);
-  };
-  const auto floats = [&](const std::string& name) {
-    const std::vector<float> values = to_floats(required(name));
-    parameters.done(name);
-    return values;
-  };
-  const auto bias = [&](std::initializer_list<std::string> names) {
-    std::vector<float> values;
-    for (const std::string& name : names) {
-      if (!parameters.read(name).defined()) return std::vector<float>{};
-      const std::vector<float> part = floats(name);
-      values.insert(values.end(), part.begin(), part.end());
-    }
-    return values;
-  };
-  std::vector<std::string> deferred;
-  const auto pack = [&](std::initializer_list<std::string> names) {
-    std::vector<at::Tensor> weights;
-    for (const std::string& name : names) weights.push_back(required(name));
-    if (parameters.in_place) {
-      deferred.insert(deferred.end(), names);
-      return defer_packing(weights);
-    }
-    PackedWeight packed = pack_weights(weights);
-    for (const std::string& name : names) parameters.done(name);
-    return packed;
-  };
-  for (int64_t i = 0; i < config_.num_hidden_layers; ++i) {
-    const std::string layer = fmt::format("model.layers.{}.", i);
-    const std::string a = layer + "self_attn.", m = layer + "mlp.";
-    layers_.push_back({.qkv = pack({a + "q_proj.weight", a + "k_proj.weight", a + "v_proj.weight"}),
-                       .o = pack({a + "o_proj.weight"}),
-                       .gate_up = pack({m + "gate_proj.weight", m + "up_proj.weight"}),
-                       .down = pack({m + "down_proj.weight"}),
-                       .qkv_bias = bias({a + "q_proj.bias", a + "k_proj.bias", a + "v_proj.bias"}),
-                       .o_bias = bias({a + "o_proj.bias"}),
-                       .gate_up_bias = bias({m + "gate_proj.bias", m + "up_proj.bias"}),
-                       .down_bias = bias({m + "down_proj.bias"}),
-                       .input_norm = floats(layer + "input_layernorm.weight"),
-                       .post_attention_norm = floats(layer + "post_attention_layernorm.weight")});
-  }
-  norm_ = floats("model.norm.weight");
-  output_ = pack({config_.tie_word_embeddings ? "model.embed_tokens.weight" : "lm_head.weight"});
-  embedding_ = required("model.embed_tokens.weight").contiguous();
+  weights_ = std::make_unique<PackedWeights>(config, dtype, parameters, *team_);
   for (const double frequency : rope_inverse_frequencies(config_))
     inverse_frequencies_.push_back(static_cast<float>(frequency));
   rope_factor_ = rope_attention_factor(config_);
   gelu_ = config_.ffn_type == "geglu";
-  packed_ = deferred.empty();
-  if (!packed_) map_all();
-  packing_done_ = [done = parameters.done, names = std::move(deferred)] {
-    for (const std::string& name : names) done(name);
-  };
 }
 
 PackedModel::~PackedModel() = default;
 
-// The first pass reads every matrix: a file that fits is mapped by all threads at once before it.
-void PackedModel::map_all() const {
-  const int64_t memory = sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE);
-  if (bytes_per_token() > memory / 2) return;
-  std::vector<const PackedWeight*> weights = {&output_};
-  for (const Layer& layer : layers_)
-    weights.insert(weights.end(), {&layer.qkv, &layer.o, &layer.gate_up, &layer.down});
-  team_->for_each(static_cast<int64_t>(weights.size()),
-                  [&](int64_t item, int) { map_deferred(*weights[static_cast<size_t>(item)]); });
-}
-
-void PackedModel::pack_all() const {
-  for (Layer& layer : layers_) {
-    for (PackedWeight* weight : {&layer.qkv, &layer.o, &layer.gate_up, &layer.down})
-      pack_deferred(*weight);
-  }
-  pack_deferred(output_);
-  packing_done_();
-  packing_done_ = nullptr;
-}
-
-/// To be held while the weights are read, `passes` times. Packs them first unless this is the first
-/// pass of all; whoever still reads them as they lie is waited for.
-std::shared_lock<std::shared_mutex> PackedModel::weights_for(int64_t passes) const {
-  if (packed_.load(std::memory_order_acquire)) return {};
-  if (passes == 1 && !used_.exchange(true)) return std::shared_lock(packing_);
-  const std::unique_lock alone(packing_);
-  if (!packed_.load(std::memory_order_relaxed)) {
-    pack_all();
-    packed_.store(true, std::memory_order_release);
-  }
-  return {};
-}
-
-int64_t PackedModel::bytes_per_token() const {
-  int64_t bytes = output_.bytes();
-  for (const Layer& layer : layers_)
-    bytes += layer.qkv.bytes() + layer.o.bytes() + layer.gate_up.bytes() + layer.down.bytes();
-  return bytes;
-}
+int64_t PackedModel::bytes_per_token() const { return weights_->bytes_per_token(); }
 
 void PackedModel::embed(std::span<const Run> runs, Workspace& work) const {
   const int64_t C = config_.hidden_size;
@@ -239,11 +136,11 @@ void PackedModel::embed(std::span<const Run> runs, Workspace& work) const {
       float* row = work.hidden.data() + (run.first_row + static_cast<int64_t>(t)) * C;
       const int64_t first = run.ids[t] * C;
       if (bfloat_) {
-        const auto* values = static_cast<const uint16_t*>(embedding_.const_data_ptr()) + first;
+        const auto* values = static_cast<const uint16_t*>(weights_->embedding().const_data_ptr()) + first;
         for (int64_t c = 0; c < C; ++c)
           row[c] = std::bit_cast<float>(static_cast<uint32_t>(values[c]) << 16);
       } else {
-        std::memcpy(row, embedding_.const_data_ptr<float>() + first,
+        std::memcpy(row, weights_->embedding().const_data_ptr<float>() + first,
                     static_cast<size_t>(C) * sizeof(float));
       }
     }
@@ -269,7 +166,7 @@ void PackedModel::rotation(std::span<const Run> runs, Workspace& work) const {
 
 /// qkv (rows, (H + 2 K) D) -> attended (rows, H D): rotates, remembers, attends.
 template <typename T>
-void PackedModel::attention(const Layer& layer, int64_t index, std::span<const Run> runs,
+void PackedModel::attention(const PackedLayer& layer, int64_t index, std::span<const Run> runs,
                             Workspace& work) const {
   const int64_t H = config_.num_attention_heads, K = config_.key_value_heads(),
                 D = config_.head_size(), G = H / K;
@@ -340,7 +237,7 @@ void PackedModel::forward(std::span<const Run> runs, Workspace& work) const {
   static const std::vector<float> no_bias;
   const std::vector<float>* pending_bias = &no_bias;
   for (int64_t i = 0; i < config_.num_hidden_layers; ++i) {
-    const Layer& layer = layers_[static_cast<size_t>(i)];
+    const PackedLayer& layer = weights_->layer(i);
     normed(layer.input_norm, *pending_bias, layer.qkv);
     packed_linear(layer.qkv, input, rows, work.qkv.data(), (H + 2 * K) * D, *team_);
     attention<T>(layer, i, runs, work);
@@ -369,19 +266,19 @@ void PackedModel::forward(std::span<const Run> runs, Workspace& work) const {
 
 /// Final norm and output product of `count` rows of the residual stream.
 void PackedModel::head(const float* rows, int64_t count, float* logits, Workspace& work) const {
-  const int64_t C = config_.hidden_size, elements = activation_row_elements(output_);
+  const int64_t C = config_.hidden_size, elements = activation_row_elements(weights_->output());
   const auto eps = static_cast<float>(config_.rms_norm_eps);
   std::vector<float> unchanged(rows, rows + count * C);
   for (int64_t row = 0; row < count; ++row) {
     if (bfloat_) {
-      packed::add_rms_norm(&unchanged[static_cast<size_t>(row * C)], nullptr, norm_.data(), eps, C,
+      packed::add_rms_norm(&unchanged[static_cast<size_t>(row * C)], nullptr, weights_->norm().data(), eps, C,
                            reinterpret_cast<uint16_t*>(work.input.data()) + row * elements);
     } else {
-      packed::add_rms_norm(&unchanged[static_cast<size_t>(row * C)], nullptr, norm_.data(), eps, C,
+      packed::add_rms_norm(&unchanged[static_cast<size_t>(row * C)], nullptr, weights_->norm().data(), eps, C,
                            reinterpret_cast<float*>(work.input.data()) + row * elements);
     }
   }
-  packed_linear(output_, work.input.data(), count, logits, config_.vocab_size, *team_);
+  packed_linear(weights_->output(), work.input.data(), count, logits, config_.vocab_size, *team_);
 }
 
 void PackedModel::run(std::span<const Run> runs, Workspace& work) const {
@@ -421,7 +318,7 @@ std::span<const float> PackedModel::append(TokenSequence& sequence,
   auto& own = static_cast<PackedSequence&>(sequence);
   check(!ids.empty(), "append: no tokens");
   check_ids(ids, config_.vocab_size);
-  const auto weights = weights_for(chunks_of(ids));
+  const auto weights = weights_->for_passes(chunks_of(ids));
   const int64_t C = config_.hidden_size;
   for (size_t first = 0; first < ids.size(); first += kPromptChunk) {
     const auto part = ids.subspan(first, std::min<size_t>(kPromptChunk, ids.size() - first));
@@ -438,7 +335,7 @@ void PackedModel::append_all(TokenSequence& sequence, std::span<const int32_t> i
                              std::span<float> logits) const {
   auto& own = static_cast<PackedSequence&>(sequence);
   check_ids(ids, config_.vocab_size);
-  const auto weights = weights_for(chunks_of(ids));
+  const auto weights = weights_->for_passes(chunks_of(ids));
   for (size_t first = 0; first < ids.size(); first += kPromptChunk) {
     const auto part = ids.subspan(first, std::min<size_t>(kPromptChunk, ids.size() - first));
     own.work.resize(static_cast<int64_t>(part.size()), config_, team_->size());
@@ -452,7 +349,7 @@ void PackedModel::append_all(TokenSequence& sequence, std::span<const int32_t> i
 void PackedModel::step(std::span<TokenSequence* const> sequences, std::span<const int32_t> ids,
                        std::span<float> logits) const {
   check_ids(ids, config_.vocab_size);
-  const auto weights = weights_for(1);
+  const auto weights = weights_->for_passes(1);
   std::vector<Run> runs;
   for (size_t row = 0; row < sequences.size(); ++row) {
     runs.push_back({static_cast<PackedSequence*>(sequences[row]), ids.subspan(row, 1),

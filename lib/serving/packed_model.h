@@ -11,22 +11,15 @@
 // one at a time, or in a batch with others, and for any number of threads. The weights are copied:
 // the Transformer may go afterwards. Const and shared; a PackedModel's sequences are used by one
 // thread at a time.
-//
-// Where the weights lie ready in a mapped file (ParameterReader::in_place) the first prompt is
-// computed from there, panel by panel through the cache, and the second pass packs: same bits, and
-// the first token does not wait for a copy of the model.
 #pragma once
 
-#include <atomic>
-#include <functional>
 #include <memory>
 #include <optional>
-#include <shared_mutex>
 #include <string>
 #include <vector>
 
-#include "model/kernels/packed_linear.h"
 #include "model/model_config.h"
+#include "serving/packed_weights.h"
 #include "serving/token_model.h"
 
 namespace llm {
@@ -39,19 +32,6 @@ struct PackedSequence;
 std::optional<std::string> why_not_packed(const ModelConfig& config, at::ScalarType dtype,
                                           at::Device device);
 std::optional<std::string> why_not_packed(const Transformer& model);
-
-/// Where a packed model takes its parameters from, one after another: a file need not be in memory
-/// beside it.
-struct ParameterReader {
-  /// By its name in parameter_layout.h, on the CPU, in any number format; undefined where the model
-  /// has none. The embedding is kept as it is where it already has the model's format.
-  std::function<at::Tensor(const std::string& name)> read;
-  /// The parameter has been packed.
-  std::function<void(const std::string& name)> done = [](const std::string&) {};
-  /// read() gives views of a file, so that packing can wait until the weights are read a second
-  /// time: a first token comes sooner. The reader is kept until then.
-  bool in_place = false;
-};
 
 class PackedModel final : public TokenModel {
  public:
@@ -73,7 +53,6 @@ class PackedModel final : public TokenModel {
   int64_t bytes_per_token() const;
 
  private:
-  struct Layer;
   struct Run;
   struct Workspace;
   friend struct PackedSequence;
@@ -81,11 +60,8 @@ class PackedModel final : public TokenModel {
   template <typename T>
   void forward(std::span<const Run> runs, Workspace& work) const;
   template <typename T>
-  void attention(const Layer& layer, int64_t index, std::span<const Run> runs,
+  void attention(const PackedLayer& layer, int64_t index, std::span<const Run> runs,
                  Workspace& work) const;
-  void map_all() const;
-  void pack_all() const;
-  std::shared_lock<std::shared_mutex> weights_for(int64_t passes) const;
   void embed(std::span<const Run> runs, Workspace& work) const;
   void rotation(std::span<const Run> runs, Workspace& work) const;
   void run(std::span<const Run> runs, Workspace& work) const;
@@ -94,19 +70,11 @@ class PackedModel final : public TokenModel {
   ModelConfig config_;
   bool bfloat_ = true;
   bool gelu_ = false;
-  at::Tensor embedding_;  // (V, C) in the weights' dtype
-  mutable std::vector<Layer> layers_;
-  std::vector<float> norm_;
-  mutable PackedWeight output_;
-
-  // Packing that was put off.
-  mutable std::atomic<bool> packed_{true}, used_{false};
-  mutable std::shared_mutex packing_;
-  mutable std::function<void()> packing_done_;
   std::vector<float> inverse_frequencies_;
   double rope_factor_ = 1;
   std::unique_ptr<WorkerTeam> team_;  // as many threads as LibTorch has at construction; takes one
                                       // caller at a time, others work alone
+  std::unique_ptr<PackedWeights> weights_;
 };
 
 }  // namespace llm
