@@ -80,6 +80,16 @@ void KvCache::truncate(int64_t length) {
   seen_.cut(length);
 }
 
+KvCache KvCache::clone() const {
+  KvCache copy = *this;
+  for (Layer& layer : copy.layers_) {
+    if (!layer.k.defined()) continue;
+    layer.k = layer.k.clone();
+    layer.v = layer.v.clone();
+  }
+  return copy;
+}
+
 void KvCache::select_rows(const at::Tensor& rows) {
   for (Layer& layer : layers_) {
     if (layer.k.defined()) {

@@ -51,6 +51,8 @@ class KvCache {
   void truncate(int64_t length);
   /// Keeps rows `rows` (int64, may repeat) in that order: beams, finished sequences.
   void select_rows(const at::Tensor& rows);
+  /// A copy that goes its own way.
+  KvCache clone() const;
 
   // For the Transformer.
   /// Announces new tokens; seen() includes them from here on.

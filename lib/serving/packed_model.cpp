@@ -8,20 +8,21 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <mutex>
+#include <utility>
 
 #include "base/error.h"
 #include "model/kernels/packed_kernels.h"
-#include "model/kernels/panel_cache.h"
+#include "model/kernels/kv_blocks.h"
 #include "model/kernels/worker_team.h"
 #include "model/position.h"
 #include "model/transformer.h"
+#include "serving/packed_sequence.h"
 
 namespace llm {
 namespace {
 
-constexpr int64_t kPromptChunk = 192;  // rows of a prompt per pass: 16 register blocks; the largest
-                                       // input of a product stays in L2
+constexpr int64_t kPassRows = 192;  // tokens of a pass: 16 register blocks; the largest input of a
+                                    // product stays in L2
 constexpr int64_t kSerialRows =
     4;  // fewer rows than this are not worth waking the other threads for elementwise work
 
@@ -44,14 +45,15 @@ void add_bias(const std::vector<float>& bias, float* row) {
 
 }  // namespace
 
-/// Buffers of one pass over `rows` tokens; kept by a sequence between its steps.
+/// Buffers of one pass over `rows` tokens.
 struct PackedModel::Workspace {
   int64_t rows = 0;      // of the current pass
   int64_t capacity = 0;  // rows that the buffers hold
   std::vector<float> hidden, product, qkv, attended, gate_up, cos, sin;
+  std::vector<size_t> run_of_row;
   StreamBuffer input, query;          // in the weights' dtype
   std::vector<StreamBuffer> scratch;  // per thread
-  std::vector<float> logits;
+  std::vector<float> wanted;          // rows of the residual stream that logits are made of
 
   void resize(int64_t count, const ModelConfig& config, int members) {
     const int64_t C = config.hidden_size, D = config.head_size(), F = config.ffn_size();
@@ -78,20 +80,14 @@ struct PackedModel::Workspace {
   }
 };
 
-struct PackedSequence final : TokenSequence {
-  explicit PackedSequence(const PanelCache::Shape& shape) : cache(shape) {}
-  int64_t length() const override { return held; }
-  PanelCache cache;
-  int64_t held = 0;
-  PackedModel::Workspace work;
-};
-
 /// Consecutive tokens of one sequence within a pass.
 struct PackedModel::Run {
   PackedSequence* sequence;
   std::span<const int32_t> ids;
   int64_t first_row;
-  int64_t first_position() const { return sequence->held; }
+  TokenSegment::Logits logits;
+  int64_t tokens() const { return static_cast<int64_t>(ids.size()); }
+  int64_t first_position() const { return sequence->length(); }
 };
 
 namespace {
@@ -172,50 +168,48 @@ void PackedModel::attention(const PackedLayer& layer, int64_t index, std::span<c
                 D = config_.head_size(), G = H / K;
   const int64_t width = (H + 2 * K) * D;
   auto* query = reinterpret_cast<T*>(work.query.data());  // per run: (K, tokens, G, D)
+  const KvShape& shape = runs.front().sequence->shape();
   const auto prepare = [&](const Run& run, int64_t t) {
-    const auto tokens = static_cast<int64_t>(run.ids.size());
     float* row = work.qkv.data() + (run.first_row + t) * width;
     add_bias(layer.qkv_bias, row);
     const auto angles = static_cast<size_t>((run.first_row + t) * (D / 2));
     for (int64_t h = 0; h < H + K; ++h)
       packed::rotate(row + h * D, &work.cos[angles], &work.sin[angles], D / 2);
     for (int64_t h = 0; h < H; ++h) {
-      packed::store_row(row + h * D, D,
-                        query + run.first_row * H * D + ((h / G * tokens + t) * G + h % G) * D);
+      packed::store_row(
+          row + h * D, D,
+          query + run.first_row * H * D + ((h / G * run.tokens() + t) * G + h % G) * D);
     }
-    run.sequence->cache.append(index, run.first_position() + t, row + H * D, row + (H + K) * D);
+    append_kv(shape, run.sequence->table(), index, run.first_position() + t, row + H * D,
+              row + (H + K) * D);
   };
-  if (runs.size() == 1) {
-    for_rows(*team_, static_cast<int64_t>(runs[0].ids.size()),
-             [&](int64_t t) { prepare(runs[0], t); });
-  } else {
-    for (const Run& run : runs) {
-      for (size_t t = 0; t < run.ids.size(); ++t) prepare(run, static_cast<int64_t>(t));
-    }
-  }
+  for_rows(*team_, work.rows, [&](int64_t row) {
+    const Run& run = runs[work.run_of_row[static_cast<size_t>(row)]];
+    prepare(run, row - run.first_row);
+  });
   const double scale = config_.attention_scale();
   const int64_t items = static_cast<int64_t>(runs.size()) * K;
   team_->for_each(items, [&](int64_t item, int member) {
     const Run& run = runs[static_cast<size_t>(item / K)];
     const int64_t head = item % K;
-    const auto tokens = static_cast<int64_t>(run.ids.size());
-    const PanelCache::Queries queries{
-        .q = query + run.first_row * H * D + head * tokens * G * D,
+    const KvQueries queries{
+        .q = query + run.first_row * H * D + head * run.tokens() * G * D,
         .first_position = run.first_position(),
-        .tokens = tokens,
+        .tokens = run.tokens(),
         .group = G,
         .scale = scale,
         .window = config_.sliding_window.value_or(0),
         .out = work.attended.data() + run.first_row * H * D + head * G * D,
         .token_stride = H * D};
-    run.sequence->cache.attend(index, head, queries, work.scratch[static_cast<size_t>(member)]);
+    attend_kv(shape, run.sequence->table(), index, head, queries,
+              work.scratch[static_cast<size_t>(member)]);
   });
 }
 
 /// hidden (rows, C): the embedding on entry, what the last layer leaves (before the final norm) on
 /// return.
 template <typename T>
-void PackedModel::forward(std::span<const Run> runs, Workspace& work) const {
+void PackedModel::layers(std::span<const Run> runs, Workspace& work) const {
   const int64_t C = config_.hidden_size, H = config_.num_attention_heads,
                 K = config_.key_value_heads(), D = config_.head_size(), F = config_.ffn_size();
   const int64_t rows = work.rows;
@@ -264,101 +258,137 @@ void PackedModel::forward(std::span<const Run> runs, Workspace& work) const {
   });
 }
 
-/// Final norm and output product of `count` rows of the residual stream.
-void PackedModel::head(const float* rows, int64_t count, float* logits, Workspace& work) const {
-  const int64_t C = config_.hidden_size, elements = activation_row_elements(weights_->output());
+/// Final norm and output product of the `count` rows in work.wanted.
+void PackedModel::head(int64_t count, float* logits, Workspace& work) const {
+  const int64_t C = config_.hidden_size;
+  const int64_t elements = activation_row_elements(weights_->output());
   const auto eps = static_cast<float>(config_.rms_norm_eps);
-  std::vector<float> unchanged(rows, rows + count * C);
-  for (int64_t row = 0; row < count; ++row) {
-    if (bfloat_) {
-      packed::add_rms_norm(&unchanged[static_cast<size_t>(row * C)], nullptr, weights_->norm().data(), eps, C,
-                           reinterpret_cast<uint16_t*>(work.input.data()) + row * elements);
-    } else {
-      packed::add_rms_norm(&unchanged[static_cast<size_t>(row * C)], nullptr, weights_->norm().data(), eps, C,
-                           reinterpret_cast<float*>(work.input.data()) + row * elements);
-    }
+  const auto normed = [&](auto* input) {
+    for_rows(*team_, count, [&](int64_t row) {
+      packed::add_rms_norm(work.wanted.data() + row * C, nullptr, weights_->norm().data(), eps, C,
+                           input + row * elements);
+    });
+  };
+  if (bfloat_) {
+    normed(reinterpret_cast<uint16_t*>(work.input.data()));
+  } else {
+    normed(reinterpret_cast<float*>(work.input.data()));
   }
   packed_linear(weights_->output(), work.input.data(), count, logits, config_.vocab_size, *team_);
 }
 
-void PackedModel::run(std::span<const Run> runs, Workspace& work) const {
+int64_t PackedModel::pass(std::span<const Run> runs, float* logits, Workspace& work) const {
+  work.resize(runs.back().first_row + runs.back().tokens(), config_, team_->size());
+  work.run_of_row.clear();
+  for (size_t i = 0; i < runs.size(); ++i)
+    work.run_of_row.insert(work.run_of_row.end(), runs[i].ids.size(), i);
   embed(runs, work);
   rotation(runs, work);
   if (bfloat_) {
-    forward<uint16_t>(runs, work);
+    layers<uint16_t>(runs, work);
   } else {
-    forward<float>(runs, work);
+    layers<float>(runs, work);
   }
-  for (const Run& run : runs) run.sequence->held += static_cast<int64_t>(run.ids.size());
+  const int64_t C = config_.hidden_size;
+  work.wanted.clear();
+  for (const Run& run : runs) {
+    run.sequence->advance(run.tokens());
+    if (run.logits == TokenSegment::Logits::none) continue;
+    const int64_t skipped = run.logits == TokenSegment::Logits::last ? run.tokens() - 1 : 0;
+    const auto rows = work.hidden.begin() + run.first_row * C;
+    work.wanted.insert(work.wanted.end(), rows + skipped * C, rows + run.tokens() * C);
+  }
+  const int64_t count = static_cast<int64_t>(work.wanted.size()) / C;
+  if (count > 0) head(count, logits, work);
+  return count;
+}
+
+void PackedModel::check_segments(std::span<const TokenSegment> segments,
+                                 std::span<float> logits) const {
+  int64_t rows = 0;
+  for (const TokenSegment& segment : segments) {
+    check(!segment.ids.empty(), "forward: a segment without tokens");
+    for (const int32_t id : segment.ids)
+      check(id >= 0 && id < vocab_size(), "token {} is not below vocab_size {}", id, vocab_size());
+    rows += segment.rows();
+  }
+  check(static_cast<int64_t>(logits.size()) >= rows * vocab_size(),
+        "forward: room for {} values, {} rows of {} expected", logits.size(), rows, vocab_size());
+}
+
+void PackedModel::forward(std::span<const TokenSegment> segments, std::span<float> logits) const {
+  check_segments(segments, logits);
+  int64_t tokens = 0;
+  for (const TokenSegment& segment : segments) tokens += static_cast<int64_t>(segment.ids.size());
+  const auto weights = weights_->for_passes((tokens + kPassRows - 1) / kPassRows);
+  std::unique_ptr<Workspace> work = take_workspace();
+  std::vector<Run> runs;
+  int64_t filled = 0, written = 0;
+  const auto flush = [&] {
+    if (!runs.empty()) written += pass(runs, logits.data() + written * vocab_size(), *work);
+    runs.clear();
+    filled = 0;
+  };
+  for (const TokenSegment& segment : segments) {
+    for (size_t at = 0; at < segment.ids.size();) {
+      const auto part = std::min(segment.ids.size() - at, static_cast<size_t>(kPassRows - filled));
+      const bool last_part = at + part == segment.ids.size();
+      const bool wanted = segment.logits != TokenSegment::Logits::last || last_part;
+      runs.push_back({static_cast<PackedSequence*>(segment.sequence), segment.ids.subspan(at, part),
+                      filled, wanted ? segment.logits : TokenSegment::Logits::none});
+      at += part;
+      filled += static_cast<int64_t>(part);
+      if (filled == kPassRows) flush();
+    }
+  }
+  flush();
+  return_workspace(std::move(work));
+}
+
+std::unique_ptr<PackedModel::Workspace> PackedModel::take_workspace() const {
+  const std::lock_guard guard(idle_lock_);
+  if (idle_.empty()) return std::make_unique<Workspace>();
+  std::unique_ptr<Workspace> work = std::move(idle_.back());
+  idle_.pop_back();
+  return work;
+}
+
+void PackedModel::return_workspace(std::unique_ptr<Workspace> work) const {
+  const std::lock_guard guard(idle_lock_);
+  idle_.push_back(std::move(work));
+}
+
+KvShape PackedModel::kv_shape(bool int8) const {
+  return {.layers = config_.num_hidden_layers,
+          .heads = config_.key_value_heads(),
+          .head_dim = config_.head_size(),
+          .bfloat = bfloat_,
+          .int8 = int8};
+}
+
+int64_t PackedModel::kv_bytes_per_token(bool int8) const {
+  return static_cast<int64_t>(kv_shape(int8).block_bytes()) / kKvBlockTokens;
+}
+
+std::shared_ptr<KvPool> PackedModel::make_pool(const KvPoolOptions& options) const {
+  return std::make_shared<KvPool>(kv_shape(options.int8), options);
 }
 
 std::unique_ptr<TokenSequence> PackedModel::start(int64_t capacity) const {
-  return std::make_unique<PackedSequence>(PanelCache::Shape{.layers = config_.num_hidden_layers,
-                                                            .heads = config_.key_value_heads(),
-                                                            .head_dim = config_.head_size(),
-                                                            .capacity = capacity,
-                                                            .bfloat = bfloat_});
+  const int64_t tokens = std::max<int64_t>(capacity, 1);
+  const auto pool = make_pool({.max_blocks = (tokens + kKvBlockTokens - 1) / kKvBlockTokens,
+                               .layout = "slab",
+                               .slab_tokens = tokens});
+  return start_in(pool, tokens);
 }
 
-namespace {
-
-void check_ids(std::span<const int32_t> ids, int64_t vocab_size) {
-  for (const int32_t id : ids)
-    check(id >= 0 && id < vocab_size, "token {} is not below vocab_size {}", id, vocab_size);
-}
-
-int64_t chunks_of(std::span<const int32_t> ids) {
-  return (static_cast<int64_t>(ids.size()) + kPromptChunk - 1) / kPromptChunk;
-}
-
-}  // namespace
-
-std::span<const float> PackedModel::append(TokenSequence& sequence,
-                                           std::span<const int32_t> ids) const {
-  auto& own = static_cast<PackedSequence&>(sequence);
-  check(!ids.empty(), "append: no tokens");
-  check_ids(ids, config_.vocab_size);
-  const auto weights = weights_->for_passes(chunks_of(ids));
-  const int64_t C = config_.hidden_size;
-  for (size_t first = 0; first < ids.size(); first += kPromptChunk) {
-    const auto part = ids.subspan(first, std::min<size_t>(kPromptChunk, ids.size() - first));
-    own.work.resize(static_cast<int64_t>(part.size()), config_, team_->size());
-    const Run one{&own, part, 0};
-    run({&one, 1}, own.work);
-  }
-  own.work.logits.resize(static_cast<size_t>(config_.vocab_size));
-  head(own.work.hidden.data() + (own.work.rows - 1) * C, 1, own.work.logits.data(), own.work);
-  return own.work.logits;
-}
-
-void PackedModel::append_all(TokenSequence& sequence, std::span<const int32_t> ids,
-                             std::span<float> logits) const {
-  auto& own = static_cast<PackedSequence&>(sequence);
-  check_ids(ids, config_.vocab_size);
-  const auto weights = weights_->for_passes(chunks_of(ids));
-  for (size_t first = 0; first < ids.size(); first += kPromptChunk) {
-    const auto part = ids.subspan(first, std::min<size_t>(kPromptChunk, ids.size() - first));
-    own.work.resize(static_cast<int64_t>(part.size()), config_, team_->size());
-    const Run one{&own, part, 0};
-    run({&one, 1}, own.work);
-    head(own.work.hidden.data(), own.work.rows,
-         logits.data() + first * static_cast<size_t>(config_.vocab_size), own.work);
-  }
-}
-
-void PackedModel::step(std::span<TokenSequence* const> sequences, std::span<const int32_t> ids,
-                       std::span<float> logits) const {
-  check_ids(ids, config_.vocab_size);
-  const auto weights = weights_->for_passes(1);
-  std::vector<Run> runs;
-  for (size_t row = 0; row < sequences.size(); ++row) {
-    runs.push_back({static_cast<PackedSequence*>(sequences[row]), ids.subspan(row, 1),
-                    static_cast<int64_t>(row)});
-  }
-  Workspace& work = runs.front().sequence->work;
-  work.resize(static_cast<int64_t>(runs.size()), config_, team_->size());
-  run(runs, work);
-  head(work.hidden.data(), work.rows, logits.data(), work);
+std::unique_ptr<TokenSequence> PackedModel::start_in(const std::shared_ptr<KvPool>& pool,
+                                                     int64_t capacity,
+                                                     std::span<const int32_t> block_ids) const {
+  check(pool != nullptr, "packed model: no pool given");
+  return std::make_unique<PackedSequence>(pool, std::make_unique<KvBlocks>(pool, capacity, block_ids),
+                                          static_cast<int64_t>(block_ids.size()) * kKvBlockTokens,
+                                          config_.sliding_window.value_or(0));
 }
 
 }  // namespace llm

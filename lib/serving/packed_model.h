@@ -9,16 +9,18 @@
 //
 // Law (from packed_linear.h): the logits of a token are the same bits whether it came in a prompt,
 // one at a time, or in a batch with others, and for any number of threads. The weights are copied:
-// the Transformer may go afterwards. Const and shared; a PackedModel's sequences are used by one
+// the Transformer may go afterwards. Const and shared; the sequences of one pool are used by one
 // thread at a time.
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "model/model_config.h"
+#include "serving/kv_pool.h"
 #include "serving/packed_weights.h"
 #include "serving/token_model.h"
 
@@ -26,7 +28,6 @@ namespace llm {
 
 class Transformer;
 class WorkerTeam;
-struct PackedSequence;
 
 /// Why this model cannot run packed, or nothing if it can.
 std::optional<std::string> why_not_packed(const ModelConfig& config, at::ScalarType dtype,
@@ -41,13 +42,12 @@ class PackedModel final : public TokenModel {
 
   int64_t vocab_size() const override { return config_.vocab_size; }
   int64_t context_length() const override { return config_.max_position_embeddings; }
+  int64_t kv_bytes_per_token(bool int8 = false) const override;
+  std::shared_ptr<KvPool> make_pool(const KvPoolOptions& options) const override;
   std::unique_ptr<TokenSequence> start(int64_t capacity) const override;
-  std::span<const float> append(TokenSequence& sequence,
-                                std::span<const int32_t> ids) const override;
-  void append_all(TokenSequence& sequence, std::span<const int32_t> ids,
-                  std::span<float> logits) const override;
-  void step(std::span<TokenSequence* const> sequences, std::span<const int32_t> ids,
-            std::span<float> logits) const override;
+  std::unique_ptr<TokenSequence> start_in(const std::shared_ptr<KvPool>& pool, int64_t capacity,
+                                          std::span<const int32_t> block_ids = {}) const override;
+  void forward(std::span<const TokenSegment> segments, std::span<float> logits) const override;
 
   /// Bytes of weights that one token's step reads: the denominator of a share-of-bandwidth figure.
   int64_t bytes_per_token() const;
@@ -55,17 +55,21 @@ class PackedModel final : public TokenModel {
  private:
   struct Run;
   struct Workspace;
-  friend struct PackedSequence;
 
+  KvShape kv_shape(bool int8) const;
+  std::unique_ptr<Workspace> take_workspace() const;
+  void return_workspace(std::unique_ptr<Workspace> work) const;
   template <typename T>
-  void forward(std::span<const Run> runs, Workspace& work) const;
+  void layers(std::span<const Run> runs, Workspace& work) const;
   template <typename T>
   void attention(const PackedLayer& layer, int64_t index, std::span<const Run> runs,
                  Workspace& work) const;
   void embed(std::span<const Run> runs, Workspace& work) const;
   void rotation(std::span<const Run> runs, Workspace& work) const;
-  void run(std::span<const Run> runs, Workspace& work) const;
-  void head(const float* rows, int64_t count, float* logits, Workspace& work) const;
+  /// One pass over at most kPassRows tokens; returns how many rows of logits it wrote.
+  int64_t pass(std::span<const Run> runs, float* logits, Workspace& work) const;
+  void head(int64_t count, float* logits, Workspace& work) const;
+  void check_segments(std::span<const TokenSegment> segments, std::span<float> logits) const;
 
   ModelConfig config_;
   bool bfloat_ = true;
@@ -75,6 +79,8 @@ class PackedModel final : public TokenModel {
   std::unique_ptr<WorkerTeam> team_;  // as many threads as LibTorch has at construction; takes one
                                       // caller at a time, others work alone
   std::unique_ptr<PackedWeights> weights_;
+  mutable std::mutex idle_lock_;
+  mutable std::vector<std::unique_ptr<Workspace>> idle_;  // buffers of passes that have ended
 };
 
 }  // namespace llm

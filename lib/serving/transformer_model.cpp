@@ -6,7 +6,7 @@
 
 #include <algorithm>
 #include <cstring>
-#include <vector>
+#include <utility>
 
 #include "base/error.h"
 #include "model/kv_cache.h"
@@ -17,16 +17,21 @@ namespace llm {
 namespace {
 
 struct CachedSequence final : TokenSequence {
-  CachedSequence(const ModelConfig& config, int64_t capacity) : cache(config, capacity) {}
+  explicit CachedSequence(KvCache tensors) : cache(std::move(tensors)) {}
   int64_t length() const override { return cache.length(); }
+  bool reserve(int64_t) override { return true; }
+  void truncate(int64_t length) override { cache.truncate(length); }
+  std::unique_ptr<TokenSequence> fork() override {
+    const c10::InferenceMode inference;
+    return std::make_unique<CachedSequence>(cache.clone());
+  }
   KvCache cache;
-  std::vector<float> logits;
 };
 
 /// Hidden states (1, T, C) of `ids`, which join the sequence.
 at::Tensor read(const Transformer& model, CachedSequence& sequence, std::span<const int32_t> ids) {
   const int64_t vocab_size = model.config().vocab_size;
-  check(!ids.empty(), "append: no tokens");
+  check(!ids.empty(), "forward: a segment without tokens");
   at::Tensor input = at::empty({1, static_cast<int64_t>(ids.size())}, at::kLong);
   int64_t* out = input.mutable_data_ptr<int64_t>();
   for (const int32_t id : ids) {
@@ -49,31 +54,20 @@ int64_t TransformerModel::vocab_size() const { return model_.config().vocab_size
 int64_t TransformerModel::context_length() const { return model_.config().max_position_embeddings; }
 
 std::unique_ptr<TokenSequence> TransformerModel::start(int64_t capacity) const {
-  return std::make_unique<CachedSequence>(model_.config(), capacity);
+  return std::make_unique<CachedSequence>(KvCache(model_.config(), capacity));
 }
 
-std::span<const float> TransformerModel::append(TokenSequence& sequence,
-                                                std::span<const int32_t> ids) const {
+void TransformerModel::forward(std::span<const TokenSegment> segments,
+                               std::span<float> logits) const {
   const c10::InferenceMode inference;
-  auto& own = static_cast<CachedSequence&>(sequence);
-  const at::Tensor hidden = read(model_, own, ids);
-  own.logits.resize(static_cast<size_t>(vocab_size()));
-  copy_logits(model_, hidden.slice(1, -1), own.logits.data());
-  return own.logits;
-}
-
-void TransformerModel::append_all(TokenSequence& sequence, std::span<const int32_t> ids,
-                                  std::span<float> logits) const {
-  const c10::InferenceMode inference;
-  copy_logits(model_, read(model_, static_cast<CachedSequence&>(sequence), ids), logits.data());
-}
-
-void TransformerModel::step(std::span<TokenSequence* const> sequences, std::span<const int32_t> ids,
-                            std::span<float> logits) const {
-  const auto vocab = static_cast<size_t>(vocab_size());
-  for (size_t row = 0; row < sequences.size(); ++row) {
-    const std::span<const float> own = append(*sequences[row], ids.subspan(row, 1));
-    std::copy(own.begin(), own.end(), logits.begin() + static_cast<std::ptrdiff_t>(row * vocab));
+  const int64_t vocab = vocab_size();
+  float* out = logits.data();
+  for (const TokenSegment& segment : segments) {
+    const at::Tensor hidden =
+        read(model_, static_cast<CachedSequence&>(*segment.sequence), segment.ids);
+    if (segment.logits == TokenSegment::Logits::none) continue;
+    copy_logits(model_, hidden.slice(1, -segment.rows()), out);
+    out += segment.rows() * vocab;
   }
 }
 

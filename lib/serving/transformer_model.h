@@ -21,12 +21,7 @@ class TransformerModel final : public TokenModel {
   int64_t vocab_size() const override;
   int64_t context_length() const override;
   std::unique_ptr<TokenSequence> start(int64_t capacity) const override;
-  std::span<const float> append(TokenSequence& sequence,
-                                std::span<const int32_t> ids) const override;
-  void append_all(TokenSequence& sequence, std::span<const int32_t> ids,
-                  std::span<float> logits) const override;
-  void step(std::span<TokenSequence* const> sequences, std::span<const int32_t> ids,
-            std::span<float> logits) const override;
+  void forward(std::span<const TokenSegment> segments, std::span<float> logits) const override;
 
  private:
   const Transformer& model_;

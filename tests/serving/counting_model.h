@@ -1,18 +1,57 @@
 // A TokenModel whose every logit is a pure function of the tokens so far: for tests of what stands
-// around a model.
+// around a model. It remembers nothing but what it writes into its sequences' memory, so a block
+// that is shared, copied, freed or given back wrongly changes the text.
 #pragma once
 
+#include <cstring>
+#include <functional>
+#include <memory>
+#include <utility>
 #include <vector>
 
 #include "base/random.h"
+#include "serving/kv_pool.h"
 #include "serving/token_model.h"
 
 namespace llm {
 
-struct CountingSequence final : TokenSequence {
-  std::vector<int32_t> ids;
-  std::vector<float> logits;
-  int64_t length() const override { return static_cast<int64_t>(ids.size()); }
+inline constexpr KvShape kCountingShape{.layers = 1, .heads = 1, .head_dim = 2};  // 128 bytes
+
+class CountingSequence final : public TokenSequence {
+ public:
+  CountingSequence(std::shared_ptr<KvPool> pool, std::unique_ptr<KvBlocks> blocks, int64_t held)
+      : pool_(std::move(pool)), blocks_(std::move(blocks)), held_(held) {}
+  int64_t length() const override { return held_; }
+  bool reserve(int64_t tokens) override { return blocks_->reserve(held_, tokens); }
+  void truncate(int64_t length) override {
+    held_ = length;
+    blocks_->truncate(length);
+  }
+  std::unique_ptr<TokenSequence> fork() override {
+    auto blocks = blocks_->fork(held_);
+    return blocks ? std::make_unique<CountingSequence>(pool_, std::move(blocks), held_) : nullptr;
+  }
+  std::span<const int32_t> block_ids() const override { return blocks_->ids(); }
+
+  void write(int32_t id) {
+    std::memcpy(place(held_), &id, sizeof id);
+    ++held_;
+  }
+  std::vector<int32_t> ids() const {
+    std::vector<int32_t> all(static_cast<size_t>(held_));
+    for (int64_t i = 0; i < held_; ++i)
+      std::memcpy(&all[static_cast<size_t>(i)], place(i), sizeof(int32_t));
+    return all;
+  }
+
+ private:
+  std::byte* place(int64_t position) const {
+    return blocks_->table()[static_cast<size_t>(position / kKvBlockTokens)] +
+           position % kKvBlockTokens * 4;
+  }
+  std::shared_ptr<KvPool> pool_;
+  std::unique_ptr<KvBlocks> blocks_;
+  int64_t held_;
 };
 
 class CountingModel final : public TokenModel {
@@ -20,37 +59,39 @@ class CountingModel final : public TokenModel {
   explicit CountingModel(int64_t vocab, int64_t context = 0) : vocab_(vocab), context_(context) {}
   int64_t vocab_size() const override { return vocab_; }
   int64_t context_length() const override { return context_; }
+  int64_t kv_bytes_per_token(bool) const override { return 4; }
+  std::shared_ptr<KvPool> make_pool(const KvPoolOptions& options) const override {
+    return std::make_shared<KvPool>(kCountingShape, options);
+  }
   std::unique_ptr<TokenSequence> start(int64_t) const override {
-    return std::make_unique<CountingSequence>();
+    return start_in(make_pool({.max_blocks = 1000}), 0);
+  }
+  std::unique_ptr<TokenSequence> start_in(const std::shared_ptr<KvPool>& pool, int64_t capacity,
+                                          std::span<const int32_t> block_ids = {}) const override {
+    return std::make_unique<CountingSequence>(
+        pool, std::make_unique<KvBlocks>(pool, capacity, block_ids),
+        static_cast<int64_t>(block_ids.size()) * kKvBlockTokens);
   }
 
-  std::span<const float> append(TokenSequence& sequence,
-                                std::span<const int32_t> ids) const override {
-    auto& own = static_cast<CountingSequence&>(sequence);
-    own.ids.insert(own.ids.end(), ids.begin(), ids.end());
-    largest_length = std::max(largest_length, own.length());
-    own.logits.resize(static_cast<size_t>(vocab_));
-    write(own.ids, own.logits);
-    return own.logits;
-  }
-
-  void append_all(TokenSequence& sequence, std::span<const int32_t> ids,
-                  std::span<float> logits) const override {
-    for (size_t i = 0; i < ids.size(); ++i) {
-      const auto row = append(sequence, ids.subspan(i, 1));
-      std::copy(row.begin(), row.end(),
-                logits.begin() + static_cast<std::ptrdiff_t>(i * static_cast<size_t>(vocab_)));
+  void forward(std::span<const TokenSegment> segments, std::span<float> logits) const override {
+    ++passes;
+    largest_batch = std::max(largest_batch, segments.size());
+    size_t row = 0, tokens = 0;
+    for (const TokenSegment& segment : segments) {
+      auto& own = static_cast<CountingSequence&>(*segment.sequence);
+      tokens += segment.ids.size();
+      for (size_t i = 0; i < segment.ids.size(); ++i) {
+        own.write(segment.ids[i]);
+        const bool last = i + 1 == segment.ids.size();
+        if (segment.logits == TokenSegment::Logits::all ||
+            (segment.logits == TokenSegment::Logits::last && last))
+          write(own.ids(), logits.subspan(row++ * static_cast<size_t>(vocab_),
+                                          static_cast<size_t>(vocab_)));
+      }
+      largest_length = std::max(largest_length, own.length());
     }
-  }
-
-  void step(std::span<TokenSequence* const> sequences, std::span<const int32_t> ids,
-            std::span<float> logits) const override {
-    largest_batch = std::max(largest_batch, sequences.size());
-    for (size_t i = 0; i < sequences.size(); ++i) {
-      const auto row = append(*sequences[i], ids.subspan(i, 1));
-      std::copy(row.begin(), row.end(),
-                logits.begin() + static_cast<std::ptrdiff_t>(i * static_cast<size_t>(vocab_)));
-    }
+    tokens_read += tokens;
+    largest_pass = std::max(largest_pass, tokens);
   }
 
   /// What comes next after `ids`; replaceable.
@@ -61,7 +102,7 @@ class CountingModel final : public TokenModel {
         for (size_t i = 0; i < logits.size(); ++i)
           logits[i] = 6 * unit_float(CounterRandom(key).bits(i));
       };
-  mutable size_t largest_batch = 0;
+  mutable size_t largest_batch = 0, largest_pass = 0, tokens_read = 0, passes = 0;
   mutable int64_t largest_length = 0;
 
  private:

@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 #include "model/kernels/packed_kernels.h"
-#include "model/kernels/panel_cache.h"
+#include "model/kernels/kv_blocks.h"
 #include "model/kernels/worker_team.h"
 
 namespace llm {
@@ -148,8 +148,11 @@ TEST_F(PackedLinear, AttentionOverThePanelCacheEqualsThePlainFormula) {
     const auto dtype = bfloat ? at::kBFloat16 : at::kFloat;
     for (const int64_t dim : {6, 32, 40, 64}) {
       for (const int64_t window : {0, 1, 20}) {
-        PanelCache cache(
-            {.layers = 1, .heads = kHeads, .head_dim = dim, .capacity = kTokens, .bfloat = bfloat});
+        const KvShape shape{.layers = 1, .heads = kHeads, .head_dim = dim, .bfloat = bfloat};
+        const StreamBuffer memory(3 * shape.block_bytes());
+        std::vector<std::byte*> blocks;  // in no order
+        for (const size_t place : {2, 0, 1})
+          blocks.push_back(memory.data() + place * shape.block_bytes());
         const at::Tensor k = at::randn({kTokens, kHeads, dim}).to(dtype).to(at::kFloat),
                          v = at::randn({kTokens, kHeads, dim}).to(dtype).to(at::kFloat);
         const at::Tensor q = at::randn({kTokens, kGroup, dim}).to(dtype);
@@ -157,13 +160,13 @@ TEST_F(PackedLinear, AttentionOverThePanelCacheEqualsThePlainFormula) {
         StreamBuffer scratch;
         // Ten tokens one at a time, the rest as one prompt.
         for (int64_t t = 0; t < kTokens; ++t) {
-          cache.append(0, t, k[t].contiguous().const_data_ptr<float>(),
+          append_kv(shape, blocks, 0, t, k[t].contiguous().const_data_ptr<float>(),
                        v[t].contiguous().const_data_ptr<float>());
           const bool single = t < 10;
           if (!single && t + 1 < kTokens) continue;
           const int64_t first = single ? t : 10;
           const at::Tensor queries = q.slice(0, first, t + 1).contiguous();
-          cache.attend(0, 1,
+          attend_kv(shape, blocks, 0, 1,
                        {.q = queries.const_data_ptr(),
                         .first_position = first,
                         .tokens = t + 1 - first,

@@ -1,4 +1,4 @@
-// The inner loops behind packed_linear.h and panel_cache.h, on raw memory; compiled with AVX-512
+// The inner loops behind packed_linear.h and kv_blocks.h, on raw memory; compiled with AVX-512
 // flags in packed_*_avx512.cpp. No threads, no allocation. T is uint16_t (the bits of a bfloat16)
 // or float.
 #pragma once
@@ -22,6 +22,22 @@ void panel_product(const uint16_t* panel, const uint16_t* x, int64_t x_stride, i
                    int64_t count, float* y, int64_t y_stride, int64_t outputs);
 void panel_product(const float* panel, const float* x, int64_t x_stride, int64_t columns,
                    int64_t count, float* y, int64_t y_stride, int64_t outputs);
+
+/// The same, going on from the 32 outputs that y holds: a product in stretches of columns is the
+/// same chain of additions as one over all of them.
+void panel_product_add(const uint16_t* panel, const uint16_t* x, int64_t x_stride, int64_t columns,
+                       int64_t count, float* y, int64_t y_stride);
+void panel_product_add(const float* panel, const float* x, int64_t x_stride, int64_t columns,
+                       int64_t count, float* y, int64_t y_stride);
+
+/// int8 keys of 32 positions (kv_blocks.h) times their positions' scales, as a panel of `dim`
+/// columns.
+void dequantise_keys(const int8_t* keys, const float* scales, int64_t dim, uint16_t* panel);
+void dequantise_keys(const int8_t* keys, const float* scales, int64_t dim, float* panel);
+/// int8 values of 32 positions times their positions' scales, as panels of 32 of the `dim` outputs
+/// (a multiple of 32).
+void dequantise_values(const int8_t* values, const float* scales, int64_t dim, uint16_t* panels);
+void dequantise_values(const int8_t* values, const float* scales, int64_t dim, float* panels);
 
 /// shares[i] = exp(scale * (scores[i] - max)) for i in [first, last), 0 elsewhere up to `padded` (a
 /// multiple of 16), rounded to T. Returns 1 / sum of the rounded shares. The sum's order depends on

@@ -20,8 +20,6 @@ namespace {
 
 using packed::kPanelRows;
 
-constexpr size_t kHugePageBytes = size_t{2} << 20;
-
 int64_t panel_count(int64_t rows) { return (rows + kPanelRows - 1) / kPanelRows; }
 int64_t padded_columns(int64_t columns, bool bfloat) {
   return bfloat ? (columns + 1) / 2 * 2 : columns;
@@ -107,32 +105,6 @@ bool packed_kernels_available() {
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
          __builtin_cpu_supports("avx512bf16");
-}
-
-StreamBuffer::StreamBuffer(size_t bytes) : size_(bytes) {
-  if (bytes == 0) return;
-  const bool huge = bytes >= kHugePageBytes;
-  mapped_ = huge ? bytes + kHugePageBytes : bytes;
-  mapping_ = mmap(nullptr, mapped_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (mapping_ == MAP_FAILED) {
-    mapping_ = nullptr;
-    throw std::bad_alloc();
-  }
-  data_ = static_cast<std::byte*>(mapping_);
-  if (!huge) return;
-  data_ += (kHugePageBytes - reinterpret_cast<uintptr_t>(data_) % kHugePageBytes) % kHugePageBytes;
-  madvise(data_, bytes, MADV_HUGEPAGE);
-}
-
-StreamBuffer::~StreamBuffer() {
-  if (mapping_ != nullptr) munmap(mapping_, mapped_);
-}
-
-void StreamBuffer::swap(StreamBuffer& other) noexcept {
-  std::swap(data_, other.data_);
-  std::swap(size_, other.size_);
-  std::swap(mapping_, other.mapping_);
-  std::swap(mapped_, other.mapped_);
 }
 
 int64_t PackedWeight::bytes() const {

@@ -24,35 +24,14 @@
 #include <span>
 #include <vector>
 
+#include "model/kernels/stream_buffer.h"
+
 namespace llm {
 
 class WorkerTeam;
 
 /// The CPU has what the packed and decode kernels use.
 bool packed_kernels_available();
-
-/// Zeroed memory for long sequential reads: 64-byte aligned, on huge pages where it is large and
-/// the system has them. Pages are taken when first touched.
-class StreamBuffer {
- public:
-  StreamBuffer() = default;
-  explicit StreamBuffer(size_t bytes);
-  StreamBuffer(StreamBuffer&& other) noexcept { swap(other); }
-  StreamBuffer& operator=(StreamBuffer&& other) noexcept {
-    swap(other);
-    return *this;
-  }
-  ~StreamBuffer();
-  std::byte* data() const { return data_; }
-  size_t size() const { return size_; }
-
- private:
-  void swap(StreamBuffer& other) noexcept;
-  std::byte* data_ = nullptr;
-  size_t size_ = 0;
-  void* mapping_ = nullptr;
-  size_t mapped_ = 0;
-};
 
 struct PackedWeight {
   int64_t rows = 0, columns = 0;  // (out, in) as in the unpacked tensor

@@ -23,6 +23,14 @@ inline void clear(Sums<Rows>& sums) {
 }
 
 template <int Rows>
+inline void read(Sums<Rows>& sums, const float* y, int64_t y_stride) {
+  for (int m = 0; m < Rows; ++m) {
+    sums.low[m] = _mm512_loadu_ps(y + m * y_stride);
+    sums.high[m] = _mm512_loadu_ps(y + m * y_stride + 16);
+  }
+}
+
+template <int Rows>
 inline void write(const Sums<Rows>& sums, float* y, int64_t y_stride, __mmask16 low,
                   __mmask16 high) {
   for (int m = 0; m < Rows; ++m) {
@@ -71,12 +79,17 @@ struct Job {
   float* y;
   int64_t y_stride;
   __mmask16 low, high;
+  bool add;  // goes on from what y holds; all 32 outputs
 };
 
 template <int Rows, typename T>
 void rows_product(const Job<T>& job, int64_t first) {
   Sums<Rows> sums;
-  clear(sums);
+  if (job.add) {
+    read(sums, job.y + first * job.y_stride, job.y_stride);
+  } else {
+    clear(sums);
+  }
   accumulate(sums, job.panel, job.x + first * job.x_stride, job.x_stride, job.columns);
   write(sums, job.y + first * job.y_stride, job.y_stride, job.low, job.high);
 }
@@ -113,11 +126,12 @@ void remaining_rows(const Job<T>& job, int64_t first, int64_t count) {
 
 template <typename T>
 void product(const T* panel, const T* x, int64_t x_stride, int64_t columns, int64_t count, float* y,
-             int64_t y_stride, int64_t outputs) {
+             int64_t y_stride, int64_t outputs, bool add) {
   const auto lanes = [](int64_t n) {
     return static_cast<__mmask16>(n >= 16 ? 0xffff : n <= 0 ? 0 : (1u << n) - 1);
   };
-  const Job<T> job{panel, x, x_stride, columns, y, y_stride, lanes(outputs), lanes(outputs - 16)};
+  const Job<T> job{panel,    x,   x_stride, columns, y, y_stride, lanes(outputs), lanes(outputs - 16),
+                   add};
   int64_t row = 0;
   for (; row + kRowsAtOnce <= count; row += kRowsAtOnce) rows_product<kRowsAtOnce>(job, row);
   remaining_rows(job, row, count - row);
@@ -127,12 +141,22 @@ void product(const T* panel, const T* x, int64_t x_stride, int64_t columns, int6
 
 void panel_product(const uint16_t* panel, const uint16_t* x, int64_t x_stride, int64_t columns,
                    int64_t count, float* y, int64_t y_stride, int64_t outputs) {
-  product(panel, x, x_stride, columns, count, y, y_stride, outputs);
+  product(panel, x, x_stride, columns, count, y, y_stride, outputs, false);
 }
 
 void panel_product(const float* panel, const float* x, int64_t x_stride, int64_t columns,
                    int64_t count, float* y, int64_t y_stride, int64_t outputs) {
-  product(panel, x, x_stride, columns, count, y, y_stride, outputs);
+  product(panel, x, x_stride, columns, count, y, y_stride, outputs, false);
+}
+
+void panel_product_add(const uint16_t* panel, const uint16_t* x, int64_t x_stride, int64_t columns,
+                       int64_t count, float* y, int64_t y_stride) {
+  product(panel, x, x_stride, columns, count, y, y_stride, kPanelRows, true);
+}
+
+void panel_product_add(const float* panel, const float* x, int64_t x_stride, int64_t columns,
+                       int64_t count, float* y, int64_t y_stride) {
+  product(panel, x, x_stride, columns, count, y, y_stride, kPanelRows, true);
 }
 
 }  // namespace llm::packed
