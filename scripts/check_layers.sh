@@ -12,7 +12,7 @@ function room(path,   i) {   # the longest listed folder that the path lies in
 function allow(folder, others) { name[++rooms] = folder; above[folder] = " " others " " }
 BEGIN {                      # nested folders first
   allow("model/kernels", "base")
-  allow("serving/http", "base tokenizer model serving")
+  allow("serving/http", "base")
   allow("base", "")
   allow("hub", "base")
   allow("gguf", "base")
@@ -23,7 +23,7 @@ BEGIN {                      # nested folders first
   allow("serving", "base model model/kernels")
   allow("evaluation", "base tokenizer data model serving")
   allow("evolution", "base tokenizer data model training evaluation")
-  tensorless = " base hub gguf tokenizer data "
+  tensorless = " base hub gguf tokenizer data serving/http "
 }
 FNR == 1 { here = room(substr(FILENAME, 5)); if (here == "") { print FILENAME ": lies in no folder that the layers name"; bad = 1 } }
 /^[ \t]*#[ \t]*include/ {

@@ -1,0 +1,74 @@
+// Bytes of a connection -> one request, a piece at a time, within limits that hold before anything
+// is stored.
+//
+// The header is gathered up to its empty line and checked as a whole; Boost.Beast's parser then
+// reads it and undoes chunked bodies. Everything that two programs could read differently is
+// refused with 400 (request smuggling: RFC 9112, 6.3 and 11.2): Content-Length with
+// Transfer-Encoding, two Content-Lengths, any coding but "chunked", folded header lines, bare line
+// feeds, bad chunk sizes, a doubled Host or Authorization. Trailers are read and dropped. No
+// sockets, no clock: the connection decides when to stop waiting. Not thread-safe. Memory: at most
+// max_header_bytes and max_body_bytes.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "serving/http/request.h"
+
+namespace llm::http {
+
+class RequestReader {
+ public:
+  enum class State {
+    fresh,     // no byte of this request has come
+    header,    // inside the header
+    body,      // the header is complete, the body is not
+    complete,  // take() the request
+    refused,   // see refusal(); nothing more is read
+  };
+  struct Refusal {
+    int status = 400;
+    std::string code, message;
+  };
+
+  RequestReader(size_t max_header_bytes, size_t max_body_bytes);
+  ~RequestReader();
+
+  /// Uses bytes from the front and says how many; stops at the end of the header and at the end of
+  /// the request, so call it again while bytes are left and the state is header or body.
+  size_t feed(std::string_view bytes);
+
+  State state() const { return state_; }
+  const Refusal& refusal() const { return refusal_; }
+  bool expects_continue() const { return expects_continue_; }  // wants "100 Continue" before a body
+  bool keep_alive() const { return keep_alive_; }
+  bool http11() const { return http11_; }
+  /// The request as far as it is known: after a refusal, what the access log may name.
+  const Request& request() const;
+
+  /// The complete request; the reader is fresh again.
+  Request take();
+
+ private:
+  class Parser;
+  size_t gather_header(std::string_view bytes);
+  void parse_header();
+  void read_header_fields();
+  size_t feed_body(std::string_view bytes);
+  size_t parse_body(std::string_view bytes);
+  void refuse(int status, std::string code, std::string message);
+
+  const size_t max_header_bytes_, max_body_bytes_;
+  std::unique_ptr<Parser> parser_;
+  std::string header_;
+  std::string rest_;  // of a chunk header that is not complete yet
+  State state_ = State::fresh;
+  Refusal refusal_;
+  bool expects_continue_ = false;
+  bool keep_alive_ = false;
+  bool http11_ = true;
+};
+
+}  // namespace llm::http

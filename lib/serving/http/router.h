@@ -1,0 +1,66 @@
+// Method and path -> handler, with {name} parts, and the scope that each route asks for.
+//
+// "/v1/models/{model}" matches one path part per {name}; parts are decoded after the path is cut,
+// so "org%2Fname" is one part. A literal part wins over a {name}. HEAD is answered by GET's route.
+// Unknown paths are 404, known ones with another method 405 with Allow. Before a handler (and
+// before 404 and 405) the gate is asked, which throws HttpError to refuse: that is where keys and
+// rates are checked. Routes are added before the server starts; then it is read-only and may be
+// used from any thread.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "serving/http/reply.h"
+#include "serving/http/request.h"
+
+namespace llm::http {
+
+/// What a key must allow. open: no key is asked for. any_key: whatever its scopes.
+enum class Scope { open, any_key, generate, embed, admin };
+std::string_view scope_name(Scope scope);
+
+using RouteHandler = std::function<void(const Request&, const ReplyPtr&)>;
+
+struct Route {
+  std::string method;   // "GET", "POST", "DELETE", "PUT"
+  std::string pattern;  // "/v1/models/{model}"
+  Scope scope = Scope::any_key;
+  RouteHandler handler;
+  bool quick = false;   // runs on the io thread, never behind others: health, metrics
+  std::string summary;  // one line for /openapi.json
+};
+
+class Router {
+ public:
+  /// Throws Error(Exit::internal) for a pattern that is not one, or a route that is there already.
+  void add(Route route);
+  const std::vector<Route>& routes() const { return routes_; }
+
+  /// Throws HttpError to refuse; `route` is null for 404 and 405 (ask for any key).
+  using Gate = std::function<void(const Route* route, const Request&, Reply&)>;
+  void set_gate(Gate gate) { gate_ = std::move(gate); }
+  /// Where handlers that are not quick run; without it, all run where handle() is called.
+  using Runner = std::function<void(std::function<void()>)>;
+  void set_runner(Runner runner) { runner_ = std::move(runner); }
+
+  /// Answers, now or later; never throws.
+  void handle(Request&& request, const ReplyPtr& reply) const;
+
+ private:
+  struct Match {
+    const Route* route = nullptr;
+    std::vector<std::pair<std::string, std::string>> params;
+  };
+  Match find(const Request& request, std::string& allowed) const;
+  void answer(Request&& request, const ReplyPtr& reply) const;
+
+  std::vector<Route> routes_;
+  std::vector<std::vector<std::string>> parts_;  // of each pattern
+  Gate gate_;
+  Runner runner_;
+};
+
+}  // namespace llm::http
