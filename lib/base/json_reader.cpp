@@ -2,10 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <nlohmann/json.hpp>
-#include <unordered_set>
 
 #include "base/file_io.h"
+#include "base/json_builder.h"
 #include "base/nearest_name.h"
 #include "base/utf8.h"
 
@@ -13,96 +14,6 @@ namespace llm {
 namespace {
 
 using nlohmann::json;
-
-/// Builds the document while it watches depth and keys; what it refuses is kept for the caller, who
-/// knows the source.
-template <typename Json>
-class GuardedBuilder : public Json::json_sax_t {
- public:
-  GuardedBuilder(Json& root, int max_depth) : root_(root), max_depth_(max_depth) {}
-
-  const std::string& problem() const { return problem_; }
-  size_t problem_offset() const { return problem_offset_; }
-
-  bool null() override { return add(nullptr); }
-  bool boolean(bool value) override { return add(value); }
-  bool number_integer(int64_t value) override { return add(value); }
-  bool number_unsigned(uint64_t value) override { return add(value); }
-  bool number_float(double value, const std::string&) override { return add(value); }
-  bool string(std::string& value) override { return add(std::move(value)); }
-  bool binary(typename Json::binary_t&) override { return false; }
-  bool start_object(size_t) override { return open(Json::object()); }
-  bool start_array(size_t) override { return open(Json::array()); }
-  bool end_object() override { return close(); }
-  bool end_array() override { return close(); }
-
-  bool key(std::string& name) override {
-    if (!keys_.back().insert(name).second) {
-      problem_ = fmt::format("key '{}' appears twice", name);
-      return false;
-    }
-    key_ = name;
-    return true;
-  }
-
-  bool parse_error(size_t offset, const std::string&, const typename Json::exception&) override {
-    problem_offset_ = offset;
-    return false;
-  }
-
- private:
-  template <typename T>
-  bool add(T&& value) {
-    place(std::forward<T>(value));
-    return true;
-  }
-
-  template <typename T>
-  Json* place(T&& value) {
-    if (levels_.empty()) {
-      root_ = std::forward<T>(value);
-      return &root_;
-    }
-    Json& level = *levels_.back();
-    if (level.is_array()) {
-      level.push_back(std::forward<T>(value));
-      return &level.back();
-    }
-    auto& members = level.template get_ref<typename Json::object_t&>();
-    if constexpr (requires { members.push_back({key_, Json()}); }) {
-      members.push_back(
-          {key_, Json(std::forward<T>(value))});  // keeps the order; key() saw that it is new
-      return &members.back().second;
-    } else {
-      return &(members[key_] = std::forward<T>(value));
-    }
-  }
-
-  bool open(Json container) {
-    if (static_cast<int>(levels_.size()) >= max_depth_) {
-      problem_ = fmt::format("nesting deeper than {}", max_depth_);
-      return false;
-    }
-    levels_.push_back(place(std::move(container)));
-    keys_.emplace_back();
-    return true;
-  }
-
-  bool close() {
-    levels_.pop_back();
-    keys_.pop_back();
-    return true;
-  }
-
-  Json& root_;
-  const int max_depth_;
-  std::vector<Json*> levels_;  // a container grows only while it is the last one, so the pointers
-                               // above it stay good
-  std::vector<std::unordered_set<std::string>> keys_;  // of each level
-  std::string key_;
-  std::string problem_;
-  size_t problem_offset_ = 0;
-};
 
 template <typename Json>
 Json parse_guarded(std::string_view text, std::string_view source, const JsonLimits& limits) {
@@ -113,23 +24,25 @@ Json parse_guarded(std::string_view text, std::string_view source, const JsonLim
     fail(limits.exit, fmt::format("{}: invalid UTF-8 at byte {}", source, *bad));
   }
   Json root;
-  GuardedBuilder<Json> builder(root, limits.max_depth);
+  GuardedBuilder<Json> builder(root, {limits.max_depth, std::numeric_limits<size_t>::max()});
   if (Json::sax_parse(text.begin(), text.end(), &builder)) {
     return root;
   }
-  if (!builder.problem().empty()) {
-    fail(limits.exit, fmt::format("{}: {}", source, builder.problem()));
+  const JsonFault& fault = builder.fault();
+  if (fault.kind == JsonFault::Kind::duplicate) {
+    fail(limits.exit, fmt::format("{}: key '{}' appears twice", source, fault.key));
   }
-  const size_t offset =
-      std::min(builder.problem_offset() > 0 ? builder.problem_offset() - 1 : 0, text.size());
+  if (fault.kind == JsonFault::Kind::depth) {
+    fail(limits.exit, fmt::format("{}: nesting deeper than {}", source, limits.max_depth));
+  }
+  const size_t offset = json_fault_byte(fault, text);
   size_t line = 1, column = 1;
   for (const char c : text.substr(0, offset)) {
     column = c == '\n' ? 1 : column + 1;
     line += c == '\n';
   }
-  const bool at_end = text.find_first_not_of(" \t\r\n", offset) == std::string_view::npos;
   fail(limits.exit, fmt::format("{}: invalid JSON at line {} column {}{}", source, line, column,
-                                at_end ? ": unexpected end" : ""));
+                                json_ends_at(text, offset) ? ": unexpected end" : ""));
 }
 
 std::string child_path(const std::string& path, std::string_view key) {
