@@ -101,6 +101,12 @@ void Connection::close(bool reset) {
   timer_.cancel();
 }
 
+void Connection::close_after(const error_code& error) {
+  if (error == asio::error::timed_out)
+    core_.stalled.fetch_add(1);  // the kernel's look at the stall
+  close(false);
+}
+
 void Connection::tell_handler_that_client_left() {
   std::function<void()> callback;
   if (!outbox_->leave(callback)) return;
@@ -133,7 +139,7 @@ void Connection::on_readable() {
   const size_t got = socket_.read_some(asio::buffer(loop_.scratch.data(), room), error);
   if (error == asio::error::eof) return on_peer_closed();
   if (error && error != asio::error::would_block && error != asio::error::interrupted) {
-    return close(false);
+    return close_after(error);
   }
   const std::string_view bytes(loop_.scratch.data(), error ? 0 : got);
   if (phase_ == Phase::answering) {

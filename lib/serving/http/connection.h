@@ -64,6 +64,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void reject();             // one too many: 503, then closed
   void close_unless_busy();  // draining
   void close(bool reset);
+  void close_after(const boost::system::error_code& error);
 
  private:
   enum class Phase { reading, answering, lingering, closed };

@@ -51,7 +51,7 @@ bool Connection::flush() {
       return false;
     }
     if (error && error != boost::asio::error::interrupted) {
-      close(false);
+      close_after(error);
       return false;
     }
     written_ += sent;
@@ -59,7 +59,7 @@ bool Connection::flush() {
   }
   write_deadline_ = kNever;
   outbox_->written(writing_.size());
-  writing_ = {};
+  release(writing_);
   return true;
 }
 
@@ -97,7 +97,7 @@ void Connection::linger() {
   if (peer_closed_ || core_.draining.load()) return close(false);
   socket_.shutdown(boost::asio::ip::tcp::socket::shutdown_send, ignored);
   read_deadline_ = Clock::now() + core_.limits.linger;
-  input_ = {};
+  release(input_);
   wait_readable();
 }
 

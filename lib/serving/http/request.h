@@ -36,6 +36,9 @@ struct Request {
   std::string_view param(std::string_view name) const;
 };
 
+/// Empties a text and gives its memory back, which `= {}` does not.
+inline void release(std::string& text) { std::string().swap(text); }
+
 /// Letters of ASCII only, as HTTP compares names.
 bool same_ignoring_case(std::string_view a, std::string_view b);
 

@@ -14,8 +14,6 @@ namespace beast_http = boost::beast::http;
 using boost::beast::error_code;
 using boost::beast::string_view;
 
-constexpr size_t kMaxChunkHeaderBytes = 4096;  // of a chunk's size line or of the trailers
-
 std::string text_of(string_view view) { return {view.data(), view.size()}; }
 
 /// A header line that goes on in the next line, a bare line feed or carriage return, or a control
@@ -34,6 +32,13 @@ bool has_bad_line(std::string_view header) {
   return false;
 }
 
+/// "GET /x HTTP/2.0", not "GET /a b HTTP/1.1".
+bool names_another_version(std::string_view header) {
+  const std::string_view line = header.substr(0, header.find('\r'));
+  return std::count(line.begin(), line.end(), ' ') == 2 &&
+         line.substr(line.rfind(' ')).starts_with(" HTTP/");
+}
+
 size_t count_headers(const Headers& headers, std::string_view name) {
   return static_cast<size_t>(std::count_if(headers.begin(), headers.end(), [&](const auto& header) {
     return same_ignoring_case(header.first, name);
@@ -42,57 +47,45 @@ size_t count_headers(const Headers& headers, std::string_view name) {
 
 }  // namespace
 
-class RequestReader::Parser : public beast_http::basic_parser<true> {
+/// Of the header only: bodies are read here, strictly.
+class RequestReader::HeaderParser : public beast_http::basic_parser<true> {
  public:
-  Parser(size_t max_header_bytes, size_t max_body_bytes) {
-    header_limit(static_cast<std::uint32_t>(max_header_bytes));
-    body_limit(max_body_bytes);
-    eager(true);
-  }
-  Request request;
+  explicit HeaderParser(Request& request) : request_(request) { skip(true); }
   std::string target;
-  bool header_done = false;
   bool http11 = false;
 
  private:
   void on_request_impl(beast_http::verb, string_view method, string_view target_text, int version,
                        error_code&) override {
     http11 = version >= 11;
-    request.method = text_of(method);
+    request_.method = text_of(method);
     target = text_of(target_text);
   }
   void on_response_impl(int, string_view, int, error_code&) override {}
   void on_field_impl(beast_http::field, string_view name, string_view value, error_code&) override {
-    if (!header_done) request.headers.emplace_back(text_of(name), text_of(value));
+    request_.headers.emplace_back(text_of(name), text_of(value));
   }
-  void on_header_impl(error_code&) override { header_done = true; }
-  void on_body_init_impl(const boost::optional<std::uint64_t>& length, error_code&) override {
-    if (length) request.body.reserve(static_cast<size_t>(*length));  // pages come as bytes do
-  }
-  std::size_t on_body_impl(string_view bytes, error_code&) override {
-    request.body.append(bytes.data(), bytes.size());
-    return bytes.size();
-  }
+  void on_header_impl(error_code&) override {}
+  void on_body_init_impl(const boost::optional<std::uint64_t>&, error_code&) override {}
+  std::size_t on_body_impl(string_view, error_code&) override { return 0; }
   void on_chunk_header_impl(std::uint64_t, string_view, error_code&) override {}
-  std::size_t on_chunk_body_impl(std::uint64_t, string_view bytes, error_code&) override {
-    request.body.append(bytes.data(), bytes.size());
-    return bytes.size();
-  }
+  std::size_t on_chunk_body_impl(std::uint64_t, string_view, error_code&) override { return 0; }
   void on_finish_impl(error_code&) override {}
+
+  Request& request_;
 };
 
 RequestReader::RequestReader(size_t max_header_bytes, size_t max_body_bytes)
-    : max_header_bytes_(max_header_bytes), max_body_bytes_(max_body_bytes) {
-  parser_ = std::make_unique<Parser>(max_header_bytes_, max_body_bytes_);
-}
-RequestReader::~RequestReader() = default;
-
-const Request& RequestReader::request() const { return parser_->request; }
+    : max_header_bytes_(max_header_bytes), max_body_bytes_(max_body_bytes) {}
 
 void RequestReader::refuse(int status, std::string code, std::string message) {
   state_ = State::refused;
   refusal_ = {status, std::move(code), std::move(message)};
-  parser_->request.body = {};
+  release(request_.body);
+}
+
+void RequestReader::refuse_size() {
+  refuse(413, "body_too_large", fmt::format("limit is {} bytes", max_body_bytes_));
 }
 
 size_t RequestReader::feed(std::string_view bytes) {
@@ -100,38 +93,26 @@ size_t RequestReader::feed(std::string_view bytes) {
   return state_ == State::body ? feed_body(bytes) : gather_header(bytes);
 }
 
-/// A chunk header may be cut anywhere: what the parser leaves of it is short, and is offered again
-/// with what comes after it.
 size_t RequestReader::feed_body(std::string_view bytes) {
-  if (rest_.empty()) {
-    const size_t used = parse_body(bytes);
-    if (state_ != State::body) return used;
-    rest_ = bytes.substr(used);
-    return bytes.size();
+  if (!chunked_) {
+    const size_t used = std::min(body_bytes_ - request_.body.size(), bytes.size());
+    request_.body.append(bytes.substr(0, used));
+    if (request_.body.size() == body_bytes_) state_ = State::complete;
+    return used;
   }
-  const size_t before = rest_.size();
-  rest_.append(bytes.substr(0, kMaxChunkHeaderBytes));
-  const size_t offered = rest_.size() - before;
-  rest_.erase(0, parse_body(rest_));
-  if (state_ != State::complete) return offered;
-  const size_t left = rest_.size();  // belongs to the next request
-  rest_.clear();
-  return offered - left;
-}
-
-size_t RequestReader::parse_body(std::string_view bytes) {
-  error_code error;
-  const size_t used = parser_->put({bytes.data(), bytes.size()}, error);
-  if (error == beast_http::error::need_more) {
-    if (bytes.size() - used >= kMaxChunkHeaderBytes) {
-      refuse(400, "bad_request", "a chunk header is too long");
-    }
-  } else if (error == beast_http::error::body_limit) {
-    refuse(413, "body_too_large", fmt::format("limit is {} bytes", max_body_bytes_));
-  } else if (error) {
-    refuse(400, "bad_request", fmt::format("bad request body: {}", error.message()));
-  } else if (parser_->is_done()) {
-    state_ = State::complete;
+  const size_t used = chunks_.feed(bytes, request_.body);
+  switch (chunks_.state()) {
+    case ChunkDecoder::State::more:
+      break;
+    case ChunkDecoder::State::done:
+      state_ = State::complete;
+      break;
+    case ChunkDecoder::State::bad:
+      refuse(400, "bad_request", "bad chunk in the request body");
+      break;
+    case ChunkDecoder::State::too_large:
+      refuse_size();
+      break;
   }
   return used;
 }
@@ -168,60 +149,58 @@ void RequestReader::parse_header() {
   if (has_bad_line(header_)) {
     return refuse(400, "bad_request", "bad line in the request header");
   }
+  HeaderParser parser(request_);
   error_code error;
-  parser_->put({header_.data(), header_.size()}, error);
-  if (error == beast_http::error::need_more) error = {};
-  if (error == beast_http::error::bad_version &&
-      header_.substr(0, header_.find('\r')).find(" HTTP/") != std::string::npos) {
+  parser.put({header_.data(), header_.size()}, error);
+  if (error == beast_http::error::bad_version && names_another_version(header_)) {
     return refuse(505, "bad_version", "only HTTP/1.0 and HTTP/1.1 are spoken here");
   }
-  if (error == beast_http::error::body_limit) {
-    return refuse(413, "body_too_large", fmt::format("limit is {} bytes", max_body_bytes_));
-  }
-  if (error || !parser_->is_header_done()) {
+  if (error || !parser.is_header_done()) {
     return refuse(400, "bad_request",
                   fmt::format("bad request header: {}", error ? error.message() : "incomplete"));
   }
-  header_ = {};  // idle connections hold nothing
+  release(header_);  // idle connections hold nothing
+  http11_ = parser.http11;
+  keep_alive_ = parser.keep_alive();
+  if (!parse_target(parser.target, request_)) {
+    return refuse(400, "bad_request", "the request target is not a path");
+  }
   read_header_fields();
+  if (state_ == State::refused) return;
+  const auto length = parser.content_length();
+  if (length && *length > max_body_bytes_) return refuse_size();
+  body_bytes_ = length ? static_cast<size_t>(*length) : 0;
+  chunks_ = ChunkDecoder(max_body_bytes_);
+  state_ = chunked_ || body_bytes_ > 0 ? State::body : State::complete;
+  expects_continue_ = expects_continue_ && state_ == State::body;
+  request_.body.reserve(body_bytes_);  // pages come as bytes do
 }
 
 void RequestReader::read_header_fields() {
-  Request& request = parser_->request;
-  http11_ = parser_->http11;
-  keep_alive_ = parser_->keep_alive();
   for (const std::string_view name :
        {"Host", "Content-Length", "Transfer-Encoding", "Authorization", "Content-Type"}) {
-    if (count_headers(request.headers, name) > 1) {
+    if (count_headers(request_.headers, name) > 1) {
       return refuse(400, "bad_request", fmt::format("the header {} is given twice", name));
     }
   }
-  if (http11_ && count_headers(request.headers, "Host") == 0) {
+  if (http11_ && count_headers(request_.headers, "Host") == 0) {
     return refuse(400, "bad_request", "the Host header is missing");
   }
-  const std::string_view coding = request.header("Transfer-Encoding");
-  if (count_headers(request.headers, "Transfer-Encoding") > 0 &&
-      (!same_ignoring_case(coding, "chunked") || !http11_)) {
+  chunked_ = count_headers(request_.headers, "Transfer-Encoding") > 0;
+  const std::string_view coding = request_.header("Transfer-Encoding");
+  if (chunked_ && (!same_ignoring_case(coding, "chunked") || !http11_)) {
     return refuse(400, "bad_request", "Transfer-Encoding must be chunked");
   }
-  const std::string_view expect = request.header("Expect");
+  const std::string_view expect = request_.header("Expect");
   if (!expect.empty() && !same_ignoring_case(expect, "100-continue")) {
     return refuse(417, "bad_request", "only Expect: 100-continue is understood");
   }
-  if (!parse_target(parser_->target, request)) {
-    return refuse(400, "bad_request", "the request target is not a path");
-  }
-  expects_continue_ = !expect.empty() && http11_ && !parser_->is_done();
-  state_ = parser_->is_done() ? State::complete : State::body;
+  expects_continue_ = !expect.empty() && http11_;
 }
 
 Request RequestReader::take() {
-  Request request = std::move(parser_->request);
-  parser_ = std::make_unique<Parser>(max_header_bytes_, max_body_bytes_);
-  rest_ = {};
   state_ = State::fresh;
-  expects_continue_ = false;
-  return request;
+  return std::exchange(request_, {});
 }
 
 }  // namespace llm::http

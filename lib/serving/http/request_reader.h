@@ -1,8 +1,9 @@
 // Bytes of a connection -> one request, a piece at a time, within limits that hold before anything
 // is stored.
 //
-// The header is gathered up to its empty line and checked as a whole; Boost.Beast's parser then
-// reads it and undoes chunked bodies. Everything that two programs could read differently is
+// The header is gathered up to its empty line, checked as a whole and read by Boost.Beast's parser;
+// bodies are read by length or by ChunkDecoder. (Beast 1.74's own decoder asserts on a last chunk
+// that comes byte by byte.) Everything that two programs could read differently is
 // refused with 400 (request smuggling: RFC 9112, 6.3 and 11.2): Content-Length with
 // Transfer-Encoding, two Content-Lengths, any coding but "chunked", folded header lines, bare line
 // feeds, bad chunk sizes, a doubled Host or Authorization. Trailers are read and dropped. No
@@ -11,10 +12,10 @@
 #pragma once
 
 #include <cstddef>
-#include <memory>
 #include <string>
 #include <string_view>
 
+#include "serving/http/chunk_decoder.h"
 #include "serving/http/request.h"
 
 namespace llm::http {
@@ -34,7 +35,6 @@ class RequestReader {
   };
 
   RequestReader(size_t max_header_bytes, size_t max_body_bytes);
-  ~RequestReader();
 
   /// Uses bytes from the front and says how many; stops at the end of the header and at the end of
   /// the request, so call it again while bytes are left and the state is header or body.
@@ -46,24 +46,26 @@ class RequestReader {
   bool keep_alive() const { return keep_alive_; }
   bool http11() const { return http11_; }
   /// The request as far as it is known: after a refusal, what the access log may name.
-  const Request& request() const;
+  const Request& request() const { return request_; }
 
   /// The complete request; the reader is fresh again.
   Request take();
 
  private:
-  class Parser;
+  class HeaderParser;
   size_t gather_header(std::string_view bytes);
   void parse_header();
   void read_header_fields();
   size_t feed_body(std::string_view bytes);
-  size_t parse_body(std::string_view bytes);
   void refuse(int status, std::string code, std::string message);
+  void refuse_size();
 
   const size_t max_header_bytes_, max_body_bytes_;
-  std::unique_ptr<Parser> parser_;
+  Request request_;
   std::string header_;
-  std::string rest_;  // of a chunk header that is not complete yet
+  bool chunked_ = false;
+  size_t body_bytes_ = 0;  // declared
+  ChunkDecoder chunks_;
   State state_ = State::fresh;
   Refusal refusal_;
   bool expects_continue_ = false;

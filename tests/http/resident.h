@@ -1,0 +1,27 @@
+// Memory that this process holds, for tests that bound its growth.
+#pragma once
+
+#include <unistd.h>
+
+#include <cstdio>
+
+namespace llm::http {
+
+inline double resident_megabytes() {
+  std::FILE* file = std::fopen("/proc/self/statm", "r");
+  long pages = 0, resident = 0;
+  if (!file || std::fscanf(file, "%ld %ld", &pages, &resident) != 2) resident = 0;
+  if (file) std::fclose(file);
+  return static_cast<double>(resident) * static_cast<double>(::sysconf(_SC_PAGESIZE)) / 1e6;
+}
+
+/// Sanitizers keep freed memory for a while.
+inline double allowed_growth(double megabytes) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  return megabytes + 200;
+#else
+  return megabytes;
+#endif
+}
+
+}  // namespace llm::http
