@@ -30,7 +30,16 @@ uint32_t u32_at(const std::byte* at) {
   return u16_at(at) | static_cast<uint32_t>(u16_at(at + 2)) << 16;
 }
 
-float half_at(const std::byte* at) { return half_to_float(u16_at(at)); }
+// half_to_float() without branches, for loops over many: signed numbers and masks.
+float half_at(const std::byte* at) {
+  const int bits = u16_at(at), magnitude = bits & 0x7FFF;
+  const int tiny = std::bit_cast<int>(static_cast<float>(magnitude) * 0x1p-24f);  // below 2^-14
+  const int normal = (magnitude << 13) + (112 << 23), beyond = (magnitude << 13) | 0x7F800000;
+  const int is_tiny = -static_cast<int>(magnitude < 0x400);
+  const int is_beyond = -static_cast<int>(magnitude >= 0x7C00);
+  const int value = (tiny & is_tiny) | (normal & ~is_tiny & ~is_beyond) | (beyond & is_beyond);
+  return std::bit_cast<float>((bits & 0x8000) << 16 | value);
+}
 
 void q8_0(const std::byte* block, float* out) {
   const float d = half_at(block);
@@ -139,12 +148,15 @@ void q6_k(const std::byte* block, float* out) {
     for (int i = 0; i < 8; ++i) {
       scale[i] = d * static_cast<float>(static_cast<int8_t>(byte_at(scales + i)));
     }
-    for (int j = 0; j < 32; ++j) {
-      const int a = byte_at(low + j), b = byte_at(low + j + 32), h = byte_at(high + j), g = j / 16;
-      out[j] = scale[g] * static_cast<float>(((a & 0xF) | (h & 3) << 4) - 32);
-      out[j + 32] = scale[g + 2] * static_cast<float>(((b & 0xF) | (h >> 2 & 3) << 4) - 32);
-      out[j + 64] = scale[g + 4] * static_cast<float>((a >> 4 | (h >> 4 & 3) << 4) - 32);
-      out[j + 96] = scale[g + 6] * static_cast<float>((b >> 4 | (h >> 6 & 3) << 4) - 32);
+    for (size_t g = 0; g < 2; ++g) {  // one scale for 16 numbers
+      const float s0 = scale[g], s2 = scale[g + 2], s4 = scale[g + 4], s6 = scale[g + 6];
+      for (size_t j = 16 * g; j < 16 * g + 16; ++j) {
+        const int a = byte_at(low + j), b = byte_at(low + j + 32), h = byte_at(high + j);
+        out[j] = s0 * static_cast<float>(((a & 0xF) | (h & 3) << 4) - 32);
+        out[j + 32] = s2 * static_cast<float>(((b & 0xF) | (h >> 2 & 3) << 4) - 32);
+        out[j + 64] = s4 * static_cast<float>((a >> 4 | (h >> 4 & 3) << 4) - 32);
+        out[j + 96] = s6 * static_cast<float>((b >> 4 | (h >> 6 & 3) << 4) - 32);
+      }
     }
   }
 }
@@ -181,11 +193,13 @@ void dequantize(const BlockFormat& format, std::span<const std::byte> blocks,
       if (!out.empty()) std::memcpy(out.data(), blocks.data(), out.size_bytes());
       return;
     case GgmlType::f16:
-      return each_block(format, blocks, out, [](const std::byte* b, float* x) { *x = half_at(b); });
+      for (size_t i = 0; i < out.size(); ++i) out[i] = half_at(blocks.data() + 2 * i);
+      return;
     case GgmlType::bf16:
-      return each_block(format, blocks, out, [](const std::byte* b, float* x) {
-        *x = std::bit_cast<float>(static_cast<uint32_t>(u16_at(b)) << 16);
-      });
+      for (size_t i = 0; i < out.size(); ++i) {
+        out[i] = std::bit_cast<float>(static_cast<uint32_t>(u16_at(blocks.data() + 2 * i)) << 16);
+      }
+      return;
     case GgmlType::q4_0:
       return each_block(format, blocks, out, q4_0);
     case GgmlType::q4_1:

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <numeric>
 #include <vector>
 
 #include "gguf/gguf.h"
@@ -79,6 +80,17 @@ TEST(BlockFormats, EveryHalfSurvivesFloat) {
     } else {
       ASSERT_EQ(float_to_half(value), bits);
     }
+  }
+}
+
+TEST(BlockFormats, HalvesInARowAreTheHalvesOneByOne) {
+  std::vector<uint16_t> halves(65536);
+  std::iota(halves.begin(), halves.end(), uint16_t{0});
+  std::vector<float> values(halves.size());
+  dequantize(block_format(GgmlType::f16), std::as_bytes(std::span(halves)), values);
+  for (size_t i = 0; i < halves.size(); ++i) {
+    EXPECT_EQ(std::bit_cast<uint32_t>(values[i]), std::bit_cast<uint32_t>(half_to_float(halves[i])))
+        << i;
   }
 }
 
