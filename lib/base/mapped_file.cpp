@@ -12,6 +12,7 @@
 #include <cstring>
 #include <mutex>
 #include <utility>
+#include <vector>
 
 namespace llm {
 namespace {
@@ -105,7 +106,70 @@ int register_mapping(const void* begin, size_t size, const std::string& path) {
   return -1;
 }
 
+/// Which file and which state of it: another mapping of the same shows the same bytes.
+struct FileState {
+  dev_t device;
+  ino_t inode;
+  off_t size;
+  int64_t seconds, nanoseconds;  // of the last change
+  bool operator==(const FileState&) const = default;
+};
+
+FileState state_of(const struct stat& facts) {
+  return {facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtim.tv_sec, facts.st_mtim.tv_nsec};
+}
+
+struct Closer {
+  int descriptor;
+  ~Closer() { ::close(descriptor); }
+};
+
 }  // namespace
+
+struct MappedFile::Mapping {
+  Mapping(int descriptor, const FileState& file, const std::string& path)
+      : state(file), size(static_cast<size_t>(file.size)) {
+    begin = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, descriptor, 0);
+    if (begin == MAP_FAILED) {
+      fail_errno(fmt::format("cannot map '{}'", path), Exit::io);
+    }
+    slot = register_mapping(begin, size, path);
+  }
+  ~Mapping() {
+    if (slot >= 0) {
+      slots[static_cast<size_t>(slot)].begin.store(0, std::memory_order_release);
+    }
+    ::munmap(begin, size);
+  }
+  Mapping(const Mapping&) = delete;
+  Mapping& operator=(const Mapping&) = delete;
+
+  FileState state;
+  size_t size = 0;
+  void* begin = nullptr;
+  int slot = -1;
+};
+
+namespace {
+
+std::mutex mappings_mutex;
+std::vector<std::weak_ptr<const MappedFile::Mapping>> mappings;  // those that live, and some gone
+
+}  // namespace
+
+/// The mapping of this file that there is, or a new one.
+std::shared_ptr<const MappedFile::Mapping> MappedFile::shared_mapping(int descriptor,
+                                                                      const struct stat& facts,
+                                                                      const std::string& path) {
+  const std::lock_guard lock(mappings_mutex);
+  std::erase_if(mappings, [](const auto& mapping) { return mapping.expired(); });
+  for (const auto& known : mappings) {
+    if (auto mapping = known.lock(); mapping && mapping->state == state_of(facts)) return mapping;
+  }
+  auto mapping = std::make_shared<const Mapping>(descriptor, state_of(facts), path);
+  mappings.push_back(mapping);
+  return mapping;
+}
 
 MappedFile MappedFile::open(const std::filesystem::path& path, AccessPattern pattern, Exit exit) {
   // O_NONBLOCK: opening a FIFO must not wait for its writer before we can refuse it.
@@ -113,10 +177,7 @@ MappedFile MappedFile::open(const std::filesystem::path& path, AccessPattern pat
   if (descriptor < 0) {
     fail_errno(fmt::format("cannot open '{}'", path.string()), exit);
   }
-  struct Closer {
-    int descriptor;
-    ~Closer() { ::close(descriptor); }
-  } closer{descriptor};
+  const Closer closer{descriptor};
   struct stat facts {};
   if (::fstat(descriptor, &facts) != 0) {
     fail_errno(fmt::format("cannot read '{}'", path.string()), exit);
@@ -129,21 +190,18 @@ MappedFile MappedFile::open(const std::filesystem::path& path, AccessPattern pat
   }
   MappedFile file;
   file.path_ = path;
-  file.size_ = static_cast<size_t>(facts.st_size);
-  if (file.size_ == 0) {
+  if (facts.st_size == 0) {
     return file;
   }
-  void* begin = ::mmap(nullptr, file.size_, PROT_READ, MAP_SHARED, descriptor, 0);
-  if (begin == MAP_FAILED) {
-    file.size_ = 0;
-    fail_errno(fmt::format("cannot map '{}'", path.string()), Exit::io);
-  }
+  file.mapping_ = pattern == AccessPattern::normal
+                      ? shared_mapping(descriptor, facts, path.string())
+                      : std::make_shared<const Mapping>(descriptor, state_of(facts), path.string());
+  file.data_ = static_cast<const std::byte*>(file.mapping_->begin);
+  file.size_ = file.mapping_->size;
   if (pattern != AccessPattern::normal) {
-    ::madvise(begin, file.size_,
+    ::madvise(file.mapping_->begin, file.size_,
               pattern == AccessPattern::sequential ? MADV_SEQUENTIAL : MADV_RANDOM);
   }
-  file.data_ = static_cast<const std::byte*>(begin);
-  file.slot_ = register_mapping(begin, file.size_, path.string());
   return file;
 }
 
@@ -156,27 +214,10 @@ void MappedFile::release(size_t offset, size_t length) const {
   }
 }
 
-MappedFile::~MappedFile() {
-  if (data_ != nullptr) {
-    if (slot_ >= 0) {
-      slots[static_cast<size_t>(slot_)].begin.store(0, std::memory_order_release);
-    }
-    ::munmap(const_cast<std::byte*>(data_), size_);
-  }
-}
-
-MappedFile::MappedFile(MappedFile&& other) noexcept
-    : data_(std::exchange(other.data_, nullptr)),
-      size_(std::exchange(other.size_, 0)),
-      slot_(std::exchange(other.slot_, -1)),
-      path_(std::move(other.path_)) {}
-
-MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
-  std::swap(data_, other.data_);
-  std::swap(size_, other.size_);
-  std::swap(slot_, other.slot_);
-  std::swap(path_, other.path_);
-  return *this;
+void MappedFile::populate() const {
+#ifdef MADV_POPULATE_READ  // Linux 5.14
+  if (size_ > 0) ::madvise(mapping_->begin, size_, MADV_POPULATE_READ);
+#endif
 }
 
 void set_mapping_activity(const char* word) { activity.store(word); }

@@ -4,16 +4,24 @@
 // installed with the first mapping, finds the file and prints "llm: error: 'x.bin' changed size
 // during training (SIGBUS at offset N)" with signal-safe calls only, then ends the process with
 // exit 4. A SIGBUS anywhere else keeps its usual meaning. At most 4096 mappings at a time are
-// recognised by name. Move-only; const and thread-safe after open.
+// recognised by name.
+//
+// A file that is open already, unchanged since, is not mapped a second time (access pattern
+// normal): pages that one reader asked for are there for the next. Move-only; const and thread-safe
+// after open.
 #pragma once
 
 #include <cstddef>
 #include <filesystem>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/error.h"
+
+struct stat;
 
 namespace llm {
 
@@ -28,9 +36,11 @@ class MappedFile {
                          Exit exit = Exit::bad_input);
 
   MappedFile() = default;
-  ~MappedFile();
-  MappedFile(MappedFile&& other) noexcept;
-  MappedFile& operator=(MappedFile&& other) noexcept;
+  MappedFile(MappedFile&& other) noexcept { swap(other); }
+  MappedFile& operator=(MappedFile&& other) noexcept {
+    swap(other);
+    return *this;
+  }
 
   std::span<const std::byte> bytes() const { return {data_, size_}; }
   std::string_view text() const { return {reinterpret_cast<const char*>(data_), size_}; }
@@ -39,11 +49,25 @@ class MappedFile {
   const std::filesystem::path& path() const { return path_; }
   /// Bytes of this part that fill whole pages need not stay in memory; they remain readable.
   void release(size_t offset, size_t length) const;
+  /// Brings the whole file into memory and maps its pages, at one call instead of a fault every
+  /// sixteen pages. A system that cannot does nothing.
+  void populate() const;
+
+  struct Mapping;
 
  private:
+  static std::shared_ptr<const Mapping> shared_mapping(int descriptor, const struct ::stat& facts,
+                                                       const std::string& path);
+  void swap(MappedFile& other) noexcept {
+    std::swap(mapping_, other.mapping_);
+    std::swap(data_, other.data_);
+    std::swap(size_, other.size_);
+    std::swap(path_, other.path_);
+  }
+
+  std::shared_ptr<const Mapping> mapping_;
   const std::byte* data_ = nullptr;
   size_t size_ = 0;
-  int slot_ = -1;
   std::filesystem::path path_;
 };
 

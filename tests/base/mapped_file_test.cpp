@@ -31,6 +31,38 @@ TEST(MappedFile, MovesWithoutCopying) {
   EXPECT_EQ(first.text(), "hello");
 }
 
+TEST(MappedFile, AFileThatIsOpenIsNotMappedAgain) {
+  const TemporaryFolder folder;
+  const fs::path path = folder.write("x", "hello");
+  const MappedFile first = MappedFile::open(path);
+  MappedFile second = MappedFile::open(folder.path() / "." / "x");
+  EXPECT_EQ(second.data(), first.data());
+  second = MappedFile();
+  EXPECT_EQ(first.text(), "hello");
+  EXPECT_NE(MappedFile::open(path, AccessPattern::random).data(), first.data());
+}
+
+TEST(MappedFile, AnotherFileOfThatNameIsMappedAnew) {
+  const TemporaryFolder folder;
+  const fs::path path = folder.write("x", "hello");
+  const MappedFile first = MappedFile::open(path);
+  fs::rename(folder.write("y", "HELLO"), path);
+  const MappedFile second = MappedFile::open(path);
+  EXPECT_EQ(first.text(), "hello");
+  EXPECT_EQ(second.text(), "HELLO");
+  fs::resize_file(path, 6);
+  EXPECT_EQ(MappedFile::open(path).size(), 6u);
+  EXPECT_EQ(second.size(), 5u);
+}
+
+TEST(MappedFile, AskingForAllPagesChangesNothingElse) {
+  const TemporaryFolder folder;
+  const MappedFile file = MappedFile::open(folder.write("x", std::string(300'000, 'a')));
+  file.populate();
+  EXPECT_EQ(file.text(), std::string(300'000, 'a'));
+  MappedFile().populate();
+}
+
 TEST(MappedFile, RefusesWhatIsNotAFile) {
   const TemporaryFolder folder;
   const std::string here = folder.path().string();
