@@ -16,6 +16,7 @@
 #include <cstring>
 
 #include "gguf/block_formats.h"
+#include "gguf/dequantize_avx512.h"
 
 namespace llm {
 namespace {
@@ -41,14 +42,14 @@ float half_at(const std::byte* at) {
   return std::bit_cast<float>((bits & 0x8000) << 16 | value);
 }
 
-void q8_0(const std::byte* block, float* out) {
+void q8_0(const std::byte* __restrict block, float* __restrict out) {
   const float d = half_at(block);
   for (int j = 0; j < 32; ++j) {
     out[j] = static_cast<float>(static_cast<int8_t>(byte_at(block + 2 + j))) * d;
   }
 }
 
-void q4_0(const std::byte* block, float* out) {
+void q4_0(const std::byte* __restrict block, float* __restrict out) {
   const float d = half_at(block);
   for (int j = 0; j < 16; ++j) {
     const int q = byte_at(block + 2 + j);
@@ -57,7 +58,7 @@ void q4_0(const std::byte* block, float* out) {
   }
 }
 
-void q4_1(const std::byte* block, float* out) {
+void q4_1(const std::byte* __restrict block, float* __restrict out) {
   const float d = half_at(block), m = half_at(block + 2);
   for (int j = 0; j < 16; ++j) {
     const int q = byte_at(block + 4 + j);
@@ -66,7 +67,7 @@ void q4_1(const std::byte* block, float* out) {
   }
 }
 
-void q5_0(const std::byte* block, float* out) {
+void q5_0(const std::byte* __restrict block, float* __restrict out) {
   const float d = half_at(block);
   const uint32_t high = u32_at(block + 2);
   for (int j = 0; j < 16; ++j) {
@@ -78,7 +79,7 @@ void q5_0(const std::byte* block, float* out) {
   }
 }
 
-void q5_1(const std::byte* block, float* out) {
+void q5_1(const std::byte* __restrict block, float* __restrict out) {
   const float d = half_at(block), m = half_at(block + 2);
   const uint32_t high = u32_at(block + 4);
   for (int j = 0; j < 16; ++j) {
@@ -106,7 +107,7 @@ ScaleAndMinimum packed_scale(const std::byte* packed, int group) {
           static_cast<float>(at(group + 4) >> 4 | (at(group) >> 6) << 4)};
 }
 
-void q4_k(const std::byte* block, float* out) {
+void q4_k(const std::byte* __restrict block, float* __restrict out) {
   const float d = half_at(block), dm = half_at(block + 2);
   const std::byte* q = block + 16;
   for (int group = 0; group < 8; group += 2, q += 32, out += 64) {
@@ -121,7 +122,7 @@ void q4_k(const std::byte* block, float* out) {
   }
 }
 
-void q5_k(const std::byte* block, float* out) {
+void q5_k(const std::byte* __restrict block, float* __restrict out) {
   const float d = half_at(block), dm = half_at(block + 2);
   const std::byte* fifth = block + 16;
   const std::byte* q = block + 48;
@@ -138,7 +139,7 @@ void q5_k(const std::byte* block, float* out) {
   }
 }
 
-void q6_k(const std::byte* block, float* out) {
+void q6_k(const std::byte* __restrict block, float* __restrict out) {
   const std::byte* low = block;
   const std::byte* high = block + 128;
   const std::byte* scales = block + 192;
@@ -175,6 +176,10 @@ void mxfp4(const std::byte* block, float* out) {
   }
 }
 
+bool has_avx512() {
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl");
+}
+
 template <typename OneBlock>
 void each_block(const BlockFormat& format, std::span<const std::byte> blocks, std::span<float> out,
                 OneBlock one_block) {
@@ -209,6 +214,7 @@ void dequantize(const BlockFormat& format, std::span<const std::byte> blocks,
     case GgmlType::q5_1:
       return each_block(format, blocks, out, q5_1);
     case GgmlType::q8_0:
+      if (has_avx512()) return dequantize_q8_0_avx512(blocks, out);
       return each_block(format, blocks, out, q8_0);
     case GgmlType::q4_k:
       return each_block(format, blocks, out, q4_k);

@@ -1,12 +1,7 @@
 // A GGUF file's tensors under Hugging Face's names.
 #include "model/gguf_weights.h"
 
-#include <ATen/ATen.h>
-#include <ATen/Parallel.h>
-
 #include <fmt/format.h>
-
-#include <cstring>
 
 #include "base/error.h"
 #include "model/gguf_config.h"
@@ -37,8 +32,7 @@ class GgufWeights final : public WeightSource {
   std::string place() const override { return file_->name(); }
   std::string format() const override { return "GGUF"; }
   const std::vector<WeightEntry>& entries() const override { return entries_; }
-  using WeightSource::tensor;
-  at::Tensor tensor(const WeightEntry& entry) const override;
+  RawTensor raw(const WeightEntry& entry) const override;
   void release(const WeightEntry& entry) const override;
   std::map<std::string, std::string> metadata() const override;
 
@@ -47,7 +41,9 @@ class GgufWeights final : public WeightSource {
   void add(const GgufTensor& tensor);
   void add_part(std::string name, const Part& part);
   bool add_joint_qkv(const GgufTensor& tensor);
-  at::Tensor values(const Part& part) const;
+  std::span<const std::byte> bytes_of(const Part& part) const;
+  void check_readable(const GgufTensor& tensor) const;
+  void check_heads(const Part& part) const;
 
   std::shared_ptr<const Gguf> file_;
   const GgufArchitecture& architecture_;
@@ -55,35 +51,6 @@ class GgufWeights final : public WeightSource {
   std::vector<WeightEntry> entries_;
   std::vector<Part> parts_;  // of entries_
 };
-
-// Rows 0, 2, 4, ... of every head and then its rows 1, 3, 5, ...: whole rows are copied, without a
-// parallel region, whose threads would go on spinning beside the model's own.
-at::Tensor halved_rows(const at::Tensor& stored, int64_t head_dim) {
-  at::Tensor result = at::empty_like(stored);
-  const auto* from = static_cast<const std::byte*>(stored.const_data_ptr());
-  auto* to = static_cast<std::byte*>(result.mutable_data_ptr());
-  const size_t row_bytes = stored.nbytes() / static_cast<size_t>(stored.size(0));
-  for (int64_t row = 0; row < stored.size(0); ++row) {
-    const int64_t in_head = row % head_dim;
-    const int64_t place = row - in_head + in_head / 2 + in_head % 2 * (head_dim / 2);
-    std::memcpy(to + static_cast<size_t>(place) * row_bytes,
-                from + static_cast<size_t>(row) * row_bytes, row_bytes);
-  }
-  return result;
-}
-
-std::optional<at::ScalarType> plain_type(const BlockFormat& format) {
-  switch (format.type) {
-    case GgmlType::f32:
-      return at::kFloat;
-    case GgmlType::f16:
-      return at::kHalf;
-    case GgmlType::bf16:
-      return at::kBFloat16;
-    default:
-      return std::nullopt;
-  }
-}
 
 int64_t GgufWeights::model_head_dim() const {
   constexpr int64_t kMost = int64_t{1} << 31;
@@ -148,54 +115,47 @@ void GgufWeights::add(const GgufTensor& tensor) {
            {&tensor, gguf_change(architecture_, tensor.name)});
 }
 
-at::Tensor GgufWeights::values(const Part& part) const {
-  const GgufTensor& tensor = *part.tensor;
-  const BlockFormat& format = *tensor.format;
-  std::vector<int64_t> shape = tensor.shape;
-  std::span<const std::byte> bytes = tensor.bytes;
-  if (part.rows > 0) {
-    const uint64_t row = bytes.size() / static_cast<uint64_t>(shape[0]);
-    bytes = bytes.subspan(static_cast<uint64_t>(part.first) * row,
-                          static_cast<uint64_t>(part.rows) * row);
-    shape[0] = part.rows;
-  }
-  if (const auto type = plain_type(format)) {
-    if (reinterpret_cast<uintptr_t>(bytes.data()) % format.bytes == 0) {
-      return at::from_blob(
-          const_cast<std::byte*>(bytes.data()), shape, [file = file_](void*) {},
-          at::TensorOptions(*type));
-    }
-  }
-  if (!format.readable) {
-    file_->refuse(fmt::format("tensor '{}' is stored as {}; read are {}", tensor.name, format.name,
-                              readable_formats()));
-  }
-  at::Tensor result = at::empty(shape, at::kFloat);
-  float* out = result.mutable_data_ptr<float>();
-  const int64_t blocks = result.numel() / format.values;
-  at::parallel_for(0, blocks, 4096 / format.values + 1, [&](int64_t begin, int64_t end) {
-    dequantize(format,
-               bytes.subspan(static_cast<uint64_t>(begin) * format.bytes,
-                             static_cast<uint64_t>(end - begin) * format.bytes),
-               {out + begin * format.values, static_cast<size_t>((end - begin) * format.values)});
-  });
-  return result;
+std::span<const std::byte> GgufWeights::bytes_of(const Part& part) const {
+  const std::span<const std::byte> bytes = part.tensor->bytes;
+  if (part.rows == 0) return bytes;
+  const uint64_t row = bytes.size() / static_cast<uint64_t>(part.tensor->shape[0]);
+  return bytes.subspan(static_cast<uint64_t>(part.first) * row,
+                       static_cast<uint64_t>(part.rows) * row);
 }
 
-at::Tensor GgufWeights::tensor(const WeightEntry& entry) const {
-  const Part& part = parts_[static_cast<size_t>(&entry - entries_.data())];
-  at::Tensor stored = values(part);
-  if (part.change == GgufChange::plus_one) {
-    return stored.to(at::kFloat) - 1;
+void GgufWeights::check_readable(const GgufTensor& tensor) const {
+  if (!tensor.format->readable) {
+    file_->refuse(fmt::format("tensor '{}' is stored as {}; read are {}", tensor.name,
+                              tensor.format->name, readable_formats()));
   }
-  if (part.change == GgufChange::none) {
-    return stored;
-  }
-  if (stored.dim() == 0 || stored.size(0) % head_dim_ != 0 || head_dim_ % 2 != 0) {
+}
+
+// Rows that lie pair by pair are those of whole heads.
+void GgufWeights::check_heads(const Part& part) const {
+  const std::vector<int64_t>& shape = part.tensor->shape;
+  const int64_t rows = shape.empty() ? 1 : part.rows > 0 ? part.rows : shape[0];
+  if (shape.empty() || rows % head_dim_ != 0 || head_dim_ % 2 != 0) {
     file_->refuse(fmt::format("tensor '{}' has {} rows, not whole heads of {}", part.tensor->name,
-                              stored.dim() == 0 ? 1 : stored.size(0), head_dim_));
+                              rows, head_dim_));
   }
-  return halved_rows(stored.contiguous(), head_dim_);
+}
+
+RawTensor GgufWeights::raw(const WeightEntry& entry) const {
+  const Part& part = parts_[static_cast<size_t>(&entry - entries_.data())];
+  check_readable(*part.tensor);
+  const std::span<const std::byte> bytes = bytes_of(part);
+  RawTensor stored;
+  stored.data = bytes.data();
+  stored.bytes = bytes.size();
+  stored.blocks = part.tensor->format;
+  stored.keeper = file_;
+  if (part.change == GgufChange::plus_one) stored.change = RawTensor::Change::plus_one;
+  if (part.change == GgufChange::paired_rows) {
+    check_heads(part);
+    stored.change = RawTensor::Change::paired_rows;
+    stored.head_rows = head_dim_;
+  }
+  return stored;
 }
 
 // A part of a joint matrix lets the whole go: what is still to come is read again.

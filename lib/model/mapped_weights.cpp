@@ -1,14 +1,9 @@
 #include "model/mapped_weights.h"
 
-#include <ATen/ATen.h>
-#include <fmt/format.h>
+#include <algorithm>
 
-#include <cstring>
-
-#include "base/error.h"
 #include "model/pytorch_file.h"
 #include "model/safetensors.h"
-#include "model/tensor_file.h"
 #include "model/weight_containers.h"
 
 namespace llm {
@@ -27,30 +22,14 @@ const WeightPlace& MappedWeights::place_of(const WeightEntry& entry) const {
   return places_[static_cast<size_t>(&entry - entries_.data())];
 }
 
-at::Tensor MappedWeights::tensor(const WeightEntry& entry) const {
+RawTensor MappedWeights::raw(const WeightEntry& entry) const {
   const WeightPlace& place = place_of(entry);
-  const auto type = safetensors_scalar_type(entry.dtype);
-  check_input(type.has_value(), "{}: tensor '{}': dtype '{}' cannot be computed with",
-              place.file->path().string(), entry.name, entry.dtype);
-  const auto options = at::TensorOptions(*type);
-  const std::byte* data = place.file->data() + place.begin;
-  if (std::find(entry.shape.begin(), entry.shape.end(), 0) != entry.shape.end()) {
-    return at::empty(entry.shape, options);
-  }
-  std::shared_ptr<void> keeper = std::const_pointer_cast<MappedFile>(place.file);
-  if (reinterpret_cast<uintptr_t>(data) % c10::elementSize(*type) != 0) {
-    // Legal in the formats, not in LibTorch: the bytes are copied to where they may be used.
-    const auto bytes = static_cast<size_t>(place.end - place.begin);
-    auto copy =
-        std::make_shared<std::vector<std::max_align_t>>(bytes / sizeof(std::max_align_t) + 1);
-    std::memcpy(copy->data(), data, bytes);
-    data = reinterpret_cast<const std::byte*>(copy->data());
-    keeper = std::move(copy);
-  }
-  void* values = const_cast<std::byte*>(data);
-  const auto keep = [keeper](void*) {};
-  return place.strides.empty() ? at::from_blob(values, entry.shape, keep, options)
-                               : at::from_blob(values, entry.shape, place.strides, keep, options);
+  RawTensor stored;
+  stored.data = place.file->data() + place.begin;
+  stored.bytes = place.end - place.begin;
+  stored.strides = place.strides;
+  stored.keeper = place.file;
+  return stored;
 }
 
 void MappedWeights::release(const WeightEntry& entry) const {

@@ -34,8 +34,7 @@ class MappedWeights final : public WeightSource {
   std::string place() const override { return place_; }
   std::string format() const override { return format_; }
   const std::vector<WeightEntry>& entries() const override { return entries_; }
-  using WeightSource::tensor;
-  at::Tensor tensor(const WeightEntry& entry) const override;
+  RawTensor raw(const WeightEntry& entry) const override;
   void release(const WeightEntry& entry) const override;
   std::map<std::string, std::string> metadata() const override { return metadata_; }
 

@@ -21,12 +21,6 @@ namespace fs = std::filesystem;
 
 }  // namespace
 
-ModelConfig load_model_config(const fs::path& model_directory) {
-  return is_gguf_file(model_directory)
-             ? model_config_of_gguf(gguf_head(*Gguf::open(model_directory)))
-             : load_hf_config(model_directory / "config.json");
-}
-
 void load_weights(Transformer& model, const fs::path& model_directory, bool check_finite_values) {
   const ParameterSource source(model.config(), open_weights(model_directory));
   source.copy_into(model);

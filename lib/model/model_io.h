@@ -18,6 +18,7 @@
 #include <utility>
 #include <vector>
 
+#include "model/load_config.h"
 #include "model/model_path.h"
 #include "model/transformer.h"
 #include "model/weight_writer.h"
@@ -36,8 +37,6 @@ struct LoadedModel {
   std::filesystem::path directory;
 };
 
-/// The config of a resolved model directory or .gguf file.
-ModelConfig load_model_config(const std::filesystem::path& model_directory);
 LoadedModel load_model(const std::filesystem::path& path, const LoadOptions& options = {});
 /// Copies a model directory's weights into an existing model of the same shape; used by resume.
 void load_weights(Transformer& model, const std::filesystem::path& model_directory,

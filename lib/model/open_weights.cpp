@@ -6,6 +6,7 @@
 #include "model/gguf_weights.h"
 #include "model/unpickler.h"
 #include "model/weight_containers.h"
+#include "model/weight_files.h"
 
 namespace llm {
 namespace {
@@ -14,17 +15,25 @@ namespace fs = std::filesystem;
 
 using Open = std::unique_ptr<WeightSource> (*)(const fs::path&);
 
-// In the order of preference within a directory.
-constexpr std::pair<const char*, Open> kNames[] = {
-    {"model.safetensors", open_safetensors},
-    {"model.safetensors.index.json", open_sharded_safetensors},
-    {"pytorch_model.bin", open_pytorch},
-    {"pytorch_model.bin.index.json", open_sharded_pytorch}};
+Open opener(WeightFile kind) {
+  switch (kind) {
+    case WeightFile::safetensors:
+      return open_safetensors;
+    case WeightFile::sharded_safetensors:
+      return open_sharded_safetensors;
+    case WeightFile::pytorch:
+      return open_pytorch;
+    case WeightFile::sharded_pytorch:
+      return open_sharded_pytorch;
+  }
+  return nullptr;
+}
 
 std::unique_ptr<WeightSource> open_directory(const fs::path& directory) {
-  for (const auto& [name, open] : kNames) {
-    if (fs::exists(directory / name)) {
-      return open(directory / name);
+  for (const WeightFile kind : kWeightFiles) {
+    const fs::path file = directory / weight_file_name(kind);
+    if (fs::exists(file)) {
+      return opener(kind)(file);
     }
   }
   for (const fs::directory_entry& entry : fs::directory_iterator(directory)) {
@@ -63,8 +72,8 @@ std::unique_ptr<WeightSource> open_file(const fs::path& file) {
 
 }  // namespace
 
-std::unique_ptr<WeightSource> open_weights(const fs::path& path) {
-  return join_scales(fs::is_directory(path) ? open_directory(path) : open_file(path));
+std::unique_ptr<WeightSource> open_stored_weights(const fs::path& path) {
+  return fs::is_directory(path) ? open_directory(path) : open_file(path);
 }
 
 }  // namespace llm

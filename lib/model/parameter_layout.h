@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "model/model_config.h"
-#include "model/transformer.h"
+#include "model/parameter_kind.h"
 
 namespace llm {
 

@@ -1,17 +1,12 @@
 #include "model/parameter_source.h"
 
-#include <ATen/ATen.h>
-#include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
 
-#include <set>
+#include <algorithm>
 
 #include "base/error.h"
 #include "model/families/families.h"
-#include "model/families/tensor_map.h"
 #include "model/parameter_layout.h"
-#include "model/tensor_file.h"
-#include "model/transformer.h"
 
 namespace llm {
 
@@ -66,62 +61,27 @@ void ParameterSource::compare(const ModelConfig& config) {
   mismatch.require_none(weights_->place());
 }
 
-at::Tensor ParameterSource::values(const Stored& stored) const {
-  at::Tensor tensor = weights_->tensor(*stored.entry);
-  check_input(at::isFloatingType(tensor.scalar_type()),
-              "{}: tensor '{}' is stored as {}, not as floating-point weights", weights_->place(),
-              stored.entry->name, stored.entry->dtype);
-  return tensor;
-}
-
-at::Tensor ParameterSource::parameter(const std::string& name) const {
-  const auto found = places_.find(name);
-  check(found != places_.end(), "the model has no parameter '{}'", name);
-  const Place& place = found->second;
+std::optional<StoredRows> ParameterSource::rows(const std::string& name) const {
+  const Place& place = places_.at(name);
   const Stored& stored = stored_[place.stored];
-  if (stored.map.parameters.size() == 1 && stored.map.layout == StoredLayout::rows) {
-    return values(stored);
-  }
-  if (split_ != place.stored) {
-    const at::Tensor whole = values(stored);
-    std::vector<at::Tensor> parts;
-    int64_t row = 0;
-    for (const std::string& parameter : stored.map.parameters) {
-      const std::vector<int64_t>& shape = places_.at(parameter).shape;
-      if (stored.map.layout == StoredLayout::rows && !shape.empty()) {
-        parts.push_back(whole.narrow(0, row, shape[0]));
-        row += shape[0];
-      } else {
-        parts.push_back(at::empty(shape, whole.options()));
-      }
-    }
-    if (stored.map.layout != StoredLayout::rows) {
-      split_stored(stored.map, whole, parts);
-    }
-    parts_ = std::move(parts);
-    split_ = place.stored;
-  }
-  return parts_[place.part];
+  if (stored.map.layout != StoredLayout::rows) return std::nullopt;
+  std::optional<StoredRows> found = weights_->rows(*stored.entry);
+  if (!found || stored.map.parameters.size() == 1) return found;
+  if (found->paired_head_rows != 0 || place.shape.size() != 2) return std::nullopt;
+  int64_t first = 0;
+  for (size_t part = 0; part < place.part; ++part)
+    first += places_.at(stored.map.parameters[part]).shape[0];
+  found->data = found->row(first);
+  found->rows = place.shape[0];
+  return found;
 }
 
 void ParameterSource::release(const std::string& name) const {
   const Place& place = places_.at(name);
   if (place.part + 1 == stored_[place.stored].map.parameters.size()) {
-    parts_.clear();
+    parts_.reset();
     split_ = static_cast<size_t>(-1);
     weights_->release(*stored_[place.stored].entry);
-  }
-}
-
-void ParameterSource::copy_into(Transformer& model) const {
-  at::NoGradGuard no_grad;
-  for (const Stored& stored : stored_) {
-    std::vector<at::Tensor> targets;
-    for (const std::string& name : stored.map.parameters) {
-      targets.push_back(model.find_parameter(name)->tensor);
-    }
-    split_stored(stored.map, values(stored), targets);
-    weights_->release(*stored.entry);
   }
 }
 

@@ -3,14 +3,14 @@
 //
 // The constructor compares the container with the map and throws one Error(bad_input) that names
 // what is missing, left over or of another shape. No values are read before parameter() or
-// copy_into(). Not thread-safe: it remembers the last tensor that had to be taken apart.
+// copy_into(), which are all that needs LibTorch (parameter_tensors.cpp). Not thread-safe: it
+// remembers the last tensor that had to be taken apart.
 #pragma once
-
-#include <ATen/core/Tensor.h>
 
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -32,6 +32,9 @@ class ParameterSource {
   /// In the stored number format (float32 where blocks or scales had to be applied), on the CPU,
   /// strides as they are. Treat as read-only.
   at::Tensor parameter(const std::string& name) const;
+  /// The same without values: where its rows lie in the file, which stays open as long as this;
+  /// none where they have to be computed or moved.
+  std::optional<StoredRows> rows(const std::string& name) const;
   /// The caller has what it needs of this parameter: its pages may leave memory.
   void release(const std::string& name) const;
   /// Every parameter into a model of the same config, converted to its format.
@@ -56,7 +59,7 @@ class ParameterSource {
   std::vector<Stored> stored_;
   std::map<std::string, Place> places_;
   mutable size_t split_ = static_cast<size_t>(-1);  // the tensor that parts_ were cut from
-  mutable std::vector<at::Tensor> parts_;
+  mutable std::shared_ptr<std::vector<at::Tensor>> parts_;
 };
 
 }  // namespace llm

@@ -110,8 +110,7 @@ class ScaledWeights final : public WeightSource {
   std::string place() const override { return stored_->place(); }
   std::string format() const override { return stored_->format(); }
   const std::vector<WeightEntry>& entries() const override { return entries_; }
-  using WeightSource::tensor;
-  at::Tensor tensor(const WeightEntry& entry) const override;
+  RawTensor raw(const WeightEntry& entry) const override;
   void release(const WeightEntry& entry) const override;
   std::map<std::string, std::string> metadata() const override { return stored_->metadata(); }
   bool any() const { return any_; }
@@ -213,22 +212,24 @@ ScaledWeights::Pair ScaledWeights::pair_of(const WeightEntry& weight) const {
   return {&weight};
 }
 
-at::Tensor ScaledWeights::tensor(const WeightEntry& entry) const {
+RawTensor ScaledWeights::raw(const WeightEntry& entry) const {
   const Pair& pair = pair_behind(entry);
-  const at::Tensor weight = stored_->tensor(*pair.weight);
   if (pair.scale == nullptr) {
-    return weight;
+    return stored_->raw(*pair.weight);
   }
-  const at::Tensor scale = stored_->tensor(*pair.scale);
-  const std::string name = fmt::format("{}: tensor '{}'", place(), entry.name);
-  switch (pair.joining) {
-    case Joining::mxfp4:
-      return dequantise_mxfp4(weight, scale, name);
-    case Joining::bitsandbytes:
-      return apply_scales(weight, scale.to(at::kFloat) / 127, name);
-    default:
-      return apply_scales(weight, scale, name);
-  }
+  RawTensor product;
+  product.computed = [this, &pair, name = fmt::format("{}: tensor '{}'", place(), entry.name)] {
+    const at::Tensor weight = stored_->tensor(*pair.weight), scale = stored_->tensor(*pair.scale);
+    switch (pair.joining) {
+      case Joining::mxfp4:
+        return dequantise_mxfp4(weight, scale, name);
+      case Joining::bitsandbytes:
+        return apply_scales(weight, scale.to(at::kFloat) / 127, name);
+      default:
+        return apply_scales(weight, scale, name);
+    }
+  };
+  return product;
 }
 
 void ScaledWeights::release(const WeightEntry& entry) const {

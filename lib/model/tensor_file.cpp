@@ -54,10 +54,6 @@ std::string safetensors_dtype(at::ScalarType dtype) {
   fail(Exit::internal, fmt::format("safetensors cannot hold {}", c10::toString(dtype)));
 }
 
-std::string shape_text(at::IntArrayRef shape) {
-  return shape.empty() ? "1" : fmt::format("{}", fmt::join(shape.begin(), shape.end(), "x"));
-}
-
 TensorFile map_tensors(const std::filesystem::path& file) {
   const auto mapping =
       std::make_shared<MappedFile>(MappedFile::open(file, AccessPattern::sequential));

@@ -8,13 +8,13 @@
 #include <string>
 #include <string_view>
 
+#include "model/weight_source.h"
+
 namespace llm {
 
 /// LibTorch's type for a safetensors dtype name; empty where it has none ("F4").
 std::optional<at::ScalarType> safetensors_scalar_type(std::string_view dtype);
 /// "F32", ...; throws Error(internal) for a type that safetensors cannot hold.
 std::string safetensors_dtype(at::ScalarType dtype);
-/// "512x128", "1" for a single number.
-std::string shape_text(at::IntArrayRef shape);
 
 }  // namespace llm

@@ -30,11 +30,10 @@
 #include "model/kernels/kernels.h"
 #include "model/kv_cache.h"
 #include "model/model_config.h"
+#include "model/parameter_kind.h"
 #include "model/position.h"
 
 namespace llm {
-
-enum class ParameterKind { embedding, matrix, head, norm, bias };
 
 struct Parameter {
   std::string name;    // "model.layers.0.self_attn.q_proj.weight"

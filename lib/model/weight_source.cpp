@@ -1,10 +1,11 @@
 #include "model/weight_source.h"
 
-#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
 #include "base/error.h"
+#include "model/stored_format.h"
 
 namespace llm {
 namespace {
@@ -20,6 +21,10 @@ std::string listed(const std::vector<std::string>& names) {
 
 }  // namespace
 
+std::string shape_text(std::span<const int64_t> shape) {
+  return shape.empty() ? "1" : fmt::format("{}", fmt::join(shape, "x"));
+}
+
 const WeightEntry* WeightSource::find(std::string_view name) const {
   std::call_once(indexed_, [this] {
     for (size_t i = 0; i < entries().size(); ++i) {
@@ -30,10 +35,22 @@ const WeightEntry* WeightSource::find(std::string_view name) const {
   return found == index_.end() ? nullptr : &entries()[found->second];
 }
 
-at::Tensor WeightSource::tensor(std::string_view name) const {
-  const WeightEntry* entry = find(name);
-  check_input(entry != nullptr, "{}: tensor '{}' is missing", place(), name);
-  return tensor(*entry);
+std::optional<StoredRows> WeightSource::rows(const WeightEntry& entry) const {
+  const RawTensor stored = raw(entry);
+  const size_t dimensions = entry.shape.size();
+  const bool paired = stored.change == RawTensor::Change::paired_rows;
+  const bool plain = entry.dtype == "F32" || entry.dtype == "BF16" || entry.dtype == "F16";
+  if (stored.computed || !stored.strides.empty() || dimensions == 0 || dimensions > 2 ||
+      stored.change == RawTensor::Change::plus_one || (paired && dimensions == 1) ||
+      (stored.blocks == nullptr && !plain)) {
+    return std::nullopt;
+  }
+  StoredRows rows =
+      rows_in_format(stored.blocks ? *stored.blocks : *find_block_format(entry.dtype), stored.data,
+                     dimensions == 2 ? entry.shape[0] : 1, entry.shape.back());
+  rows.paired_head_rows = paired ? stored.head_rows : 0;
+  rows.keeper = stored.keeper;
+  return rows;
 }
 
 std::string WeightMismatch::text() const {

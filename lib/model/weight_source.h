@@ -27,16 +27,24 @@
 // opening.
 #pragma once
 
-#include <ATen/core/Tensor.h>
-
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "gguf/block_formats.h"
+#include "model/kernels/stored_rows.h"
+
+namespace at {
+class Tensor;
+}
 
 namespace llm {
 
@@ -49,6 +57,24 @@ struct WeightEntry {
   uint64_t bytes = 0;  // as stored, scales included
 };
 
+/// A stored tensor before anything is done to its values.
+struct RawTensor {
+  /// What has to be undone to get the family's layout.
+  enum class Change { none, paired_rows, plus_one };
+
+  const std::byte* data = nullptr;
+  uint64_t bytes = 0;                   // from the first to the last element
+  std::vector<int64_t> strides = {};    // in elements; empty: contiguous
+  const BlockFormat* blocks = nullptr;  // of a GGUF file; null: the entry's dtype, by safetensors
+  Change change = Change::none;
+  int64_t head_rows = 0;                 // of paired_rows: rows of a head
+  std::shared_ptr<const void> keeper;    // of the bytes
+  std::function<at::Tensor()> computed;  // in place of all that: several tensors make this one
+};
+
+/// "4x2"; a scalar is "1".
+std::string shape_text(std::span<const int64_t> shape);
+
 class WeightSource {
  public:
   virtual ~WeightSource() = default;
@@ -59,9 +85,13 @@ class WeightSource {
   virtual std::string format() const = 0;
   /// In the order of the file (shards in the order of their names).
   virtual const std::vector<WeightEntry>& entries() const = 0;
+  virtual RawTensor raw(const WeightEntry& entry) const = 0;
   /// The values, on the CPU, treat as read-only; the tensor keeps the mapping alive. `entry` is one
-  /// of entries().
-  virtual at::Tensor tensor(const WeightEntry& entry) const = 0;
+  /// of entries(). (In weight_tensors.cpp, the only part that needs LibTorch.)
+  at::Tensor tensor(const WeightEntry& entry) const;
+  /// The tensor as rows in the mapped file (a vector as one row), where it lies there so: floats
+  /// and GGUF's blocks.
+  std::optional<StoredRows> rows(const WeightEntry& entry) const;
   /// The caller is done with this tensor's pages for now: they need not stay in memory. Views stay
   /// valid (a later access reads the file again).
   virtual void release(const WeightEntry&) const {}
@@ -81,6 +111,9 @@ class WeightSource {
 /// directory, in which model.safetensors comes before its shards, then pytorch_model.bin, then its
 /// shards. Throws Error(bad_input) where there is none.
 std::unique_ptr<WeightSource> open_weights(const std::filesystem::path& path);
+
+/// The same without joining quantised weights with their scales, which takes LibTorch.
+std::unique_ptr<WeightSource> open_stored_weights(const std::filesystem::path& path);
 
 /// The lists of one message: "missing 3 tensors (a, b, ...); 1 not used (foo); 1 of the wrong shape
 /// (bar is 4x2, the model needs 4x3)". At most three names each.

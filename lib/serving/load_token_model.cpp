@@ -1,5 +1,7 @@
 #include "serving/load_token_model.h"
 
+#include <ATen/Parallel.h>
+#include <ATen/core/Tensor.h>
 #include <c10/core/InferenceMode.h>
 
 #include "base/error.h"
@@ -31,30 +33,28 @@ at::ScalarType choose_dtype(const std::string& choice, const std::string& stored
   return dtype;
 }
 
-/// Parameters straight from the file, whose pages may leave memory as soon as they are packed.
-ParameterReader reader_of(std::shared_ptr<const ParameterSource> source, at::ScalarType dtype) {
-  const std::string stored = source->stored_dtype();
-  return {.read =
-              [source](const std::string& name) {
-                return source->has(name) ? source->parameter(name) : at::Tensor();
-              },
-          .done = [source](const std::string& name) { source->release(name); },
-          .in_place = (stored == "F32" && dtype == at::kFloat) ||
-                      (stored == "BF16" && dtype == at::kBFloat16)};
+/// Parameters that have to be computed first (scales, other layouts), packed one by one.
+ParameterReader tensor_reader(std::shared_ptr<const ParameterSource> source, at::ScalarType dtype) {
+  return {.read = [source, dtype](const std::string& name) -> std::optional<ParameterRows> {
+            if (!source->has(name)) return std::nullopt;
+            return ParameterRows{stored_rows(source->parameter(name).to(dtype).contiguous())};
+          },
+          .done = [source](const std::string& name) { source->release(name); }};
 }
 
 }  // namespace
 
-LoadedTokenModel::LoadedTokenModel() = default;
-LoadedTokenModel::LoadedTokenModel(LoadedTokenModel&&) noexcept = default;
-LoadedTokenModel& LoadedTokenModel::operator=(LoadedTokenModel&&) noexcept = default;
-LoadedTokenModel::~LoadedTokenModel() = default;
-
 LoadedTokenModel load_token_model(const std::filesystem::path& path,
                                   const TokenModelOptions& options) {
+  const at::Device device = resolve_device(options.device);
+  TokenModelOptions resolved = options;
+  if (options.threads == 0) resolved.threads = at::get_num_threads();
+  if (device.is_cpu()) {
+    resolved.device = "cpu";
+    if (auto packed = load_packed_model(path, resolved)) return std::move(*packed);
+  }
   LoadedTokenModel loaded;
   loaded.directory = resolve_model_path(path);
-  const at::Device device = resolve_device(options.device);
   loaded.config = load_model_config(loaded.directory);
   const auto source =
       std::make_shared<const ParameterSource>(loaded.config, open_weights(loaded.directory));
@@ -63,14 +63,17 @@ LoadedTokenModel load_token_model(const std::filesystem::path& path,
   loaded.device = device.str();
   loaded.dtype = dtype_name(dtype);
   loaded.parameters = parameter_count(loaded.config);
-  const std::optional<std::string> reason =
-      options.allow_packed ? why_not_packed(loaded.config, dtype, device) : "it was asked not to";
+  const std::optional<std::string> reason = !options.allow_packed ? "it was asked not to"
+                                            : !device.is_cpu()
+                                                ? "the model is not on the CPU"
+                                                : why_not_packed(loaded.config, loaded.dtype);
   loaded.packed = !reason;
   loaded.why_not_packed = reason.value_or("");
   if (loaded.packed) {
-    loaded.model = std::make_unique<PackedModel>(loaded.config, dtype, reader_of(source, dtype));
+    loaded.model = std::make_unique<PackedModel>(loaded.config, dtype == at::kBFloat16,
+                                                 tensor_reader(source, dtype), resolved.threads);
   } else {
-    auto transformer = std::make_unique<Transformer>(loaded.config, dtype, device);
+    auto transformer = std::make_shared<Transformer>(loaded.config, dtype, device);
     source->copy_into(*transformer);
     loaded.transformer = std::move(transformer);
     loaded.model = std::make_unique<TransformerModel>(*loaded.transformer);

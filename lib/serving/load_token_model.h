@@ -1,9 +1,13 @@
 // From a path on the disk to something that generates: weights loaded, in the quickest form that
 // this machine and model allow.
+//
+// What is declared here can be held without LibTorch: a program may try load_packed_model, and load
+// the library of load_token_model only where that is not enough.
 #pragma once
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "model/model_config.h"
@@ -18,26 +22,28 @@ struct TokenModelOptions {
   std::string dtype =
       "auto";  // auto: as stored (float16 on a CPU: float32, which holds it exactly)
   bool allow_packed = true;
+  int threads = 0;  // of a packed model; 0: as many as LibTorch has
 };
 
 struct LoadedTokenModel {
-  LoadedTokenModel();
-  LoadedTokenModel(LoadedTokenModel&&) noexcept;
-  LoadedTokenModel& operator=(LoadedTokenModel&&) noexcept;
-  ~LoadedTokenModel();
-
   ModelConfig config;
   std::filesystem::path directory;  // the model directory that the path led to
   std::string device, dtype;        // what it runs on: "cpu", "bfloat16"
   int64_t parameters = 0;
   bool packed = false;
   std::string why_not_packed;                      // empty where packed
-  std::unique_ptr<const Transformer> transformer;  // kept only where `model` computes with it
+  std::shared_ptr<const Transformer> transformer;  // kept only where `model` computes with it
   std::unique_ptr<TokenModel> model;
 };
 
 /// Errors of resolve_model_path and load_model (bad input, exit 3), of the device (usage, exit 2).
 LoadedTokenModel load_token_model(const std::filesystem::path& path,
                                   const TokenModelOptions& options = {});
+
+/// The same without LibTorch (in load_packed_model.cpp): for models that run packed on the CPU and
+/// whose parameters lie in the file as rows. Nothing for others. threads 0: all cores of this
+/// process.
+std::optional<LoadedTokenModel> load_packed_model(const std::filesystem::path& path,
+                                                  const TokenModelOptions& options = {});
 
 }  // namespace llm

@@ -2,9 +2,6 @@
 // key/value heads, D head_dim, F intermediate_size, V vocab.
 #include "serving/packed_model.h"
 
-#include <ATen/Parallel.h>
-#include <ATen/core/Tensor.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -14,8 +11,7 @@
 #include "model/kernels/packed_kernels.h"
 #include "model/kernels/kv_blocks.h"
 #include "model/kernels/worker_team.h"
-#include "model/position.h"
-#include "model/transformer.h"
+#include "model/rope_frequencies.h"
 #include "serving/packed_sequence.h"
 
 namespace llm {
@@ -90,31 +86,12 @@ struct PackedModel::Run {
   int64_t first_position() const { return sequence->length(); }
 };
 
-namespace {
-
-/// The parameters of a Transformer that may go afterwards.
-ParameterReader reader_of(const Transformer& model) {
-  return {.read = [&model](const std::string& name) {
-    const Parameter* parameter = model.find_parameter(name);
-    if (parameter == nullptr) return at::Tensor();
-    const at::Tensor tensor = parameter->tensor.detach();
-    return parameter->kind == ParameterKind::embedding ? tensor.clone() : tensor;
-  }};
-}
-
-}  // namespace
-
-PackedModel::PackedModel(const Transformer& model)
-    : PackedModel(model.config(), model.dtype(), reader_of(model)) {}
-
-PackedModel::PackedModel(const ModelConfig& config, at::ScalarType dtype,
-                         const ParameterReader& parameters)
-    : config_(config),
-      bfloat_(dtype == at::kBFloat16),
-      team_(std::make_unique<WorkerTeam>(at::get_num_threads())) {
-  if (const auto reason = why_not_packed(config, dtype, at::kCPU))
+PackedModel::PackedModel(const ModelConfig& config, bool bfloat, const ParameterReader& parameters,
+                         int threads)
+    : config_(config), bfloat_(bfloat), team_(std::make_unique<WorkerTeam>(threads)) {
+  if (const auto reason = why_not_packed(config, bfloat ? "bfloat16" : "float32"))
     fail(Exit::usage, fmt::format("this model cannot run packed: {}", *reason));
-  weights_ = std::make_unique<PackedWeights>(config, dtype, parameters, *team_);
+  weights_ = std::make_unique<PackedWeights>(config, bfloat_, parameters, *team_);
   for (const double frequency : rope_inverse_frequencies(config_))
     inverse_frequencies_.push_back(static_cast<float>(frequency));
   rope_factor_ = rope_attention_factor(config_);
@@ -129,16 +106,8 @@ void PackedModel::embed(std::span<const Run> runs, Workspace& work) const {
   const int64_t C = config_.hidden_size;
   for (const Run& run : runs) {
     for (size_t t = 0; t < run.ids.size(); ++t) {
-      float* row = work.hidden.data() + (run.first_row + static_cast<int64_t>(t)) * C;
-      const int64_t first = run.ids[t] * C;
-      if (bfloat_) {
-        const auto* values = static_cast<const uint16_t*>(weights_->embedding().const_data_ptr()) + first;
-        for (int64_t c = 0; c < C; ++c)
-          row[c] = std::bit_cast<float>(static_cast<uint32_t>(values[c]) << 16);
-      } else {
-        std::memcpy(row, weights_->embedding().const_data_ptr<float>() + first,
-                    static_cast<size_t>(C) * sizeof(float));
-      }
+      weights_->embed(run.ids[t],
+                      work.hidden.data() + (run.first_row + static_cast<int64_t>(t)) * C);
     }
   }
 }
@@ -192,15 +161,14 @@ void PackedModel::attention(const PackedLayer& layer, int64_t index, std::span<c
   team_->for_each(items, [&](int64_t item, int member) {
     const Run& run = runs[static_cast<size_t>(item / K)];
     const int64_t head = item % K;
-    const KvQueries queries{
-        .q = query + run.first_row * H * D + head * run.tokens() * G * D,
-        .first_position = run.first_position(),
-        .tokens = run.tokens(),
-        .group = G,
-        .scale = scale,
-        .window = config_.sliding_window.value_or(0),
-        .out = work.attended.data() + run.first_row * H * D + head * G * D,
-        .token_stride = H * D};
+    const KvQueries queries{.q = query + run.first_row * H * D + head * run.tokens() * G * D,
+                            .first_position = run.first_position(),
+                            .tokens = run.tokens(),
+                            .group = G,
+                            .scale = scale,
+                            .window = config_.sliding_window.value_or(0),
+                            .out = work.attended.data() + run.first_row * H * D + head * G * D,
+                            .token_stride = H * D};
     attend_kv(shape, run.sequence->table(), index, head, queries,
               work.scratch[static_cast<size_t>(member)]);
   });
@@ -386,9 +354,9 @@ std::unique_ptr<TokenSequence> PackedModel::start_in(const std::shared_ptr<KvPoo
                                                      int64_t capacity,
                                                      std::span<const int32_t> block_ids) const {
   check(pool != nullptr, "packed model: no pool given");
-  return std::make_unique<PackedSequence>(pool, std::make_unique<KvBlocks>(pool, capacity, block_ids),
-                                          static_cast<int64_t>(block_ids.size()) * kKvBlockTokens,
-                                          config_.sliding_window.value_or(0));
+  return std::make_unique<PackedSequence>(
+      pool, std::make_unique<KvBlocks>(pool, capacity, block_ids),
+      static_cast<int64_t>(block_ids.size()) * kKvBlockTokens, config_.sliding_window.value_or(0));
 }
 
 }  // namespace llm

@@ -29,14 +29,16 @@ namespace llm {
 class Transformer;
 class WorkerTeam;
 
-/// Why this model cannot run packed, or nothing if it can.
-std::optional<std::string> why_not_packed(const ModelConfig& config, at::ScalarType dtype,
-                                          at::Device device);
-std::optional<std::string> why_not_packed(const Transformer& model);
+/// Why this model cannot run packed on the CPU, or nothing if it can. dtype as "float32".
+std::optional<std::string> why_not_packed(const ModelConfig& config, std::string_view dtype);
+std::optional<std::string> why_not_packed(const Transformer& model);  // in packed_transformer.cpp
 
 class PackedModel final : public TokenModel {
  public:
-  PackedModel(const ModelConfig& config, at::ScalarType dtype, const ParameterReader& parameters);
+  /// In bfloat16 or float32, on `threads` threads.
+  PackedModel(const ModelConfig& config, bool bfloat, const ParameterReader& parameters,
+              int threads);
+  /// In its own format, on as many threads as LibTorch has (in packed_transformer.cpp).
   explicit PackedModel(const Transformer& model);
   ~PackedModel() override;
 
@@ -76,8 +78,7 @@ class PackedModel final : public TokenModel {
   bool gelu_ = false;
   std::vector<float> inverse_frequencies_;
   double rope_factor_ = 1;
-  std::unique_ptr<WorkerTeam> team_;  // as many threads as LibTorch has at construction; takes one
-                                      // caller at a time, others work alone
+  std::unique_ptr<WorkerTeam> team_;  // takes one caller at a time, others work alone
   std::unique_ptr<PackedWeights> weights_;
   mutable std::mutex idle_lock_;
   mutable std::vector<std::unique_ptr<Workspace>> idle_;  // buffers of passes that have ended

@@ -4,8 +4,7 @@
 #include <utility>
 
 #include "model/kernels/packed_linear.h"
-#include "model/position.h"
-#include "model/transformer.h"
+#include "model/rope_frequencies.h"
 #include "serving/packed_model.h"
 
 namespace llm {
@@ -45,18 +44,11 @@ std::optional<std::string> unlike_llama(const ModelConfig& c) {
 
 }  // namespace
 
-std::optional<std::string> why_not_packed(const ModelConfig& config, at::ScalarType dtype,
-                                          at::Device device) {
+std::optional<std::string> why_not_packed(const ModelConfig& config, std::string_view dtype) {
   if (!packed_kernels_available()) return "this CPU has no AVX-512 BF16";
-  if (!device.is_cpu()) return "the model is not on the CPU";
-  if (dtype != at::kFloat && dtype != at::kBFloat16)
+  if (dtype != "float32" && dtype != "bfloat16")
     return "its weights are neither float32 nor bfloat16";
   return unlike_llama(config);
-}
-
-std::optional<std::string> why_not_packed(const Transformer& model) {
-  if (model.flat_compute_copy().defined()) return "it computes in mixed precision";
-  return why_not_packed(model.config(), model.dtype(), model.device());
 }
 
 }  // namespace llm

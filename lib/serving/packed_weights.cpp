@@ -1,37 +1,31 @@
 #include "serving/packed_weights.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include "base/error.h"
 #include "model/kernels/worker_team.h"
 
 namespace llm {
-namespace {
 
-std::vector<float> to_floats(const at::Tensor& tensor) {
-  const at::Tensor values = tensor.detach().to(at::kFloat).contiguous();
-  return {values.const_data_ptr<float>(), values.const_data_ptr<float>() + values.numel()};
-}
-
-}  // namespace
-
-PackedWeights::PackedWeights(const ModelConfig& config, at::ScalarType dtype,
-                             const ParameterReader& parameters, WorkerTeam& team) {
+PackedWeights::PackedWeights(const ModelConfig& config, bool bfloat,
+                             const ParameterReader& parameters, WorkerTeam& team)
+    : bfloat_(bfloat), team_(team) {
   const auto required = [&](const std::string& name) {
-    const at::Tensor tensor = parameters.read(name);
-    check(tensor.defined(), "packed model: the model has no parameter '{}'", name);
-    return tensor.to(dtype);
+    const std::optional<ParameterRows> found = parameters.read(name);
+    check(found.has_value(), "packed model: the model has no parameter '{}'", name);
+    return *found;
   };
   const auto floats = [&](const std::string& name) {
-    const std::vector<float> values = to_floats(required(name));
+    const StoredRows vector = required(name).rows;
+    std::vector<float> values(static_cast<size_t>(vector.columns));
+    read_row(vector, 0, bfloat, values.data());
     parameters.done(name);
     return values;
   };
   const auto bias = [&](std::initializer_list<std::string> names) {
     std::vector<float> values;
     for (const std::string& name : names) {
-      if (!parameters.read(name).defined()) return std::vector<float>{};
+      if (!parameters.read(name)) return std::vector<float>{};
       const std::vector<float> part = floats(name);
       values.insert(values.end(), part.begin(), part.end());
     }
@@ -39,15 +33,22 @@ PackedWeights::PackedWeights(const ModelConfig& config, at::ScalarType dtype,
   };
   std::vector<std::string> deferred;
   const auto pack = [&](std::initializer_list<std::string> names) {
-    std::vector<at::Tensor> weights;
-    for (const std::string& name : names) weights.push_back(required(name));
-    if (parameters.in_place) {
-      deferred.insert(deferred.end(), names);
-      return defer_packing(weights);
+    std::vector<StoredRows> matrices;
+    bool in_file = true;
+    for (const std::string& name : names) {
+      const ParameterRows found = required(name);
+      matrices.push_back(found.rows);
+      in_file = in_file && found.in_file;
     }
-    PackedWeight packed = pack_weights(weights);
+    PackedWeight weight = defer_packing(matrices, bfloat);
+    if (in_file) {
+      deferred.insert(deferred.end(), names);
+      return weight;
+    }
+    matrices.clear();
+    pack_deferred(weight, team);
     for (const std::string& name : names) parameters.done(name);
-    return packed;
+    return weight;
   };
   for (int64_t i = 0; i < config.num_hidden_layers; ++i) {
     const std::string layer = fmt::format("model.layers.{}.", i);
@@ -65,31 +66,19 @@ PackedWeights::PackedWeights(const ModelConfig& config, at::ScalarType dtype,
   }
   norm_ = floats("model.norm.weight");
   output_ = pack({config.tie_word_embeddings ? "model.embed_tokens.weight" : "lm_head.weight"});
-  embedding_ = required("model.embed_tokens.weight").contiguous();
+  embedding_ = required("model.embed_tokens.weight").rows;
   packed_ = deferred.empty();
-  if (!packed_) map_all(team);
   packing_done_ = [done = parameters.done, names = std::move(deferred)] {
     for (const std::string& name : names) done(name);
   };
 }
 
-// The first pass reads every matrix: a file that fits is mapped by all threads at once before it.
-void PackedWeights::map_all(WorkerTeam& team) const {
-  const int64_t memory = sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE);
-  if (bytes_per_token() > memory / 2) return;
-  std::vector<const PackedWeight*> weights = {&output_};
-  for (const PackedLayer& layer : layers_)
-    weights.insert(weights.end(), {&layer.qkv, &layer.o, &layer.gate_up, &layer.down});
-  team.for_each(static_cast<int64_t>(weights.size()),
-                [&](int64_t item, int) { map_deferred(*weights[static_cast<size_t>(item)]); });
-}
-
 void PackedWeights::pack_all() const {
   for (PackedLayer& layer : layers_) {
     for (PackedWeight* weight : {&layer.qkv, &layer.o, &layer.gate_up, &layer.down})
-      pack_deferred(*weight);
+      pack_deferred(*weight, team_);
   }
-  pack_deferred(output_);
+  pack_deferred(output_, team_);
   packing_done_();
   packing_done_ = nullptr;
 }

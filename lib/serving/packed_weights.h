@@ -1,17 +1,17 @@
 // The weights of a Llama-like model packed for streaming (model/kernels/packed_linear.h): what
 // PackedModel multiplies with.
 //
-// Where the weights lie ready in a mapped file (ParameterReader::in_place) the first pass is
-// computed from there, panel by panel through the cache, and the second pass packs: same bits, and
-// the first token does not wait for a copy of the model. Everything but that one change of form is
-// constant. Passes of any threads hold what `for_passes` gives while they multiply.
+// Where the weights lie in a mapped file, as numbers or as blocks that stand for them, the first
+// pass is computed from there, panel by panel through the cache, and the second pass packs: same
+// bits, and the first token does not wait for a copy of the model. Everything but that one change
+// of form is constant. Passes of any threads hold what `for_passes` gives while they multiply. No
+// LibTorch.
 #pragma once
-
-#include <ATen/core/Tensor.h>
 
 #include <atomic>
 #include <functional>
 #include <mutex>
+#include <optional>
 #include <shared_mutex>
 #include <string>
 #include <vector>
@@ -23,16 +23,19 @@ namespace llm {
 
 class WorkerTeam;
 
+struct ParameterRows {
+  StoredRows rows;  // of a vector: one row
+  /// They lie in a mapped file and may be read later; others are packed at once.
+  bool in_file = false;
+};
+
 /// Where the parameters come from, one after another: a file need not be in memory beside them.
 struct ParameterReader {
-  /// By its name in parameter_layout.h, on the CPU, in any number format; undefined where the model
-  /// has none. The embedding is kept as it is where it already has the model's format.
-  std::function<at::Tensor(const std::string& name)> read;
+  /// By its name in parameter_layout.h; none where the model has no such parameter. The embedding
+  /// is read as long as the model lives.
+  std::function<std::optional<ParameterRows>(const std::string& name)> read;
   /// The parameter has been packed.
   std::function<void(const std::string& name)> done = [](const std::string&) {};
-  /// read() gives views of a file, so that packing can wait until the weights are read a second
-  /// time: a first token comes sooner. The reader is kept until then.
-  bool in_place = false;
 };
 
 struct PackedLayer {
@@ -43,14 +46,15 @@ struct PackedLayer {
 
 class PackedWeights {
  public:
-  /// dtype: float32 or bfloat16. Throws where a parameter is missing.
-  PackedWeights(const ModelConfig& config, at::ScalarType dtype, const ParameterReader& parameters,
+  /// In bfloat16 or float32, whatever the parameters are in. Throws where one is missing.
+  PackedWeights(const ModelConfig& config, bool bfloat, const ParameterReader& parameters,
                 WorkerTeam& team);
 
   const PackedLayer& layer(int64_t index) const { return layers_[static_cast<size_t>(index)]; }
   const std::vector<float>& norm() const { return norm_; }
   const PackedWeight& output() const { return output_; }
-  const at::Tensor& embedding() const { return embedding_; }  // (V, C) in the weights' dtype
+  /// One row of the embedding (hidden_size), rounded as the weights are.
+  void embed(int64_t id, float* row) const { read_row(embedding_, id, bfloat_, row); }
 
   /// To be held while the weights are read, `passes` times. Packs what was put off, unless this is
   /// the first pass of all; whoever still reads the weights as they lie is waited for.
@@ -59,13 +63,14 @@ class PackedWeights {
   int64_t bytes_per_token() const;
 
  private:
-  void map_all(WorkerTeam& team) const;
   void pack_all() const;
 
+  bool bfloat_;
+  WorkerTeam& team_;
   mutable std::vector<PackedLayer> layers_;
   mutable PackedWeight output_;
   std::vector<float> norm_;
-  at::Tensor embedding_;
+  StoredRows embedding_;
 
   // Packing that was put off.
   mutable std::atomic<bool> packed_{true}, used_{false};

@@ -75,7 +75,8 @@ TEST_F(PackedLinear, DeferredPackingChangesNoBit) {
       const at::Tensor x = at::randn({5, columns}).to(dtype).to(at::kFloat);
       const at::Tensor wanted = product(packed, x);
       EXPECT_TRUE(product(deferred, x).equal(wanted)) << columns;
-      pack_deferred(deferred);
+      WorkerTeam team(2);
+      pack_deferred(deferred, team);
       EXPECT_TRUE(deferred.unpacked.empty());
       EXPECT_EQ(static_cast<int64_t>(deferred.panels.size()), packed.bytes());
       EXPECT_TRUE(product(deferred, x).equal(wanted)) << columns;
@@ -161,21 +162,21 @@ TEST_F(PackedLinear, AttentionOverThePanelCacheEqualsThePlainFormula) {
         // Ten tokens one at a time, the rest as one prompt.
         for (int64_t t = 0; t < kTokens; ++t) {
           append_kv(shape, blocks, 0, t, k[t].contiguous().const_data_ptr<float>(),
-                       v[t].contiguous().const_data_ptr<float>());
+                    v[t].contiguous().const_data_ptr<float>());
           const bool single = t < 10;
           if (!single && t + 1 < kTokens) continue;
           const int64_t first = single ? t : 10;
           const at::Tensor queries = q.slice(0, first, t + 1).contiguous();
           attend_kv(shape, blocks, 0, 1,
-                       {.q = queries.const_data_ptr(),
-                        .first_position = first,
-                        .tokens = t + 1 - first,
-                        .group = kGroup,
-                        .scale = 0.3,
-                        .window = window,
-                        .out = out.mutable_data_ptr<float>() + first * kGroup * dim,
-                        .token_stride = kGroup * dim},
-                       scratch);
+                    {.q = queries.const_data_ptr(),
+                     .first_position = first,
+                     .tokens = t + 1 - first,
+                     .group = kGroup,
+                     .scale = 0.3,
+                     .window = window,
+                     .out = out.mutable_data_ptr<float>() + first * kGroup * dim,
+                     .token_stride = kGroup * dim},
+                    scratch);
         }
         for (int64_t t = 0; t < kTokens; ++t) {
           for (int64_t j = 0; j < kGroup; ++j) {

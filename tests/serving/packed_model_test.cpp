@@ -226,13 +226,12 @@ TEST_F(PackedModels, GreedyTextEqualsTheTransformersInFloat) {
 }
 
 ParameterReader in_place_reader(const Transformer& model, std::vector<std::string>& done) {
-  return {.read =
-              [&model](const std::string& name) {
-                const Parameter* parameter = model.find_parameter(name);
-                return parameter == nullptr ? at::Tensor() : parameter->tensor.detach();
-              },
-          .done = [&done](const std::string& name) { done.push_back(name); },
-          .in_place = true};
+  return {.read = [&model](const std::string& name) -> std::optional<ParameterRows> {
+            const Parameter* parameter = model.find_parameter(name);
+            if (parameter == nullptr) return std::nullopt;
+            return ParameterRows{.rows = stored_rows(parameter->tensor.detach()), .in_file = true};
+          },
+          .done = [&done](const std::string& name) { done.push_back(name); }};
 }
 
 // The first pass reads the weights where they lie, the second packs them; no bit changes.
@@ -242,7 +241,8 @@ TEST_F(PackedModels, PackingThatWaitsChangesNoBit) {
     const auto transformer = test::small_model(config, dtype);
     const PackedModel packed(*transformer);
     std::vector<std::string> done;
-    const PackedModel waiting(config, dtype, in_place_reader(*transformer, done));
+    const PackedModel waiting(config, dtype == at::kBFloat16, in_place_reader(*transformer, done),
+                              2);
     const size_t norms = done.size();
     const std::vector<int32_t> ids = some_ids(9, config.vocab_size);
     const at::Tensor wanted = all_logits(packed, ids);
@@ -261,7 +261,7 @@ TEST_F(PackedModels, ManyMayComeFirst) {
   const std::vector<int32_t> ids = some_ids(9, config.vocab_size);
   const at::Tensor wanted = all_logits(PackedModel(*transformer), ids);
   std::vector<std::string> done;
-  const PackedModel waiting(config, at::kBFloat16, in_place_reader(*transformer, done));
+  const PackedModel waiting(config, true, in_place_reader(*transformer, done), 2);
   std::vector<at::Tensor> got(4);
   std::vector<std::thread> callers;
   for (at::Tensor& logits : got) callers.emplace_back([&] { logits = all_logits(waiting, ids); });

@@ -1,9 +1,7 @@
 // Rows into panels: blocks of 16 by 16 words turned in registers.
 #include <immintrin.h>
 
-#include <cstring>
-
-#include "model/kernels/packed_kernels.h"
+#include "model/kernels/panel_packing.h"
 
 namespace llm::packed {
 namespace {
@@ -36,22 +34,47 @@ inline void transpose(__m512i (&r)[16]) {
 
 }  // namespace
 
-int64_t pack_rows(const std::byte* source, size_t row_bytes, int64_t words, uint32_t* panel) {
+int64_t pack_rows(const std::array<const std::byte*, kPanelRows>& rows, int64_t words,
+                  uint32_t* panel) {
   constexpr int64_t kBlock = 16;
   const int64_t whole = words / kBlock * kBlock;
   for (int64_t word = 0; word < whole; word += kBlock) {
     for (int64_t half = 0; half < kPanelRows; half += kBlock) {
-      __m512i rows[kBlock];
-      for (int64_t i = 0; i < kBlock; ++i) {
-        rows[i] = _mm512_loadu_si512(source + static_cast<size_t>(half + i) * row_bytes + word * 4);
-      }
-      transpose(rows);
-      for (int64_t i = 0; i < kBlock; ++i) {
-        _mm512_storeu_si512(panel + (word + i) * kPanelRows + half, rows[i]);
-      }
+      __m512i block[kBlock];
+      for (int64_t i = 0; i < kBlock; ++i)
+        block[i] = _mm512_loadu_si512(rows[static_cast<size_t>(half + i)] + word * 4);
+      transpose(block);
+      for (int64_t i = 0; i < kBlock; ++i)
+        _mm512_storeu_si512(panel + (word + i) * kPanelRows + half, block[i]);
     }
   }
   return whole;
+}
+
+namespace {
+
+/// By integers, for what vcvtneps2bf16 does otherwise: it takes the smallest numbers for zero.
+__m256i round_any(__m512 values) {
+  const __m512i bits = _mm512_castps_si512(values);
+  const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+  const __m512i raised = _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), odd);
+  const __mmask16 nan = _mm512_cmp_ps_mask(values, values, _CMP_UNORD_Q);
+  return _mm512_cvtepi32_epi16(
+      _mm512_mask_mov_epi32(_mm512_srli_epi32(raised, 16), nan, _mm512_set1_epi32(0x7fc0)));
+}
+
+}  // namespace
+
+void round_to_bfloat(const float* x, int64_t count, uint16_t* y) {
+  constexpr int kNanOrSubnormal = 0x01 | 0x20 | 0x80;
+  for (int64_t i = 0; i < count; i += 16) {
+    const auto lanes = static_cast<__mmask16>(count - i >= 16 ? 0xffff : (1u << (count - i)) - 1);
+    const __m512 values = _mm512_maskz_loadu_ps(lanes, x + i);
+    const bool usual = _mm512_fpclass_ps_mask(values, kNanOrSubnormal) == 0;
+    const __m256i rounded =
+        usual ? reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(values)) : round_any(values);
+    _mm256_mask_storeu_epi16(y + i, lanes, rounded);
+  }
 }
 
 }  // namespace llm::packed

@@ -12,10 +12,6 @@ namespace llm::packed {
 
 inline constexpr int64_t kPanelRows = 32;
 
-/// 32 rows of `words` 32-bit words, row_bytes apart, into a panel: word by word of all rows.
-/// Returns how many words were done, whole blocks of 16; the rest is the caller's.
-int64_t pack_rows(const std::byte* source, size_t row_bytes, int64_t words, uint32_t* panel);
-
 /// One panel: `outputs` <= 32 outputs for `count` rows of x. Strides in elements; y (count,
 /// outputs).
 void panel_product(const uint16_t* panel, const uint16_t* x, int64_t x_stride, int64_t columns,

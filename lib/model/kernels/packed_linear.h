@@ -17,14 +17,17 @@
 // product's panels are shared out to a WorkerTeam.
 #pragma once
 
-#include <ATen/core/Tensor.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <vector>
 
+#include "model/kernels/stored_rows.h"
 #include "model/kernels/stream_buffer.h"
+
+namespace at {
+class Tensor;
+}
 
 namespace llm {
 
@@ -39,20 +42,26 @@ struct PackedWeight {
   StreamBuffer panels;
   /// Not packed yet: the matrices as they lie. Each product then packs the panels it multiplies
   /// with, into the cache: half the memory traffic of packing first, and no fresh pages.
-  std::vector<at::Tensor> unpacked;
+  std::vector<StoredRows> unpacked;
   int64_t bytes() const;
 };
 
-/// Packs the rows of several (out_i, in) matrices one below the other: q, k, v or gate, up as one
-/// product. CPU tensors of one dtype, float32 or bfloat16.
-PackedWeight pack_weights(std::span<const at::Tensor> weights);
-/// The same weight, for products that give the same bits, without reading the matrices yet.
-PackedWeight defer_packing(std::span<const at::Tensor> weights);
-/// Asks for the pages of what was deferred, a matrix of a mapped file at one call instead of a
-/// fault every sixteen pages. Changes nothing else; a system that cannot does nothing.
-void map_deferred(const PackedWeight& weight);
+/// The rows of several (out_i, in) matrices one below the other: q, k, v or gate, up as one
+/// product, in bfloat16 or float32. Nothing is read yet: products give the bits that they give when
+/// packed.
+PackedWeight defer_packing(std::span<const StoredRows> matrices, bool bfloat);
 /// Packs what was deferred and lets the matrices go. Not while a product runs.
-void pack_deferred(PackedWeight& weight);
+void pack_deferred(PackedWeight& weight, WorkerTeam& team);
+
+/// One row as float32, rounded to bfloat16 first where `bfloat`.
+void read_row(const StoredRows& matrix, int64_t row, bool bfloat, float* out);
+
+/// A contiguous CPU tensor of at most two dimensions, float32 or bfloat16, which it keeps. (This
+/// and what follows is in packed_tensors.cpp.)
+StoredRows stored_rows(const at::Tensor& tensor);
+/// Matrices of one dtype, packed or not yet.
+PackedWeight pack_weights(std::span<const at::Tensor> weights);
+PackedWeight defer_packing(std::span<const at::Tensor> weights);
 
 /// Elements of one row of x as a product reads it: bfloat16 bits, the columns padded to an even
 /// number with a zero, or float32.
