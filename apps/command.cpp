@@ -11,6 +11,7 @@
 
 #include "apps/arguments.h"
 #include "apps/shared_options.h"
+#include "apps/torch_side.h"
 #include "base/config_node.h"
 #include "base/error.h"
 #include "base/file_io.h"
@@ -57,17 +58,6 @@ std::string command_help(const Command& command, const Fields& fields) {
          "  --print-config                      Print every key with its value and where that came "
          "from, and stop\n"
          "  --help                              Print this text\n";
-}
-
-const Command* find_command(const std::vector<Command>& commands, const std::string& name) {
-  for (const Command& command : commands) {
-    const std::vector<std::string>& aliases = command.text.aliases;
-    if (command.text.name == name ||
-        std::find(aliases.begin(), aliases.end(), name) != aliases.end()) {
-      return &command;
-    }
-  }
-  return nullptr;
 }
 
 std::vector<std::string> command_names(const std::vector<Command>& commands, bool with_aliases) {
@@ -168,6 +158,17 @@ std::string first_line(std::string_view text) {
 
 }  // namespace
 
+const Command* find_command(const std::vector<Command>& commands, const std::string& name) {
+  for (const Command& command : commands) {
+    const std::vector<std::string>& aliases = command.text.aliases;
+    if (command.text.name == name ||
+        std::find(aliases.begin(), aliases.end(), name) != aliases.end()) {
+      return &command;
+    }
+  }
+  return nullptr;
+}
+
 void declare_options(const Command& command, Fields& fields, SharedOptions& shared) {
   command.fields(fields);
   shared.declare_missing(fields);
@@ -183,7 +184,7 @@ int run_program(const std::vector<Command>& commands, const std::vector<std::str
   const std::string& first = arguments.front();
   std::vector<std::string> rest(arguments.begin() + 1, arguments.end());
   if (first == "--version" || first == "version") {
-    write_stdout(version_text());
+    write_stdout(torch_side().version_text());
     return 0;
   }
   if (first == "--help" || first == "-h" || first == "help") {
@@ -201,12 +202,12 @@ int run_program(const std::vector<Command>& commands, const std::vector<std::str
   return run_command(*command, rest);
 }
 
-int run_main(const std::vector<Command>& commands, int argc, char** argv) {
+int run_main(const CommandTable& table, int argc, char** argv) {
   reserve_standard_descriptors();
   ignore_write_signals();
   try {
-    const int code =
-        run_program(commands, std::vector<std::string>(argv + std::min(argc, 1), argv + argc));
+    const std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
+    const int code = run_program(table(arguments.empty() ? "" : arguments.front()), arguments);
     flush_stdout();
     return code;
   } catch (const Error& error) {

@@ -9,7 +9,8 @@
 // every verb has (device dtype threads seed logging.*) are added where the struct does not declare
 // them itself; --config, --print-config and --help are handled here. `run` returns the exit code;
 // errors are thrown. To add a verb: apps/commands/<verb>.cpp, its declaration in apps/commands.h,
-// one line in the table of apps/llm.cpp.
+// one line in the table of apps/llm.cpp or, where its includes reach LibTorch, of
+// apps/torch_commands.cpp.
 #pragma once
 
 #include <functional>
@@ -55,9 +56,15 @@ Command make_command(CommandText text, int (*run)(Config&, const Fields&), Confi
 /// help asked for by mistake to stderr.
 int run_program(const std::vector<Command>& commands, const std::vector<std::string>& arguments);
 
+/// The verbs, of which `word` is wanted (empty: none); they may be all or those that it needs.
+using CommandTable = std::function<std::vector<Command>(const std::string& word)>;
+
 /// run_program with everything that main owes the user: standard descriptors, signals, error lines,
 /// checked stdout.
-int run_main(const std::vector<Command>& commands, int argc, char** argv);
+int run_main(const CommandTable& table, int argc, char** argv);
+
+/// By name or alias; nullptr if there is none.
+const Command* find_command(const std::vector<Command>& commands, const std::string& name);
 
 /// The options of `command` as a Fields object would have them, without parsing anything; for help
 /// and completion.

@@ -1,6 +1,9 @@
 // What every verb accepts besides its own rows.
 #pragma once
 
+#include <string>
+#include <string_view>
+
 #include "base/config.h"
 #include "base/device.h"
 #include "base/log.h"
@@ -15,10 +18,11 @@ struct SharedOptions {
   void declare_missing(Fields& fields);
 };
 
-/// Log, threads and device check from the resolved rows, whoever declared them.
+/// Log and device check from the resolved rows, whoever declared them. (Threads are set where
+/// LibTorch is: apps/torch_side.h.)
 void apply_shared_options(const Fields& fields);
 
-/// Text of `llm --version`: version, commit, LibTorch, CPU, devices.
-std::string version_text();
+/// The text of a resolved row; empty where there is none.
+std::string shared_value(const Fields& fields, std::string_view path);
 
 }  // namespace llm

@@ -12,6 +12,7 @@
 
 #include "apps/commands.h"
 #include "apps/model_files.h"
+#include "apps/torch_side.h"
 #include "base/device.h"
 #include "base/json_reader.h"
 #include "base/log.h"
@@ -20,9 +21,9 @@
 #include "base/signals.h"
 #include "base/stdout.h"
 #include "model/model_path.h"
+#include "model/weight_files.h"
 #include "serving/autoregressive.h"
 #include "serving/generation_config.h"
-#include "serving/load_token_model.h"
 #include "tokenizer/tokenizer.h"
 
 namespace llm {
@@ -239,6 +240,19 @@ void print_results(const GenerateConfig& config, const GenerationConfig& generat
   }
 }
 
+/// Without LibTorch where that is possible.
+LoadedTokenModel load(const fs::path& directory, const RuntimeConfig& runtime,
+                      const Fields& fields) {
+  const std::vector<MappedFile> weights = map_weight_files(directory);
+  const TokenModelOptions options{.device = runtime.device,
+                                  .dtype = runtime.dtype,
+                                  .threads = static_cast<int>(runtime.threads)};
+  if (auto packed = load_packed_model(directory, options)) return std::move(*packed);
+  const TorchSide& torch = torch_side();
+  torch.set_threads(fields);
+  return torch.load_token_model(directory, options);
+}
+
 int run(GenerateConfig& config, const Fields& fields) {
   check(!config.stream || !config.json, "--stream and --json cannot be used together");
   freeze(config.generation, {});  // what is wrong in any model is said before one is loaded
@@ -247,8 +261,7 @@ int run(GenerateConfig& config, const Fields& fields) {
   // Beside the weights; what is wrong with those is said first.
   auto opening = std::async(std::launch::async,
                             [&] { return open_model_tokenizer(directory, config.tokenizer_path); });
-  const LoadedTokenModel loaded =
-      load_token_model(directory, {.device = config.runtime.device, .dtype = config.runtime.dtype});
+  const LoadedTokenModel loaded = load(directory, config.runtime, fields);
   const auto tokenizer = opening.get();
   if (config.tokenizer_path.empty())
     check_vocabulary(*tokenizer, loaded.config.vocab_size);
@@ -265,11 +278,10 @@ int run(GenerateConfig& config, const Fields& fields) {
   const auto per_prompt = static_cast<size_t>(generation->num_return_sequences);
   for (const Prompt& prompt : prompts) {
     for (size_t sequence = 0; sequence < per_prompt; ++sequence) {
-      GenerationRequest request{.prompt_ids = prompt.ids,
-                                .config = generation,
-                                .sequence = static_cast<int64_t>(sequence),
-                                .token_bytes = {},
-                                .on_token = {}};
+      GenerationRequest request;
+      request.prompt_ids = prompt.ids;
+      request.config = generation;
+      request.sequence = static_cast<int64_t>(sequence);
       request.token_bytes = [&tokenizer](int32_t id) {
         // A row that only pads the embedding stands for no text.
         return id < tokenizer->vocab_size() ? std::string(tokenizer->token_bytes(id)) : "";
