@@ -46,11 +46,5 @@ TEST(AccessLog, AClientThatLeftIs499AndAHalfAnswerIsCut) {
             "POST /v1/completions 499 cut, 0 bytes, 3.1 ms, req-1, 127.0.0.1\n");
 }
 
-TEST(AccessLog, PathsCannotPaintTheTerminal) {
-  EXPECT_EQ(loggable_path(""), "-");
-  EXPECT_EQ(loggable_path("/a\x1b[31m\n\xc2\x9b\x7f"), "/a?[31m????");
-  EXPECT_EQ(loggable_path(std::string(300, 'a')), std::string(200, 'a') + "...");
-}
-
 }  // namespace
 }  // namespace llm::http

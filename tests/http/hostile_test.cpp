@@ -143,10 +143,15 @@ TEST(Hostile, AStreamBeyondItsQueueIsCutAtOnce) {
   const double before = resident_megabytes();
   const std::string piece(1000, 'a');
   size_t written = 0;
-  while (test.held(0)->write(piece) && written < (100u << 20)) written += piece.size();
+  while (test.held(0)->write(piece) && written < (100u << 20)) {
+    written += piece.size();
+    if (written % 50'000 == 0) std::this_thread::sleep_for(milliseconds(1));  // for it to be sent
+  }
+  EXPECT_GT(written, limits.stream_queue_bytes);
   EXPECT_LT(written, 20u << 20);  // what two socket buffers take, and the queue
   EXPECT_LT(resident_megabytes(), before + allowed_growth(10));
-  EXPECT_TRUE(soon([&] { return test.closed == 1; }));
+  EXPECT_TRUE(soon([&] { return test.closed == 1; }));  // long before the stall of 30 s
+  EXPECT_EQ(test.server->stats().stalled, 1u);
 }
 
 TEST(Hostile, AnAnswerThatIsReadTooSlowlyIsCut) {

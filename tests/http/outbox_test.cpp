@@ -79,12 +79,12 @@ TEST(Outbox, TheQueueIsBoundedByWhatIsUnsent) {
   line.outbox->written(line.outbox->take().size());
   EXPECT_TRUE(line.outbox->write(std::string(10000, 'a')));  // alone it may be large
   const size_t taken = line.outbox->take().size();
-  EXPECT_FALSE(line.outbox->progress().broken);
+  EXPECT_FALSE(line.outbox->progress().overflown);
   line.outbox->written(taken);
   EXPECT_TRUE(line.outbox->write(std::string(600, 'b')));
   line.outbox->take();  // being written still counts
   EXPECT_FALSE(line.outbox->write(std::string(600, 'c')));
-  EXPECT_TRUE(line.outbox->progress().broken);
+  EXPECT_TRUE(line.outbox->progress().overflown);
   EXPECT_TRUE(line.outbox->gone());
 }
 
@@ -133,14 +133,14 @@ TEST(Outbox, ADroppedReplyIsAnsweredOrBreaksOff) {
     Reply reply(half.outbox);
     reply.begin(200, "");
   }
-  EXPECT_TRUE(half.outbox->progress().broken);
+  EXPECT_TRUE(half.outbox->progress().dropped);
   Line whole;
   {
     Reply reply(whole.outbox);
     reply.begin(200, "");
     reply.end();
   }
-  EXPECT_FALSE(whole.outbox->progress().broken);
+  EXPECT_FALSE(whole.outbox->progress().dropped);
 }
 
 TEST(Outbox, DetachedItAnswersNobodyAndWakesNobody) {

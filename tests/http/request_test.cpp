@@ -51,5 +51,11 @@ TEST(HttpRequest, IdsAreSane) {
   }
 }
 
+TEST(HttpRequest, PathsCannotPaintTheTerminal) {
+  EXPECT_EQ(loggable(""), "-");
+  EXPECT_EQ(loggable("/a\x1b[31m\n\xc2\x9b\x7f"), "/a?[31m????");
+  EXPECT_EQ(loggable(std::string(300, 'a')), std::string(200, 'a') + "...");
+}
+
 }  // namespace
 }  // namespace llm::http

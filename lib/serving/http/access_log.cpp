@@ -4,21 +4,11 @@
 
 namespace llm::http {
 
-std::string loggable_path(const std::string& path) {
-  constexpr size_t kMost = 200;
-  if (path.empty()) return "-";
-  std::string out = path.substr(0, kMost);
-  for (char& c : out) {
-    if (c <= ' ' || c >= 0x7f) c = '?';
-  }
-  return path.size() > kMost ? out + "..." : out;
-}
-
 void log_access(const Exchange& exchange, LogLevel level) {
   if (!log_enabled(level)) return;
   const int64_t status = exchange.status == 0 ? 499 : exchange.status;
-  const std::string method = loggable_path(exchange.method);
-  const std::string path = loggable_path(exchange.path);
+  const std::string method = loggable(exchange.method);
+  const std::string path = loggable(exchange.path);
   const std::string key = exchange.client.empty() ? "" : fmt::format(", key {}", exchange.client);
   const std::string message =
       fmt::format("{} {} {}{}, {} bytes, {:.1f} ms, {}, {}{}", method, path, status,

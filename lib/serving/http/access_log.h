@@ -6,16 +6,11 @@
 // left before there was an answer has status 499. Any thread.
 #pragma once
 
-#include <string>
-
 #include "base/log.h"
 #include "serving/http/http_server.h"
 
 namespace llm::http {
 
 void log_access(const Exchange& exchange, LogLevel level = LogLevel::info);
-
-/// A path as it may stand in a log: printable ASCII, at most 200 characters; "-" for none.
-std::string loggable_path(const std::string& path);
 
 }  // namespace llm::http

@@ -68,6 +68,7 @@ Connection::~Connection() {
 }
 
 void Connection::start() {
+  if (core_.draining.load()) return close(false);
   tune(socket_, core_.limits.write_stall);
   begun_ = Clock::now();
   read_deadline_ = begun_ + core_.limits.header_deadline;
@@ -215,7 +216,7 @@ void Connection::begin_answer() {
     core_.handler(std::move(request), reply);
   } catch (...) {
     reply->send_exception(std::current_exception(),
-                          fmt::format("{} {}", exchange_.method, exchange_.path));
+                          fmt::format("{} {}", exchange_.method, loggable(exchange_.path)));
   }
 }
 

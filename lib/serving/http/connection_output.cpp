@@ -15,12 +15,11 @@ constexpr std::chrono::seconds kPeerCheck{1};  // while no read can be pending
 }  // namespace
 
 void Connection::pump() {
-  while (phase_ == Phase::answering && !waiting_writable_) {
+  while (phase_ == Phase::answering) {
     const Outbox::Progress progress = outbox_->progress();
-    if (progress.broken) {
-      core_.stalled.fetch_add(!peer_closed_);
-      return close(true);
-    }
+    if (progress.overflown) core_.stalled.fetch_add(1);
+    if (progress.overflown || progress.dropped) return close(true);
+    if (waiting_writable_) break;
     writing_ = outbox_->take();
     if (writing_.empty()) {
       if (progress.finished) finish_answer();

@@ -75,7 +75,8 @@ class Server {
   /// (true) or the time is over (false; then end the streams, and stop()).
   bool drain(std::chrono::milliseconds at_most);
   bool draining() const;
-  /// Closes everything that is still open (their on_close is called) and joins the threads.
+  /// Closes everything that is still open (their on_close is called) and joins the threads. Not
+  /// from a handler or callback.
   void stop();
 
   ServerStats stats() const;

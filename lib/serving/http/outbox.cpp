@@ -162,9 +162,9 @@ bool Outbox::begin(int status, std::string_view type, const Headers& extra) {
 
 bool Outbox::write(std::string_view text) {
   const std::lock_guard lock(mutex_);
-  if (status_ == 0 || ended_ || left_ || broken_ || !wake_) return false;
+  if (status_ == 0 || ended_ || left_ || overflown_ || !wake_) return false;
   if (unsent_bytes_ > 0 && unsent_bytes_ + text.size() > setup_.max_queue_bytes) {
-    broken_ = true;  // the client does not keep up
+    overflown_ = true;
     wake_connection();
     return false;
   }
@@ -189,11 +189,13 @@ void Outbox::end() {
 }
 
 void Outbox::abandon() {
+  std::function<void()> callback;  // nobody is left to be told; destroyed outside the lock
   {
     const std::lock_guard lock(mutex_);
     if (ended_ || !wake_) return;
     if (status_ != 0) {
-      broken_ = true;
+      dropped_ = true;
+      std::swap(callback, callback_);
       wake_connection();
       return;
     }
@@ -228,7 +230,7 @@ void Outbox::set_client(std::string tag) {
 
 bool Outbox::gone() const {
   const std::lock_guard lock(mutex_);
-  return left_ || broken_ || !wake_;
+  return left_ || overflown_ || !wake_;
 }
 
 bool Outbox::begun() const {
@@ -254,7 +256,8 @@ std::string Outbox::client() const {
 
 Outbox::Progress Outbox::progress() const {
   const std::lock_guard lock(mutex_);
-  Progress now{status_ != 0, ended_ && unsent_bytes_ == 0, broken_, keep_alive_, status_};
+  Progress now{status_ != 0, ended_ && unsent_bytes_ == 0, overflown_, dropped_, keep_alive_,
+               status_};
   if (status_ != 0 && !ended_ && !left_ && ping_interval_.count() > 0) {
     now.ping_at = last_text_ + ping_interval_;
   }
@@ -263,7 +266,7 @@ Outbox::Progress Outbox::progress() const {
 
 void Outbox::send_ping(Clock::time_point now) {
   const std::lock_guard lock(mutex_);
-  if (status_ == 0 || ended_ || left_ || broken_ || unsent_bytes_ > 0) {
+  if (status_ == 0 || ended_ || left_ || dropped_ || unsent_bytes_ > 0) {
     last_text_ = now;  // a client that is still reading the last one needs no more
     return;
   }

@@ -103,4 +103,14 @@ bool is_sane_request_id(std::string_view id) {
   });
 }
 
+std::string loggable(std::string_view text) {
+  constexpr size_t kMost = 200;
+  if (text.empty()) return "-";
+  std::string out(text.substr(0, kMost));
+  for (char& c : out) {
+    if (c <= ' ' || c >= 0x7f) c = '?';
+  }
+  return text.size() > kMost ? out + "..." : out;
+}
+
 }  // namespace llm::http

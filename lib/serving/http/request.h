@@ -50,6 +50,10 @@ std::optional<std::string> percent_decoded(std::string_view text, bool plus_is_s
 /// neither, or an escape of the query is broken.
 bool parse_target(std::string_view target, Request& request);
 
+/// What a stranger sent, as it may stand in a log: printable ASCII, at most 200 characters; "-" for
+/// nothing.
+std::string loggable(std::string_view text);
+
 /// 1 to 64 of A-Z a-z 0-9 _ . -
 bool is_sane_request_id(std::string_view id);
 

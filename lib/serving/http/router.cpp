@@ -137,13 +137,13 @@ void Router::answer(Request&& request, const ReplyPtr& reply) const {
       route->handler(*kept, reply);
     } catch (...) {
       reply->send_exception(std::current_exception(),
-                            fmt::format("{} {}", kept->method, kept->path));
+                            fmt::format("{} {}", kept->method, loggable(kept->path)));
     }
   });
 }
 
 void Router::handle(Request&& request, const ReplyPtr& reply) const {
-  const std::string what = fmt::format("{} {}", request.method, request.path);
+  const std::string what = fmt::format("{} {}", request.method, loggable(request.path));
   try {
     answer(std::move(request), reply);
   } catch (...) {
