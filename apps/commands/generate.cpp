@@ -208,12 +208,12 @@ void log_speed(std::span<const Prompt> prompts, std::span<const GenerationResult
 
 /// Writes prompt and pieces as they come; nothing before the first, so that a refused request
 /// leaves stdout empty.
-std::function<bool(int32_t, std::string_view)> stream_to_stdout(const Prompt& prompt,
-                                                                const StopSignal& stop) {
-  return [&prompt, &stop, started = false](int32_t id, std::string_view text) mutable {
+std::function<bool(const TokenEvent&)> stream_to_stdout(const Prompt& prompt,
+                                                        const StopSignal& stop) {
+  return [&prompt, &stop, started = false](const TokenEvent& event) mutable {
     if (!std::exchange(started, true)) write_stdout("Generated: " + prompt.text);
-    write_stdout(text);
-    if (id < 0) write_stdout("\n");
+    write_stdout(event.text);
+    if (event.id < 0) write_stdout("\n");
     flush_stdout();
     return !stop.requested();
   };
@@ -286,7 +286,7 @@ int run(GenerateConfig& config, const Fields& fields) {
         // A row that only pads the embedding stands for no text.
         return id < tokenizer->vocab_size() ? std::string(tokenizer->token_bytes(id)) : "";
       };
-      request.on_token = [&stop](int32_t, std::string_view) { return !stop.requested(); };
+      request.on_token = [&stop](const TokenEvent&) { return !stop.requested(); };
       requests.push_back(std::move(request));
     }
   }

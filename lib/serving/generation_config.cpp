@@ -22,7 +22,9 @@ constexpr int64_t kManyTokens = int64_t{1} << 40;
 struct Range {
   double low, high;
 };
-constexpr Range kTemperature{0, 2}, kShare{0, 1}, kRepetition{0.01, 10}, kPenalty{-2, 2};
+constexpr Range kTemperature{0, 2}, kShare{0, 1}, kRepetition{0.01, 10}, kPenalty{-2, 2},
+    kBias{-100, 100}, kLengthPenalty{-10, 10};
+constexpr int64_t kMostBeams = 64, kMostTopLogprobs = 20, kMostDraft = 64;
 
 FieldRule within(Range range) { return in_range(range.low, range.high); }
 
@@ -114,9 +116,19 @@ void check_fields(const GenerationConfig& config, const GenerationLimits& limits
   check_range("frequency_penalty", config.frequency_penalty, kPenalty);
   check_range("presence_penalty", config.presence_penalty, kPenalty);
   check_least("num_beams", config.num_beams, 1);
-  check(config.num_beams == 1,
-        "num_beams: beam search is not available, got {}; only num_beams 1 (sampling or greedy) is",
+  check(config.num_beams <= kMostBeams, "num_beams must be at most {}, got {}", kMostBeams,
         config.num_beams);
+  check_range("length_penalty", config.length_penalty, kLengthPenalty);
+  check(config.top_logprobs >= 0 && config.top_logprobs <= kMostTopLogprobs,
+        "top_logprobs must be between 0 and {}, got {}", kMostTopLogprobs, config.top_logprobs);
+  check(config.num_speculative_tokens >= 0 && config.num_speculative_tokens <= kMostDraft,
+        "num_speculative_tokens must be between 0 and {}, got {}", kMostDraft,
+        config.num_speculative_tokens);
+  for (const auto& [id, bias] : config.logit_bias) {
+    check(id >= 0 && (limits.vocab_size == 0 || id < limits.vocab_size),
+          "logit_bias id {} is out of range", id);
+    check_range("logit_bias", bias, kBias);
+  }
   check_least("num_return_sequences", config.num_return_sequences, 1);
   check(config.seed >= -1 && config.seed <= kLargestSeed,
         "seed must be -1 (random) or from 0 to {}, got {}", kLargestSeed, config.seed);
@@ -165,7 +177,19 @@ void GenerationConfig::fields(Fields& f) {
   f("presence_penalty", presence_penalty, "Lowers a token's logit by this once it was generated",
     within(kPenalty))
       .flag("presence-penalty");
-  f("num_beams", num_beams, "Beams; only 1 is available", at_least(1)).flag("num-beams");
+  f("num_beams", num_beams, "Beams; more than 1 searches for the most probable text",
+    in_range(1, kMostBeams))
+      .flag("num-beams");
+  f("length_penalty", length_penalty,
+    "Beam search: scores are divided by the length to this power", within(kLengthPenalty))
+      .flag("length-penalty");
+  f("early_stopping", early_stopping, "Beam search: end as soon as num_beams texts are finished")
+      .flag("early-stopping");
+  f("num_speculative_tokens", num_speculative_tokens,
+    "Tokens guessed ahead and checked in one pass; the text stays the same; 0 is off",
+    in_range(0, kMostDraft))
+      .flag("num-speculative-tokens")
+      .alias("num_speculated_tokens");
   f("num_return_sequences", num_return_sequences, "Texts per prompt, each with draws of its own",
     in_range(1, 4096))
       .flag("num-return-sequences");
@@ -185,6 +209,9 @@ void GenerationConfig::fields(Fields& f) {
   f("return_input_logprobs", return_input_logprobs,
     "Report the log probabilities of the prompt's tokens (--json)")
       .flag("return-input-logprobs");
+  f("top_logprobs", top_logprobs, "Report the k most probable tokens in each place (--json)",
+    in_range(0, kMostTopLogprobs))
+      .flag("top-logprobs");
   f("return_text", return_text, "Report the text, not only token ids").flag("return-text");
   f("max_context_policy", max_context_policy,
     "Where prompt and new tokens exceed the model's context",

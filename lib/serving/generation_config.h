@@ -17,6 +17,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace llm {
@@ -37,16 +38,22 @@ struct GenerationConfig {
   double frequency_penalty = 0.0;  // subtracted once per occurrence among the new tokens
   double presence_penalty =
       0.0;                // subtracted once from each token that occurs among the new tokens
-  int64_t num_beams = 1;  // only 1
+  int64_t num_beams = 1;        // more: beam search, deterministic, the sampling settings aside
+  double length_penalty = 1.0;  // of beam search: score = sum of logprobs / length ^ penalty
+  bool early_stopping = false;  // of beam search: end with num_beams finished texts; else when none
+                                // can become better
   int64_t num_return_sequences = 1;
   int64_t seed =
       -1;  // -1 = take one at random and report it; no row of its own: the run's `seed` key sets it
   std::vector<int64_t> eos_token_id;  // ids that end the text; lists from all sources are merged
   std::optional<int64_t> pad_token_id;
   std::vector<std::string> stop_strings;
+  std::vector<std::pair<int32_t, double>> logit_bias;  // added to an id's logit; HTTP only
+  int64_t num_speculative_tokens = 0;  // drafted per step, checked together; the text is the same
   bool return_probs = false;     // probability of each chosen token after the filters
   bool return_logprobs = false;  // log probability of each chosen token under the raw distribution
   bool return_input_logprobs = false;  // the same for the prompt's tokens
+  int64_t top_logprobs = 0;  // the k most probable tokens in each place (with logprobs)
   bool return_text = true;
   std::string max_context_policy = "error";  // error, truncate-left, slide: what happens where
                                              // prompt + new tokens exceed the context

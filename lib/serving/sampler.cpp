@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/random.h"
+#include "serving/constraint/constraint.h"
 
 namespace llm {
 namespace {
@@ -186,17 +187,37 @@ int32_t argmax(std::span<const float> logits) {
   return static_cast<int32_t>(best);
 }
 
-double log_probability(std::span<const float> logits, int32_t id) {
+double log_sum_exp(std::span<const float> logits) {
   const float largest = *std::max_element(logits.begin(), logits.end());
-  const float own = logits[static_cast<size_t>(id)];
-  if (std::isinf(largest)) {
-    const auto certain = static_cast<double>(std::count(logits.begin(), logits.end(), largest));
-    return own == largest ? -std::log(certain) : -std::numeric_limits<double>::infinity();
-  }
+  if (std::isinf(largest)) return largest;
   double sum = 0;
   for (const float x : logits)
     sum += std::exp(static_cast<double>(x) - static_cast<double>(largest));
-  return static_cast<double>(own) - static_cast<double>(largest) - std::log(sum);
+  return static_cast<double>(largest) + std::log(sum);
+}
+
+double log_probability(std::span<const float> logits, int32_t id) {
+  const double total = log_sum_exp(logits);
+  const float own = logits[static_cast<size_t>(id)];
+  if (!std::isinf(total)) return static_cast<double>(own) - total;
+  const auto largest = static_cast<float>(total);  // several certain tokens share it all
+  const auto certain = static_cast<double>(std::count(logits.begin(), logits.end(), largest));
+  return own == largest ? -std::log(certain) : -std::numeric_limits<double>::infinity();
+}
+
+std::vector<TokenLogprob> top_log_probabilities(std::span<const float> logits, int64_t k) {
+  std::vector<int32_t> ids(logits.size());
+  std::iota(ids.begin(), ids.end(), 0);
+  const auto end = ids.begin() + std::min<int64_t>(k, static_cast<int64_t>(ids.size()));
+  std::partial_sort(ids.begin(), end, ids.end(), ByRank{logits.data()});
+  std::vector<TokenLogprob> top;
+  const double total = log_sum_exp(logits);
+  for (auto id = ids.begin(); id != end; ++id) {
+    top.push_back({*id, std::isinf(total) ? log_probability(logits, *id)
+                                          : static_cast<double>(logits[static_cast<size_t>(*id)]) -
+                                                total});
+  }
+  return top;
 }
 
 Sampler::Sampler(FrozenGenerationConfig config, std::span<const int32_t> prompt, int64_t vocab_size,
@@ -227,21 +248,26 @@ void Sampler::count(int32_t id) {
   ++counts_[static_cast<size_t>(slot - 1)].second;
 }
 
-/// The logits after mask and penalties: the given ones where nothing applies, else a changed copy.
-std::span<const float> Sampler::preprocess(std::span<const float> logits) {
+std::span<const float> Sampler::adjusted(std::span<const float> logits,
+                                         std::span<const uint32_t> allowed) {
   const bool mask_eos = generated_ < config_->min_new_tokens && !config_->eos_token_id.empty();
-  if (!mask_eos && distinct_.empty() && counts_.empty()) return logits;
+  if (!mask_eos && distinct_.empty() && counts_.empty() && config_->logit_bias.empty() &&
+      allowed.empty())
+    return logits;
   work_.assign(logits.begin(), logits.end());
+  if (!allowed.empty()) apply_mask(work_, allowed);
   if (mask_eos) {
     for (const int64_t id : config_->eos_token_id) work_[static_cast<size_t>(id)] = kImpossible;
   }
+  for (const auto& [id, bias] : config_->logit_bias)
+    work_[static_cast<size_t>(id)] += static_cast<float>(bias);
   apply_repetition_penalty(work_, distinct_, config_->repetition_penalty);
   apply_count_penalties(work_, counts_, config_->frequency_penalty, config_->presence_penalty);
   return work_;
 }
 
 TokenChoice Sampler::choose(std::span<const float> logits) {
-  if (config_.greedy()) return {argmax(logits), 0.0, 1.0};
+  if (config_.greedy()) return {argmax(logits), 0.0, 1.0, {}};
   if (config_->temperature != 1.0) {
     if (work_.empty() || logits.data() != work_.data()) work_.assign(logits.begin(), logits.end());
     apply_temperature(work_, config_->temperature);
@@ -254,16 +280,21 @@ TokenChoice Sampler::choose(std::span<const float> logits) {
   const CounterRandom random(combine_keys(config_.seed(), static_cast<uint64_t>(sequence_)));
   const size_t place = draw(weights, random.uniform(static_cast<uint64_t>(generated_)));
   return {candidates.ids[place], 0.0,
-          weights[place] / std::accumulate(weights.begin(), weights.end(), 0.0)};
+          weights[place] / std::accumulate(weights.begin(), weights.end(), 0.0), {}};
 }
 
-TokenChoice Sampler::next(std::span<const float> logits) {
-  TokenChoice choice = choose(preprocess(logits));
+TokenChoice Sampler::next(std::span<const float> logits, std::span<const uint32_t> allowed) {
+  TokenChoice choice = choose(adjusted(logits, allowed));
   if (config_->return_logprobs) choice.logprob = log_probability(logits, choice.id);
-  remember(choice.id);
-  count(choice.id);
-  ++generated_;
+  if (config_->top_logprobs > 0) choice.top = top_log_probabilities(logits, config_->top_logprobs);
+  accept(choice.id);
   return choice;
+}
+
+void Sampler::accept(int32_t id) {
+  remember(id);
+  count(id);
+  ++generated_;
 }
 
 }  // namespace llm

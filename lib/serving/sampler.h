@@ -1,6 +1,7 @@
 // From logits to the next token, in the documented order:
-//   end-of-text mask while fewer than min_new_tokens exist; repetition, frequency, presence
-//   penalty; temperature; top_k; top_p; min_p; softmax; draw.
+//   tokens that a grammar forbids and, while fewer than min_new_tokens exist, end-of-text masked;
+//   logit bias; repetition, frequency, presence penalty; temperature; top_k; top_p; min_p; softmax;
+//   draw.
 //
 // Logits are V float32 values of one position. -inf is an impossible token, +inf a certain one; NaN
 // (or nothing possible at all) is an error, exit 5. Ties are settled by the lower id everywhere, so
@@ -16,6 +17,7 @@
 #include <vector>
 
 #include "serving/generation_config.h"
+#include "serving/token_logprob.h"
 
 namespace llm {
 
@@ -51,11 +53,16 @@ size_t draw(std::span<const double> weights, double unit);
 int32_t argmax(std::span<const float> logits);
 /// log softmax(logits)[id] of the raw logits.
 double log_probability(std::span<const float> logits, int32_t id);
+/// log of the sum of exp(logits), which log softmax subtracts; +inf where a logit is.
+double log_sum_exp(std::span<const float> logits);
+/// The k most probable ids, best first, with log softmax of the raw logits.
+std::vector<TokenLogprob> top_log_probabilities(std::span<const float> logits, int64_t k);
 
 struct TokenChoice {
   int32_t id = -1;
   double logprob = 0;      // raw distribution; only with return_logprobs
   double probability = 0;  // after all filters; only with return_probs
+  std::vector<TokenLogprob> top;  // raw distribution; only with top_logprobs
 };
 
 class Sampler {
@@ -65,14 +72,21 @@ class Sampler {
   Sampler(FrozenGenerationConfig config, std::span<const int32_t> prompt, int64_t vocab_size,
           int64_t sequence = 0);
 
-  /// Chooses the next token and remembers it.
-  TokenChoice next(std::span<const float> logits);
+  /// Chooses the next token and remembers it. allowed: one bit per id, or empty for all.
+  TokenChoice next(std::span<const float> logits, std::span<const uint32_t> allowed = {});
+  /// Remembers a token that was chosen elsewhere.
+  void accept(int32_t id);
+  /// What next() would choose from, where the choice is not drawn: the logits after masks, bias and
+  /// penalties. Valid until the next call.
+  std::span<const float> adjusted(std::span<const float> logits,
+                                  std::span<const uint32_t> allowed = {});
   int64_t generated() const { return generated_; }
+  /// Stands where it would after `count` tokens, as far as the draws go.
+  void skip(int64_t count) { generated_ = count; }
 
  private:
   void remember(int32_t id);  // for the repetition penalty
   void count(int32_t id);     // for frequency and presence
-  std::span<const float> preprocess(std::span<const float> logits);
   TokenChoice choose(std::span<const float> logits);
 
   FrozenGenerationConfig config_;

@@ -17,6 +17,8 @@ std::string_view finish_reason_name(FinishReason reason) {
       return "stop_string";
     case FinishReason::cancelled:
       return "cancelled";
+    case FinishReason::error:
+      return "error";
     case FinishReason::none:
       break;
   }

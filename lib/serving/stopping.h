@@ -16,9 +16,9 @@
 
 namespace llm {
 
-enum class FinishReason { none, stop, length, stop_string, cancelled };
+enum class FinishReason { none, stop, length, stop_string, cancelled, error };
 
-/// stop, length, stop_string, cancelled; "none" while running.
+/// stop, length, stop_string, cancelled, error; "none" while running.
 std::string_view finish_reason_name(FinishReason reason);
 
 /// Bytes in, bytes out, up to the first occurrence of any of the stop strings (the earliest start

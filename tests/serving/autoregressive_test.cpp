@@ -118,11 +118,11 @@ TEST(Autoregressive, StreamedPiecesAddUpToTheText) {
       std::string streamed;
       std::vector<int32_t> ids;
       bool ended = false;
-      one.on_token = [&](int32_t id, std::string_view text) {
+      one.on_token = [&](const TokenEvent& event) {
         EXPECT_FALSE(ended);
-        ended = id < 0;
-        if (id >= 0) ids.push_back(id);
-        streamed += text;
+        ended = event.id < 0;
+        if (event.id >= 0) ids.push_back(event.id);
+        streamed += event.text;
         return true;
       };
       const GenerationResult result = generate_alone(model, one);
@@ -137,7 +137,7 @@ TEST(Autoregressive, ARequestCanBeCancelledBetweenTokens) {
   const CountingModel model(kVocab);
   GenerationRequest one = request({5});
   int count = 0;
-  one.on_token = [&](int32_t, std::string_view) { return ++count < 3; };
+  one.on_token = [&](const TokenEvent&) { return ++count < 3; };
   const GenerationResult result = generate_alone(model, one);
   EXPECT_EQ(result.finish_reason, FinishReason::cancelled);
   EXPECT_EQ(result.token_ids.size(), 3u);

@@ -1,0 +1,258 @@
+#include "serving/beam_generation.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <optional>
+#include <utility>
+
+#include "base/error.h"
+#include "serving/constraint/constraint.h"
+#include "serving/sampler.h"
+#include "serving/stopping.h"
+
+namespace llm {
+
+struct BeamGeneration::Beam {
+  std::shared_ptr<TokenSequence> sequence;  // shared only between the steps of advance()
+  std::vector<int32_t> history;
+  Sampler sampler;
+  TextStreamer streamer;
+  std::optional<Constraint> constraint;
+  std::string text;
+  double sum = 0;
+  std::vector<double> logprobs;
+
+  int64_t pending() const { return std::ssize(history) - (sequence ? sequence->length() : 0); }
+};
+
+struct BeamGeneration::Candidate {
+  size_t beam;
+  int32_t id;
+  double sum, logprob;  // with this token; of this token in the raw distribution
+};
+
+struct BeamGeneration::Finished {
+  Beam beam;
+  FinishReason reason;
+  double score;
+};
+
+BeamGeneration::BeamGeneration(GenerationRequest request, const ContextPlan& plan,
+                               int64_t vocab_size, Clock::time_point asked)
+    : request_(std::move(request)), plan_(plan), vocab_size_(vocab_size), clock_(asked) {
+  Beam first{.sequence = nullptr,
+             .history = {request_.prompt_ids.begin() + static_cast<std::ptrdiff_t>(plan_.dropped),
+                         request_.prompt_ids.end()},
+             .sampler = Sampler(request_.config, request_.prompt_ids, vocab_size),
+             .streamer = TextStreamer(request_.config->stop_strings),
+             .constraint = {},
+             .text = {},
+             .logprobs = {}};
+  if (request_.constraint) first.constraint = *request_.constraint;
+  prompt_tokens_ = first.history.size();
+  beams_.push_back(std::move(first));
+  result_.seed = request_.config.seed();
+  result_.prompt_tokens_dropped = static_cast<int64_t>(plan_.dropped);
+}
+
+BeamGeneration::~BeamGeneration() = default;
+
+bool BeamGeneration::cancelled() const { return request_.is_cancelled(); }
+
+int64_t BeamGeneration::pending_tokens() const {
+  int64_t pending = 0;
+  for (const Beam& beam : beams_) pending += beam.pending();
+  return pending;
+}
+
+bool BeamGeneration::decoding() const {
+  return choosing_ && pending_tokens() == std::ssize(beams_);
+}
+
+int64_t BeamGeneration::generated_tokens() const {
+  return beams_.empty() ? 0 : std::ssize(beams_.front().history) - static_cast<int64_t>(prompt_tokens_);
+}
+
+bool BeamGeneration::plan(int64_t budget, SequenceSource& source, std::vector<TokenSegment>& pass) {
+  const bool full = plan_.limit > 0 && std::ssize(beams_.front().history) > plan_.limit;
+  if (request_.config.max_new_tokens() == 0 || full) {
+    finish(FinishReason::length);
+    return true;
+  }
+  clock_.began();
+  for (Beam& beam : beams_) {
+    if (beam.sequence) continue;
+    const int64_t capacity = static_cast<int64_t>(prompt_tokens_) + request_.config.max_new_tokens();
+    beam.sequence = source.start(beam.history, std::max(capacity, std::ssize(beam.history)), true);
+    if (!beam.sequence) return false;
+  }
+  // All beams at once, or a chunk of one that leaves its last token for that.
+  whole_ = pending_tokens() <= std::max(budget, std::ssize(beams_));
+  std::vector<TokenSegment> segments;
+  reading_.assign(beams_.size(), {});
+  for (size_t i = 0; i < beams_.size(); ++i) {
+    Beam& beam = beams_[i];
+    const int64_t length = beam.sequence->length();
+    const int64_t count = whole_ ? beam.pending() : std::min(budget, beam.pending() - 1);
+    if (count == 0) continue;
+    if (!beam.sequence->reserve(length + count)) return false;
+    reading_[i].assign(beam.history.begin() + length, beam.history.begin() + length + count);
+    segments.push_back({beam.sequence.get(), reading_[i],
+                        whole_ ? TokenSegment::Logits::last : TokenSegment::Logits::none});
+    if (!whole_) break;
+  }
+  pass.insert(pass.end(), segments.begin(), segments.end());
+  return true;
+}
+
+/// Twice as many as there are beams, so that enough go on when some of them end; best first.
+std::vector<BeamGeneration::Candidate> BeamGeneration::best_candidates(
+    std::span<const float> logits) {
+  const auto vocab = static_cast<size_t>(vocab_size_);
+  std::vector<Candidate> all;
+  for (size_t i = 0; i < beams_.size(); ++i) {
+    Beam& beam = beams_[i];
+    const auto row = logits.subspan(i * vocab, vocab);
+    std::vector<uint32_t> allowed;
+    if (beam.constraint) {
+      allowed.resize((vocab + 31) / 32);
+      if (beam.constraint->mask(allowed) == 0) continue;
+    }
+    const double raw_total = log_sum_exp(row);
+    const auto adjusted = beam.sampler.adjusted(row, allowed);
+    const double total = log_sum_exp(adjusted);
+    const int64_t wanted = 2 * request_.config->num_beams;
+    for (const TokenLogprob& best : top_log_probabilities(adjusted, wanted)) {
+      const float value = adjusted[static_cast<size_t>(best.id)];
+      if (value == -std::numeric_limits<float>::infinity()) break;
+      all.push_back({i, best.id, beam.sum + static_cast<double>(value) - total,
+                     static_cast<double>(row[static_cast<size_t>(best.id)]) - raw_total});
+    }
+  }
+  std::stable_sort(all.begin(), all.end(), [](const Candidate& a, const Candidate& b) {
+    return a.sum > b.sum;  // equal ones stay in the order of beams, then of ids
+  });
+  if (all.size() > static_cast<size_t>(2 * request_.config->num_beams))
+    all.resize(static_cast<size_t>(2 * request_.config->num_beams));
+  return all;
+}
+
+BeamGeneration::Beam BeamGeneration::extended(size_t parent, const Candidate& candidate) const {
+  Beam beam = beams_[parent];
+  beam.history.push_back(candidate.id);
+  beam.sum = candidate.sum;
+  beam.logprobs.push_back(candidate.logprob);
+  beam.sampler.accept(candidate.id);
+  if (beam.constraint) beam.constraint->accept(candidate.id);
+  if (request_.token_bytes) beam.text += beam.streamer.feed(request_.token_bytes(candidate.id));
+  return beam;
+}
+
+void BeamGeneration::take(std::span<const float> logits) {
+  if (!whole_) return;
+  choosing_ = true;
+  clock_.drew_token();
+  advance(best_candidates(logits));
+  if (finished()) return;
+  const bool used_up = generated_tokens() >= request_.config.max_new_tokens();
+  const bool enough = std::ssize(finished_) >= request_.config->num_beams;
+  if (beams_.empty()) {
+    finish(finished_.empty() ? FinishReason::error : FinishReason::stop,
+           finished_.empty() ? "grammar: no token of this vocabulary can go on here" : "");
+  } else if (used_up) {
+    finish(FinishReason::length);
+  } else if (enough && (request_.config->early_stopping || hopeless())) {
+    finish(FinishReason::stop);
+  }
+}
+
+void BeamGeneration::advance(const std::vector<Candidate>& candidates) {
+  const auto width = static_cast<size_t>(request_.config->num_beams);
+  std::vector<Beam> next;
+  for (size_t rank = 0; rank < candidates.size() && next.size() < width; ++rank) {
+    Beam beam = extended(candidates[rank].beam, candidates[rank]);
+    const bool text_end = request_.config.ends_text(candidates[rank].id) &&
+                          !request_.config->ignore_eos;
+    const bool complete = beam.constraint && beam.constraint->must_end();
+    const bool stopped = beam.streamer.stopped();
+    if (!text_end && !complete && !stopped) {
+      next.push_back(std::move(beam));
+    } else if (rank < width) {
+      keep_finished(std::move(beam), stopped ? FinishReason::stop_string : FinishReason::stop);
+    }
+  }
+  beams_.clear();  // sequences that nobody goes on with are let go
+  // One child goes on with its parent's sequence, the others with copies.
+  for (size_t i = 0; i < next.size(); ++i) {
+    if (next[i].sequence.use_count() == 1) continue;
+    next[i].sequence = next[i].sequence->fork();
+    if (!next[i].sequence) {  // no memory: all are read again later
+      for (Beam& beam : next) beam.sequence.reset();
+      break;
+    }
+  }
+  beams_ = std::move(next);
+}
+
+double BeamGeneration::score_of(double sum, size_t length) const {
+  return sum / std::pow(static_cast<double>(std::max<size_t>(length, 1)),
+                        request_.config->length_penalty);
+}
+
+void BeamGeneration::keep_finished(Beam beam, FinishReason reason) {
+  beam.sequence.reset();
+  const double score = score_of(beam.sum, beam.logprobs.size());
+  const auto place = std::find_if(finished_.begin(), finished_.end(),
+                                  [&](const Finished& other) { return other.score < score; });
+  finished_.insert(place, {std::move(beam), reason, score});
+  if (std::ssize(finished_) > request_.config->num_beams) finished_.pop_back();
+}
+
+/// The best running text cannot become better than the worst finished one.
+bool BeamGeneration::hopeless() const {
+  double best = -std::numeric_limits<double>::infinity();
+  for (const Beam& beam : beams_) best = std::max(best, beam.sum);
+  const size_t reach = request_.config->length_penalty > 0
+                           ? static_cast<size_t>(request_.config.max_new_tokens())
+                           : beams_.front().logprobs.size();
+  return score_of(best, reach) <= finished_.back().score;
+}
+
+void BeamGeneration::preempt() {
+  for (Beam& beam : beams_) beam.sequence.reset();
+}
+
+void BeamGeneration::finish(FinishReason reason, std::string_view error) {
+  if (finished()) return;
+  if (reason == FinishReason::length) {
+    for (Beam& beam : beams_) keep_finished(std::move(beam), FinishReason::length);
+  }
+  beams_.clear();
+  result_.finish_reason = reason;
+  result_.error = error;
+  const bool given_up = reason == FinishReason::error || reason == FinishReason::cancelled;
+  const auto wanted = static_cast<size_t>(request_.config->num_return_sequences);
+  for (size_t i = 0; i < std::min(finished_.size(), wanted) && !given_up; ++i) {
+    Finished& one = finished_[i];
+    GenerationResult text;
+    text.token_ids.assign(one.beam.history.begin() + static_cast<std::ptrdiff_t>(prompt_tokens_),
+                          one.beam.history.end());
+    text.text = one.beam.text + one.beam.streamer.finish();
+    text.finish_reason = one.reason;
+    text.seed = result_.seed;
+    if (request_.config->return_logprobs) text.logprobs = std::move(one.beam.logprobs);
+    text.score = one.score;
+    text.prompt_tokens_dropped = result_.prompt_tokens_dropped;
+    text.timing = clock_.timing(prompt_tokens_, text.token_ids.size());
+    if (i == 0) {
+      result_ = std::move(text);
+    } else {
+      result_.others.push_back(std::move(text));
+    }
+  }
+  if (!request_.on_token) return;
+  request_.on_token({-1, result_.text, 0, {}});
+}
+
+}  // namespace llm

@@ -1,0 +1,64 @@
+// Beam search: the num_beams most probable beginnings are kept at every step, and the best finished
+// text wins.
+//
+// A text's score is the sum of its tokens' log probabilities (after masks, bias and penalties, so
+// that one beam is greedy decoding) divided by its number of new tokens to the power of
+// length_penalty. Ties go to the beam that stands first, then to the lower id. The search ends when
+// num_beams texts are finished and (unless early_stopping) none of the running ones can still score
+// better than the worst of them; running texts count as finished when the length is used up. The
+// beams of a request are rows of the engine's pass as other requests are, and share the blocks of
+// what they have in common.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "serving/context_plan.h"
+#include "serving/generation.h"
+#include "serving/request_clock.h"
+
+namespace llm {
+
+class BeamGeneration final : public Generation {
+ public:
+  BeamGeneration(GenerationRequest request, const ContextPlan& plan, int64_t vocab_size,
+                 Clock::time_point asked);
+  ~BeamGeneration() override;
+
+  bool finished() const override { return result_.finish_reason != FinishReason::none; }
+  int64_t pending_tokens() const override;
+  bool decoding() const override;
+  int64_t generated_tokens() const override;
+  bool plan(int64_t budget, SequenceSource& source, std::vector<TokenSegment>& pass) override;
+  void take(std::span<const float> logits) override;
+  void preempt() override;
+  void finish(FinishReason reason, std::string_view error = {}) override;
+  bool cancelled() const override;
+  GenerationResult release() override { return std::move(result_); }
+
+ private:
+  struct Beam;
+  struct Candidate;
+  struct Finished;
+
+  std::vector<Candidate> best_candidates(std::span<const float> logits);
+  void advance(const std::vector<Candidate>& candidates);
+  Beam extended(size_t parent, const Candidate& candidate) const;
+  void keep_finished(Beam beam, FinishReason reason);
+  bool hopeless() const;
+  double score_of(double sum, size_t length) const;
+
+  GenerationRequest request_;
+  ContextPlan plan_;
+  int64_t vocab_size_;
+  RequestClock clock_;
+  std::vector<Beam> beams_;
+  std::vector<Finished> finished_;  // best first, at most num_beams
+  std::vector<std::vector<int32_t>> reading_;
+  size_t prompt_tokens_ = 0;
+  bool choosing_ = false, whole_ = false;
+  GenerationResult result_;
+};
+
+}  // namespace llm

@@ -1,0 +1,278 @@
+#include "serving/engine.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "base/error.h"
+#include "serving/beam_generation.h"
+#include "serving/text_generation.h"
+
+namespace llm {
+namespace {
+
+// Prompt tokens of a pass where nobody waits for a token: one full pass of the packed model.
+constexpr int64_t kWholeChunk = 192;
+constexpr int64_t kLeastChunk = 8;
+// A pass with a chunk of a prompt aims at this many times a pass without.
+constexpr double kSlowdown = 1.7;
+constexpr double kSmoothing = 0.1;
+
+int64_t blocks_of(int64_t tokens) { return (tokens + kKvBlockTokens - 1) / kKvBlockTokens; }
+
+}  // namespace
+
+Engine::Engine(const TokenModel& model, EngineOptions options)
+    : model_(model), options_(std::move(options)) {
+  check(options_.max_batch_size >= 1, "max_batch_size must be at least 1, got {}",
+        options_.max_batch_size);
+  pool_ = model_.make_pool(options_.kv);
+  if (pool_ && options_.prefix_cache && options_.kv.layout == "paged")
+    prefixes_ = std::make_unique<PrefixCache>(pool_);
+  refresh_stats();
+}
+
+Engine::~Engine() = default;
+
+void Engine::check_request_fits(const GenerationRequest& request) const {
+  const ContextPlan plan = plan_context(request, model_.context_length());
+  check_request(request, plan, model_.vocab_size());
+  if (!pool_) return;
+  // One that memory can never hold, not even alone, would be preempted for ever.
+  const int64_t prompt = std::ssize(request.prompt_ids);
+  int64_t tokens = prompt + request.config.max_new_tokens();
+  if (model_.context_length() > 0) tokens = std::min(tokens, model_.context_length());
+  const int64_t beams = request.config->num_beams;
+  const int64_t wanted = (blocks_of(tokens) + (beams > 1 ? 1 : 0)) * beams;
+  if (wanted <= pool_->max_blocks()) return;
+  fail(Exit::usage,
+       fmt::format("prompt and answer may take {} blocks of {} tokens of KV cache; there are {}",
+                   wanted, kKvBlockTokens, pool_->max_blocks()),
+       "fewer new tokens, or more --kv-cache-memory");
+}
+
+void Engine::submit(GenerationRequest request, Done done) {
+  check_request_fits(request);
+  const ContextPlan plan = plan_context(request, model_.context_length());
+  const auto asked = Generation::Clock::now();
+  Task task;
+  task.done = std::move(done);
+  if (request.config->num_beams > 1) {
+    task.generation = std::make_unique<BeamGeneration>(std::move(request), plan,
+                                                       model_.vocab_size(), asked);
+  } else {
+    std::unique_ptr<Drafter> drafter;
+    if (request.config->num_speculative_tokens > 0)
+      drafter = options_.make_drafter ? options_.make_drafter(request) : make_ngram_drafter();
+    task.generation = std::make_unique<TextGeneration>(
+        std::move(request), plan, model_.vocab_size(), std::move(drafter), asked);
+  }
+  waiting_.push_back(std::move(task));
+  refresh_stats();
+}
+
+void Engine::cancel_all() {
+  for (Tasks* tasks : {&waiting_, &running_}) {
+    for (Task& task : *tasks) task.generation->finish(FinishReason::cancelled);
+  }
+}
+
+void Engine::fail_all(std::string_view error) {
+  for (Tasks* tasks : {&waiting_, &running_}) {
+    for (Task& task : *tasks) task.generation->finish(FinishReason::error, error);
+  }
+}
+
+std::unique_ptr<TokenSequence> Engine::start(std::span<const int32_t> tokens, int64_t capacity,
+                                             bool share) {
+  if (!pool_) return model_.start(capacity);
+  std::vector<int32_t> known;
+  if (prefixes_ && share) {
+    known = prefixes_->find(tokens);
+    stats_.prefix_queries += tokens.size();
+    stats_.prefix_hits += known.size() * kKvBlockTokens;
+  }
+  return model_.start_in(pool_, capacity, known);
+}
+
+bool Engine::step() {
+  settle_ended();
+  admit();
+  plan_pass();
+  if (!pass_.empty()) run_pass();
+  settle_ended();
+  refresh_stats();
+  return !running_.empty() || !waiting_.empty();
+}
+
+/// Hands out what has ended, and ends what was cancelled, wherever it is.
+void Engine::settle_ended() {
+  for (Tasks* tasks : {&waiting_, &running_}) {
+    for (auto task = tasks->begin(); task != tasks->end();) {
+      Generation& generation = *task->generation;
+      if (!generation.finished() && generation.cancelled())
+        generation.finish(FinishReason::cancelled);
+      if (!generation.finished()) {
+        ++task;
+        continue;
+      }
+      note_prefix(*task);
+      GenerationResult result = generation.release();
+      ++stats_.finished[static_cast<size_t>(result.finish_reason)];
+      stats_.tokens_drafted += static_cast<uint64_t>(result.tokens_drafted);
+      stats_.tokens_accepted += static_cast<uint64_t>(result.tokens_accepted);
+      const Done done = std::move(task->done);
+      task = tasks->erase(task);
+      if (done) done(std::move(result));
+    }
+  }
+}
+
+/// In order of arrival, as many as there is room for; the prompt and a block to go on must fit
+/// beside what runs.
+void Engine::admit() {
+  while (!waiting_.empty() && std::ssize(running_) < options_.max_batch_size) {
+    const int64_t wanted = blocks_of(waiting_.front().generation->pending_tokens() + 1) +
+                           std::ssize(running_);
+    if (pool_ && !running_.empty()) {
+      const int64_t cached = prefixes_ ? prefixes_->evictable() : 0;
+      if (wanted > pool_->free_blocks() + cached) return;
+    }
+    running_.splice(running_.end(), waiting_, waiting_.begin());
+  }
+}
+
+/// The newest token of every text, then chunks of the prompts in the room that is left.
+void Engine::plan_pass() {
+  pass_.clear();
+  planned_.clear();
+  int64_t reading = 0;
+  // (plan_task may send away what stands behind the task, never the task.)
+  for (auto task = running_.begin(); task != running_.end(); ++task) {
+    if (task->generation->decoding()) {
+      plan_task(task, 1);
+    } else {
+      ++reading;
+    }
+  }
+  int64_t budget = pass_.empty() ? kWholeChunk : chunk_budget();
+  for (auto task = running_.begin(); task != running_.end() && budget > 0; ++task) {
+    if (!is_planned(*task) && !task->generation->finished() && !task->generation->decoding()) {
+      const int64_t share = std::max<int64_t>(1, budget / std::max<int64_t>(1, reading--));
+      const int64_t taken = std::min(share, task->generation->pending_tokens());
+      if (!plan_task(task, share)) break;  // what came later must not overtake it
+      budget -= taken;
+    }
+  }
+}
+
+/// Plans a task, making room by the cache and by the youngest others. False: it has to wait.
+bool Engine::plan_task(Tasks::iterator task, int64_t budget) {
+  const bool decoding = task->generation->decoding();
+  while (true) {
+    const size_t before = pass_.size();
+    if (task->generation->plan(budget, *this, pass_)) {
+      planned_.push_back({&*task, pass_.size() - before, decoding});
+      return true;
+    }
+    // One more block may be enough to go on.
+    if (prefixes_ && prefixes_->evict(pool_->free_blocks() + 1)) continue;
+    const auto youngest = std::prev(running_.end());
+    if (running_.size() == 1)
+      task->generation->finish(FinishReason::error, "the KV cache is too small for this request");
+    if (youngest == task || is_planned(*youngest)) return false;  // others go on; it waits for them
+    youngest->generation->preempt();
+    youngest->noted_length = 0;
+    waiting_.splice(waiting_.begin(), running_, youngest);
+    ++stats_.preemptions;
+  }
+}
+
+bool Engine::is_planned(const Task& task) const {
+  return std::any_of(planned_.begin(), planned_.end(),
+                     [&](const Share& share) { return share.task == &task; });
+}
+
+int64_t Engine::chunk_budget() const {
+  return options_.prefill_chunk > 0 ? options_.prefill_chunk : static_cast<int64_t>(chunk_tokens_);
+}
+
+void Engine::learn(double milliseconds, int64_t rows, bool decodes, bool prompts) {
+  if (!decodes || options_.prefill_chunk > 0) return;
+  if (!prompts) {
+    decode_ms_ = decode_ms_ == 0 ? milliseconds
+                                 : decode_ms_ + kSmoothing * (milliseconds - decode_ms_);
+    return;
+  }
+  if (decode_ms_ == 0 || rows == 0) return;
+  const double change = std::clamp(kSlowdown * decode_ms_ / milliseconds, 0.7, 1.15);
+  chunk_tokens_ = std::clamp(chunk_tokens_ * change, static_cast<double>(kLeastChunk),
+                             static_cast<double>(kWholeChunk));
+}
+
+void Engine::run_pass() {
+  int64_t rows = 0, tokens = 0;
+  bool decodes = false, prompts = false;
+  for (const TokenSegment& segment : pass_) {
+    rows += segment.rows();
+    tokens += std::ssize(segment.ids);
+  }
+  for (const Share& share : planned_) {
+    decodes |= share.decoding;
+    prompts |= !share.decoding;
+  }
+  const auto vocab = static_cast<size_t>(model_.vocab_size());
+  logits_.resize(static_cast<size_t>(rows) * vocab);
+  const auto started = Generation::Clock::now();
+  model_.forward(pass_, logits_);
+  learn(std::chrono::duration<double, std::milli>(Generation::Clock::now() - started).count(),
+        tokens, decodes, prompts);
+  ++stats_.passes;
+  size_t segment = 0, row = 0;
+  for (const Share& share : planned_) {
+    size_t own = 0, read = 0;
+    for (size_t last = segment + share.segments; segment < last; ++segment) {
+      own += static_cast<size_t>(pass_[segment].rows());
+      read += pass_[segment].ids.size();
+    }
+    if (read == 0) continue;
+    if (!share.decoding) stats_.prompt_tokens += read;
+    hand_over(*share.task, std::span(logits_).subspan(row * vocab, own * vocab));
+    row += own;
+  }
+}
+
+void Engine::hand_over(Task& task, std::span<const float> logits) {
+  const int64_t before = task.generation->generated_tokens();
+  try {
+    task.generation->take(logits);
+  } catch (const Error& error) {
+    task.generation->finish(FinishReason::error, error.what());
+  }
+  stats_.generated_tokens +=
+      static_cast<uint64_t>(std::max<int64_t>(0, task.generation->generated_tokens() - before));
+  note_prefix(task);
+}
+
+/// Whole blocks that a sequence has filled may serve others from now on.
+void Engine::note_prefix(Task& task) {
+  const TokenSequence* sequence = task.generation->sequence();
+  if (!prefixes_ || sequence == nullptr) return;
+  const int64_t whole = sequence->length() / kKvBlockTokens * kKvBlockTokens;
+  if (whole <= task.noted_length) return;
+  task.noted_length = whole;
+  const auto tokens = task.generation->tokens();
+  if (std::ssize(tokens) < whole) return;
+  prefixes_->insert(tokens.first(static_cast<size_t>(whole)), sequence->block_ids());
+}
+
+void Engine::refresh_stats() {
+  stats_.running = std::ssize(running_);
+  stats_.waiting = std::ssize(waiting_);
+  if (!pool_) return;
+  stats_.kv_blocks = pool_->max_blocks();
+  stats_.kv_blocks_used = pool_->used_blocks();
+  stats_.kv_blocks_cached = prefixes_ ? prefixes_->blocks() : 0;
+}
+
+}  // namespace llm

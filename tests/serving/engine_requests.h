@@ -1,0 +1,62 @@
+// Requests for tests of the engine.
+#pragma once
+
+#include <functional>
+#include <utility>
+#include <vector>
+
+#include "serving/engine.h"
+#include "tests/serving/counting_model.h"
+
+namespace llm::test {
+
+inline constexpr int64_t kVocab = 50;
+
+inline GenerationRequest a_request(
+    std::vector<int32_t> prompt,
+    const std::function<void(GenerationConfig&)>& change = [](auto&) {}, int64_t context = 0) {
+  GenerationConfig config;
+  config.max_new_tokens = 12;
+  config.seed = 3;
+  change(config);
+  GenerationRequest made;
+  made.prompt_ids = std::move(prompt);
+  made.config = freeze(config, {.vocab_size = kVocab, .context_length = context});
+  made.token_bytes = [](int32_t id) {
+    return id < 2 ? std::string() : std::string(1, static_cast<char>('A' + id));
+  };
+  return made;
+}
+
+inline std::vector<int32_t> a_prompt(size_t length, uint64_t key) {
+  std::vector<int32_t> ids;
+  for (size_t i = 0; i < length; ++i)
+    ids.push_back(static_cast<int32_t>(2 + CounterRandom(key).bits(i) % (kVocab - 2)));
+  return ids;
+}
+
+inline std::vector<GenerationResult> run_all(const TokenModel& model, EngineOptions options,
+                                             const std::vector<GenerationRequest>& requests,
+                                             EngineStats* stats = nullptr) {
+  Engine engine(model, std::move(options));
+  std::vector<GenerationResult> results(requests.size());
+  for (size_t i = 0; i < requests.size(); ++i)
+    engine.submit(requests[i],
+                  [&results, i](GenerationResult&& result) { results[i] = std::move(result); });
+  while (engine.step()) {
+  }
+  if (stats != nullptr) *stats = engine.stats();
+  return results;
+}
+
+inline EngineOptions with_blocks(int64_t blocks) {
+  EngineOptions options;
+  options.kv.max_blocks = blocks;
+  return options;
+}
+
+inline GenerationResult run_alone(const TokenModel& model, const GenerationRequest& request) {
+  return run_all(model, with_blocks(200), {request})[0];
+}
+
+}  // namespace llm::test

@@ -1,0 +1,256 @@
+#include "serving/engine.h"
+
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+#include "tests/serving/engine_requests.h"
+
+namespace llm {
+namespace {
+
+using test::a_prompt;
+using test::a_request;
+using test::kVocab;
+using test::run_all;
+using test::run_alone;
+using test::with_blocks;
+
+/// Sixteen of all kinds: long and short prompts, greedy and sampled, early ends, beams, guesses.
+std::vector<GenerationRequest> mixed_requests() {
+  std::vector<GenerationRequest> requests;
+  for (uint64_t i = 0; i < 16; ++i) {
+    requests.push_back(a_request(a_prompt(1 + i * i, i / 2), [&](GenerationConfig& c) {
+      c.max_new_tokens = static_cast<int64_t>(5 + 9 * (i % 4));
+      c.seed = static_cast<int64_t>(i);
+      c.temperature = i % 3 == 0 ? 0 : 1;
+      if (i % 4 == 1) c.eos_token_id = {9, 30};
+      if (i % 5 == 2) c.num_speculative_tokens = 4;
+      if (i == 7) c.num_beams = 3;
+      if (i == 8) c.return_input_logprobs = true;
+      if (i == 9) c.repetition_penalty = 1.3, c.frequency_penalty = 0.5;
+    }));
+  }
+  return requests;
+}
+
+void expect_as_alone(const TokenModel& model, const std::vector<GenerationRequest>& requests,
+                     const std::vector<GenerationResult>& together) {
+  for (size_t i = 0; i < requests.size(); ++i) {
+    const GenerationResult alone = run_alone(model, requests[i]);
+    EXPECT_EQ(together[i].token_ids, alone.token_ids) << i;
+    EXPECT_EQ(together[i].text, alone.text) << i;
+    EXPECT_EQ(together[i].finish_reason, alone.finish_reason) << i;
+    EXPECT_EQ(together[i].input_logprobs, alone.input_logprobs) << i;
+    EXPECT_FALSE(together[i].token_ids.empty()) << i;
+  }
+}
+
+TEST(Engine, AnAnswerIsTheSameAloneAndAmongSixteen) {
+  const CountingModel model(kVocab);
+  for (const int64_t chunk : {0, 1, 7, 100}) {
+    EngineOptions options = with_blocks(300);
+    options.prefill_chunk = chunk;
+    expect_as_alone(model, mixed_requests(), run_all(model, options, mixed_requests()));
+  }
+  EXPECT_GE(model.largest_batch, 10u) << "that was no crowd";
+}
+
+TEST(Engine, EveryLayoutOfMemoryGivesTheSameTexts) {
+  const CountingModel model(kVocab, 400);
+  for (const char* layout : {"paged", "slab", "bmc"}) {
+    EngineOptions options = with_blocks(600);
+    options.kv.layout = layout;
+    options.kv.slab_tokens = 400;
+    expect_as_alone(model, mixed_requests(), run_all(model, options, mixed_requests()));
+  }
+}
+
+TEST(Engine, ShortMemoryPutsRequestsAsideAndChangesNoText) {
+  const CountingModel model(kVocab);
+  for (const int64_t blocks : {12, 14, 16, 20}) {
+    EngineStats stats;
+    const auto results = run_all(model, with_blocks(blocks), mixed_requests(), &stats);
+    expect_as_alone(model, mixed_requests(), results);
+    EXPECT_EQ(stats.kv_blocks_used, stats.kv_blocks_cached) << "blocks were lost";
+  }
+}
+
+TEST(Engine, TextsThatGrowPastTheMemoryArePreemptedNotFailed) {
+  const CountingModel model(kVocab);
+  std::vector<GenerationRequest> requests;
+  for (uint64_t i = 0; i < 4; ++i)
+    requests.push_back(a_request(a_prompt(20, i), [](auto& c) { c.max_new_tokens = 100; }));
+  EngineStats stats;
+  const auto results = run_all(model, with_blocks(6), requests, &stats);
+  expect_as_alone(model, requests, results);
+  EXPECT_GT(stats.preemptions, 0u);
+}
+
+TEST(Engine, ARequestThatMemoryCanNeverHoldIsRefusedAtOnce) {
+  const CountingModel model(kVocab);
+  Engine engine(model, with_blocks(2));
+  try {
+    engine.submit(a_request(a_prompt(60, 1)), {});
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), Exit::usage);
+    EXPECT_EQ(error.message(),
+              "prompt and answer may take 3 blocks of 32 tokens of KV cache; there are 2");
+  }
+}
+
+TEST(Engine, RequestsJoinBetweenPasses) {
+  const CountingModel model(kVocab);
+  Engine engine(model, with_blocks(50));
+  std::vector<GenerationResult> results(2);
+  const auto submit = [&](size_t i) {
+    engine.submit(a_request(a_prompt(3, i)),
+                  [&, i](GenerationResult&& result) { results[i] = std::move(result); });
+  };
+  submit(0);
+  for (int i = 0; i < 4; ++i) engine.step();
+  submit(1);
+  while (engine.step()) {
+  }
+  // The first draws in passes 1..12, the second in 5..16.
+  EXPECT_EQ(engine.stats().passes, 16u);
+  EXPECT_EQ(results[1].token_ids, run_alone(model, a_request(a_prompt(3, 1))).token_ids);
+}
+
+TEST(Engine, ALongPromptIsReadBesideRunningTexts) {
+  const CountingModel model(kVocab);
+  EngineOptions options = with_blocks(50);
+  options.prefill_chunk = 10;
+  Engine engine(model, options);
+  int64_t drawn = 0;
+  GenerationRequest running = a_request({5}, [](auto& c) { c.max_new_tokens = 60; });
+  running.on_token = [&](const TokenEvent& event) { return drawn += event.id >= 0, true; };
+  engine.submit(running, {});
+  engine.step();
+  bool answered = false;
+  GenerationRequest late = a_request(a_prompt(200, 1));
+  late.on_token = [&](const TokenEvent&) { return answered = true; };
+  engine.submit(late, {});
+  model.largest_pass = 0;
+  int64_t passes = 0;
+  while (!answered) {
+    engine.step();
+    EXPECT_EQ(drawn, 1 + ++passes);  // the running text gains a token in every pass
+  }
+  EXPECT_EQ(passes, 20);
+  EXPECT_EQ(model.largest_pass, 11u);
+}
+
+TEST(Engine, PromptsReadTogetherShareTheChunk) {
+  const CountingModel model(kVocab);
+  EngineOptions options = with_blocks(100);
+  Engine engine(model, options);
+  std::vector<size_t> order;
+  for (const size_t length : {900, 30}) {
+    GenerationRequest request = a_request(a_prompt(length, length));
+    request.on_token = [&, length, told = false](const TokenEvent&) mutable {
+      if (!std::exchange(told, true)) order.push_back(length);
+      return true;
+    };
+    engine.submit(request, {});
+  }
+  while (engine.step()) {
+  }
+  EXPECT_EQ(order, (std::vector<size_t>{30, 900}));  // the short one does not wait for the long one
+}
+
+TEST(Engine, ACommonBeginningIsReadOnce) {
+  const CountingModel model(kVocab);
+  const std::vector<int32_t> shared = a_prompt(100, 1);
+  std::vector<GenerationRequest> requests;
+  for (int32_t i = 0; i < 5; ++i) {
+    std::vector<int32_t> prompt = shared;
+    prompt.push_back(10 + i);
+    requests.push_back(a_request(prompt));
+  }
+  EngineOptions options = with_blocks(100);
+  options.max_batch_size = 1;
+  EngineStats stats;
+  const auto results = run_all(model, options, requests, &stats);
+  EXPECT_EQ(stats.prompt_tokens, 101u + 4 * 5);  // three whole blocks of 32 are found
+  EXPECT_EQ(stats.prefix_hits, 4u * 96);
+  EXPECT_EQ(results[4].prompt_tokens_cached, 96);
+  expect_as_alone(model, requests, results);
+  options.prefix_cache = false;
+  run_all(model, options, requests, &stats);
+  EXPECT_EQ(stats.prompt_tokens, 5u * 101);
+  EXPECT_EQ(stats.prefix_hits, 0u);
+}
+
+TEST(Engine, AWriterDoesNotDisturbWhoSharesItsBlocks) {
+  const CountingModel model(kVocab);
+  const std::vector<int32_t> shared = a_prompt(64, 2);
+  std::vector<GenerationRequest> requests;
+  for (uint64_t i = 0; i < 8; ++i) {
+    std::vector<int32_t> prompt = shared;
+    for (const int32_t id : a_prompt(1 + i, i)) prompt.push_back(id);
+    requests.push_back(a_request(prompt, [](auto& c) { c.max_new_tokens = 40; }));
+  }
+  const auto results = run_all(model, with_blocks(30), requests);
+  expect_as_alone(model, requests, results);
+}
+
+class CancelAt : public testing::TestWithParam<int> {};
+
+TEST_P(CancelAt, EndsAtTheNextStepAndFreesMemory) {
+  const CountingModel model(kVocab);
+  EngineOptions options = with_blocks(100);
+  options.max_batch_size = 1;
+  options.prefix_cache = false;
+  Engine engine(model, options);
+  // 0: while it waits, 1: while its prompt is read, 4: while it is written.
+  GenerationRequest first = a_request(a_prompt(600, 1), [](auto& c) { c.max_new_tokens = 50; });
+  const auto cancelled = std::make_shared<std::atomic<bool>>(false);
+  GenerationResult result;
+  const auto done = [&](GenerationResult&& ended) { result = std::move(ended); };
+  if (GetParam() == 0) engine.submit(first, {});
+  first.cancelled = cancelled;
+  engine.submit(first, done);
+  for (int i = 0; i < std::max(1, GetParam()); ++i) engine.step();
+  EXPECT_EQ(result.finish_reason, FinishReason::none);
+  cancelled->store(true);
+  const auto drawn = engine.stats().generated_tokens;
+  engine.step();
+  EXPECT_EQ(result.finish_reason, FinishReason::cancelled);
+  if (GetParam() > 0) {
+    EXPECT_EQ(engine.stats().generated_tokens, drawn);
+    EXPECT_EQ(engine.stats().kv_blocks_used, 0);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Engine, CancelAt, testing::Values(0, 1, 6));
+
+TEST(Engine, CallbacksMaySubmitFurtherRequests) {
+  const CountingModel model(kVocab);
+  Engine engine(model, with_blocks(50));
+  int ended = 0;
+  std::function<void(GenerationResult&&)> again = [&](GenerationResult&&) {
+    if (++ended < 5) engine.submit(a_request({5}), again);
+  };
+  engine.submit(a_request({5}), again);
+  while (engine.step()) {
+  }
+  EXPECT_EQ(ended, 5);
+}
+
+TEST(Engine, ALogitThatIsNotANumberEndsThatRequestOnly) {
+  CountingModel model(kVocab);
+  const auto honest = model.write;
+  model.write = [&](const std::vector<int32_t>& ids, std::span<float> logits) {
+    honest(ids, logits);
+    if (ids.front() == 7 && ids.size() == 6) logits[3] = std::nanf("");
+  };
+  const auto results = run_all(model, with_blocks(50), {a_request({7, 8}), a_request({5, 8})});
+  EXPECT_EQ(results[0].finish_reason, FinishReason::error);
+  EXPECT_EQ(results[0].error, "sampling: the logit of token 3 is not a number");
+  EXPECT_EQ(results[0].token_ids.size(), 4u);
+  EXPECT_EQ(results[1].finish_reason, FinishReason::length);
+}
+
+}  // namespace
+}  // namespace llm

@@ -1,0 +1,84 @@
+#include "serving/engine_thread.h"
+
+#include <gtest/gtest.h>
+
+#include <future>
+
+#include "base/error.h"
+#include "tests/serving/engine_requests.h"
+
+namespace llm {
+namespace {
+
+using test::a_prompt;
+using test::a_request;
+using test::kVocab;
+using test::run_alone;
+using test::with_blocks;
+
+TEST(EngineThread, ManyCallersGetTheirOwnAnswers) {
+  const CountingModel model(kVocab);
+  EngineThread engine(model, with_blocks(100), 1000);
+  std::vector<std::promise<GenerationResult>> results(40);
+  std::vector<std::thread> callers;
+  for (size_t caller = 0; caller < 4; ++caller) {
+    callers.emplace_back([&, caller] {
+      for (size_t i = caller; i < results.size(); i += 4)
+        EXPECT_TRUE(engine.submit(a_request(a_prompt(1 + i, i)), [&results, i](auto&& result) {
+          results[i].set_value(std::move(result));
+        }));
+    });
+  }
+  for (std::thread& caller : callers) caller.join();
+  for (size_t i = 0; i < results.size(); ++i)
+    EXPECT_EQ(results[i].get_future().get().token_ids,
+              run_alone(model, a_request(a_prompt(1 + i, i))).token_ids);
+  EXPECT_EQ(engine.open_requests(), 0);
+}
+
+TEST(EngineThread, AFullQueueRefusesAndRecovers) {
+  const CountingModel model(kVocab);
+  EngineOptions options = with_blocks(10);
+  options.max_batch_size = 1;
+  EngineThread engine(model, options, 1);
+  std::promise<void> go;
+  const std::shared_future<void> gate = go.get_future().share();
+  GenerationRequest slow = a_request({5});
+  slow.on_token = [gate](const TokenEvent&) { return gate.wait(), true; };
+  std::promise<void> done;
+  EXPECT_TRUE(engine.submit(slow, {[](auto&&) {}}));
+  EXPECT_TRUE(engine.submit(a_request({6}), [&](auto&&) { done.set_value(); }));
+  EXPECT_FALSE(engine.submit(a_request({7}), [](auto&&) {}));
+  EXPECT_EQ(engine.open_requests(), 2);
+  go.set_value();
+  done.get_future().wait();
+  std::promise<void> again;
+  EXPECT_TRUE(engine.submit(a_request({7}), [&](auto&&) { again.set_value(); }));
+  again.get_future().wait();
+}
+
+TEST(EngineThread, RefusalsAreToldToTheCaller) {
+  const CountingModel model(kVocab, 16);
+  EngineThread engine(model, with_blocks(10), 4);
+  EXPECT_THROW(engine.submit(a_request({99}), {}), Error);
+  EXPECT_THROW(engine.submit(a_request(a_prompt(17, 1)), {}), Error);
+  EXPECT_EQ(engine.open_requests(), 0);
+}
+
+TEST(EngineThread, StoppingEndsEverythingAsCancelled) {
+  CountingModel model(kVocab);
+  std::vector<FinishReason> reasons;
+  {
+    EngineOptions options = with_blocks(2000);
+    options.max_batch_size = 1;
+    EngineThread engine(model, options, 10);
+    for (int i = 0; i < 3; ++i) {
+      EXPECT_TRUE(engine.submit(a_request({5}, [](auto& c) { c.max_new_tokens = 30000; }),
+                                [&](auto&& result) { reasons.push_back(result.finish_reason); }));
+    }
+  }
+  EXPECT_EQ(reasons, (std::vector<FinishReason>(3, FinishReason::cancelled)));
+}
+
+}  // namespace
+}  // namespace llm
