@@ -86,6 +86,15 @@ TEST(Connection, AHalfClosedClientStillGetsItsAnswer) {
     EXPECT_EQ(client.read_answer().body, "ok");
     EXPECT_EQ(client.read_to_end(), "");
   }
+  {
+    RawClient client(test.port());
+    client.send(get_request("/worker/a") + get_request("/worker/b") + get_request("/health"));
+    client.close_sending_half();
+    EXPECT_EQ(client.read_answer().body, "a");
+    EXPECT_EQ(client.read_answer().body, "b");
+    EXPECT_EQ(client.read_answer().body, "ok");
+    EXPECT_EQ(client.read_to_end(), "");
+  }
   RawClient waiting(test.port());
   waiting.send(get_request("/hold"));
   ASSERT_TRUE(test.wait_held(1));

@@ -103,8 +103,7 @@ void Connection::close(bool reset) {
 }
 
 void Connection::close_after(const error_code& error) {
-  if (error == asio::error::timed_out)
-    core_.stalled.fetch_add(1);  // the kernel's look at the stall
+  if (error == asio::error::timed_out) core_.stalled.fetch_add(1);  // the kernel saw it first
   close(false);
 }
 
@@ -134,6 +133,7 @@ void Connection::on_readable() {
   if (phase_ == Phase::closed) return;
   size_t room = loop_.scratch.size();
   if (phase_ == Phase::answering) {
+    if (input_.size() >= core_.limits.pipelined_bytes) return;
     room = std::min(room, core_.limits.pipelined_bytes - input_.size());
   }
   error_code error;
@@ -218,6 +218,7 @@ void Connection::begin_answer() {
     reply->send_exception(std::current_exception(),
                           fmt::format("{} {}", exchange_.method, loggable(exchange_.path)));
   }
+  if (peer_closed_) tell_handler_that_client_left();
 }
 
 void Connection::begin_refusal(int status, std::string code, std::string message) {

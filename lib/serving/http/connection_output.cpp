@@ -76,7 +76,8 @@ void Connection::report(bool complete) {
 }
 
 void Connection::finish_answer() {
-  const bool keep_alive = outbox_->progress().keep_alive && !peer_closed_ && !core_.draining.load();
+  const bool more_is_here = !peer_closed_ || !input_.empty();  // sent before it closed its half
+  const bool keep_alive = outbox_->progress().keep_alive && more_is_here && !core_.draining.load();
   report(true);
   outbox_->detach();
   outbox_.reset();
@@ -86,6 +87,7 @@ void Connection::finish_answer() {
   read_deadline_ = Clock::now() + core_.limits.idle_keep_alive;
   const std::string ahead = std::exchange(input_, {});
   consume(ahead);
+  if (peer_closed_ && phase_ == Phase::reading) return close(false);
   wait_readable();
 }
 

@@ -17,18 +17,21 @@ using boost::beast::string_view;
 std::string text_of(string_view view) { return {view.data(), view.size()}; }
 
 /// A header line that goes on in the next line, a bare line feed or carriage return, or a control
-/// character.
-bool has_bad_line(std::string_view header) {
-  for (size_t i = 0; i < header.size(); ++i) {
+/// character. Looks from `checked` on, and moves it to where the next look begins.
+bool has_bad_line(std::string_view header, size_t& checked) {
+  for (size_t i = checked; i < header.size(); ++i) {
     const char c = header[i];
+    checked = i;
     if (c == '\r') {
-      if (i + 1 >= header.size() || header[i + 1] != '\n') return true;
-      if (i + 2 < header.size() && (header[i + 2] == ' ' || header[i + 2] == '\t')) return true;
+      if (i + 1 < header.size() && header[i + 1] != '\n') return true;
+      if (i + 2 >= header.size()) return false;  // what follows has not come yet
+      if (header[i + 2] == ' ' || header[i + 2] == '\t') return true;
       ++i;
     } else if ((static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7f) {
       return true;
     }
   }
+  checked = header.size();
   return false;
 }
 
@@ -135,8 +138,7 @@ size_t RequestReader::gather_header(std::string_view bytes) {
     parse_header();
     return skipped + used;
   }
-  if (has_bad_line(
-          std::string_view(header_).substr(0, header_.size() - (header_.back() == '\r')))) {
+  if (has_bad_line(header_, checked_)) {
     refuse(400, "bad_request", "bad line in the request header");
   } else if (header_.size() >= max_header_bytes_) {
     refuse(431, "headers_too_large",
@@ -146,7 +148,7 @@ size_t RequestReader::gather_header(std::string_view bytes) {
 }
 
 void RequestReader::parse_header() {
-  if (has_bad_line(header_)) {
+  if (has_bad_line(header_, checked_)) {
     return refuse(400, "bad_request", "bad line in the request header");
   }
   HeaderParser parser(request_);
@@ -159,6 +161,7 @@ void RequestReader::parse_header() {
     return refuse(400, "bad_request",
                   fmt::format("bad request header: {}", error ? error.message() : "incomplete"));
   }
+  checked_ = 0;
   release(header_);  // idle connections hold nothing
   http11_ = parser.http11;
   keep_alive_ = parser.keep_alive();

@@ -63,6 +63,7 @@ class RequestReader {
   const size_t max_header_bytes_, max_body_bytes_;
   Request request_;
   std::string header_;
+  size_t checked_ = 0;  // bytes of it that hold no bad line
   bool chunked_ = false;
   size_t body_bytes_ = 0;  // declared
   ChunkDecoder chunks_;
