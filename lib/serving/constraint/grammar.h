@@ -23,10 +23,10 @@ namespace llm {
 
 struct GrammarLimits {
   size_t max_rules = 100'000;
-  size_t max_nesting = 256;       // of groups, alternatives and repetitions within one rule
-  size_t max_steps = 500'000;     // of the program
-  size_t max_stack_depth = 1000;  // calls and counted loops a text can be inside; deeper nesting is
-                                  // not generated
+  size_t max_nesting = 256;      // of groups, alternatives and repetitions within one rule
+  size_t max_steps = 500'000;    // of the program
+  size_t max_stack_depth = 500;  // calls and counted loops a text can be inside; deeper nesting is
+                                 // not generated
   size_t max_live_stacks = 65'536;       // ways through the grammar at one byte
   size_t max_work_per_mask = 4'000'000;  // ways followed for one mask or one token
 };
