@@ -70,6 +70,9 @@ TEST(Outbox, WakesOnceUntilItIsLookedAt) {
   EXPECT_EQ(line.wakes, 1);
   line.outbox->take();
   line.outbox->write("c");
+  EXPECT_EQ(line.wakes, 1);
+  line.outbox->look();
+  line.outbox->write("d");
   EXPECT_EQ(line.wakes, 2);
 }
 

@@ -16,7 +16,7 @@ constexpr std::chrono::seconds kPeerCheck{1};  // while no read can be pending
 
 void Connection::pump() {
   while (phase_ == Phase::answering) {
-    const Outbox::Progress progress = outbox_->progress();
+    const Outbox::Progress progress = outbox_->look();
     if (progress.overflown) core_.stalled.fetch_add(1);
     if (progress.overflown || progress.dropped) return close(true);
     if (waiting_writable_) break;

@@ -238,9 +238,16 @@ bool Outbox::begun() const {
   return status_ != 0;
 }
 
+Outbox::Progress Outbox::look() {
+  {
+    const std::lock_guard lock(mutex_);
+    woken_ = false;
+  }
+  return progress();
+}
+
 std::string Outbox::take() {
   const std::lock_guard lock(mutex_);
-  woken_ = false;
   return std::exchange(queue_, {});
 }
 

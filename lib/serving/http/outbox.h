@@ -53,7 +53,8 @@ class Outbox {
     int status = 0;
     Clock::time_point ping_at = Clock::time_point::max();
   };
-  std::string take();  // what to write now; also allows the next wake
+  Progress look();     // progress(), and what happens from here on wakes again
+  std::string take();  // what to write now
   void written(size_t bytes);
   Progress progress() const;
   std::string client() const;
