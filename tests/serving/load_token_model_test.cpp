@@ -36,8 +36,8 @@ class LoadTokenModel : public testing::Test {
 
 // Straight from the file, by first and by second pass: the bits of the model that LibTorch loads.
 TEST_F(LoadTokenModel, WithoutLibTorchGivesTheSameBits) {
-  for (const char* name : {"model/gguf/llama.gguf", "model/gguf/llama_q8_0.gguf",
-                           "model/gguf/qwen2.gguf", "model/gguf/phi3.gguf", "fixtures/hf/llama",
+  for (const char* name : {"model/gguf/llama3.gguf", "model/gguf/llama_q8_0.gguf",
+                           "model/gguf/qwen2.gguf", "fixtures/hf/phi3", "fixtures/hf/llama",
                            "fixtures/hf/llama_tied", "fixtures/hf/qwen2", "fixtures/hf/mistral"}) {
     for (const auto& [dtype, scalar] :
          {std::pair("float32", at::kFloat), std::pair("bfloat16", at::kBFloat16)}) {
@@ -62,6 +62,16 @@ TEST_F(LoadTokenModel, LeavesToLibTorchWhatNeedsIt) {
   EXPECT_FALSE(load_packed_model(llama, {.device = "cpu", .dtype = "float16"}).has_value());
   for (const char* other : {"gpt2", "gemma", "qwen3", "mixtral", "phi3_longrope"})
     EXPECT_FALSE(load_packed_model(kTests / "fixtures/hf" / other, {.device = "cpu"})) << other;
+}
+
+// Biases of q and k that lie pair by pair have to be put in order first.
+TEST_F(LoadTokenModel, WithLibTorchGivesTheSameBits) {
+  const fs::path path = kTests / "model/gguf/llama.gguf";
+  ASSERT_FALSE(load_packed_model(path, {.device = "cpu"}).has_value());
+  const LoadedTokenModel loaded = load_token_model(path, {.device = "cpu", .dtype = "bfloat16"});
+  EXPECT_TRUE(loaded.packed);
+  const PackedModel packed(*load_model(path, {.dtype = at::kBFloat16}).model);
+  EXPECT_TRUE(logits_of(*loaded.model).equal(logits_of(packed)));
 }
 
 TEST_F(LoadTokenModel, BothWaysNameTheSameFacts) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <vector>
 
 #include "model/kernels/packed_linear.h"
 
@@ -53,9 +54,28 @@ struct Block {
   }
 };
 
+/// Copies of the rows in this thread's cache. One long read of each is fetched ahead by the CPU;
+/// thirty-two short ones in turns are not, and took twice as long.
+PanelPointers read_ahead(const PanelSources& sources, const PanelPointers& pointers) {
+  thread_local std::vector<std::byte> memory;
+  size_t bytes = 0;
+  for (const StoredRows* source : sources) bytes += source == nullptr ? 0 : source->row_bytes;
+  if (memory.size() < bytes) memory.resize(bytes);
+  PanelPointers copies{};
+  std::byte* to = memory.data();
+  for (size_t row = 0; row < kPanelRows; ++row) {
+    if (sources[row] == nullptr) continue;
+    copies[row] = to;
+    std::memcpy(to, pointers[row], sources[row]->row_bytes);
+    to += sources[row]->row_bytes;
+  }
+  return copies;
+}
+
 template <typename T>
 void pack_in_stretches(const PanelSources& sources, const PanelPointers& pointers, int64_t columns,
                        uint32_t* panel) {
+  const PanelPointers rows = read_ahead(sources, pointers);
   constexpr int64_t kPerWord = 4 / sizeof(T);
   Block<T> block;
   for (int64_t first = 0; first < columns; first += kStretch) {
@@ -64,7 +84,7 @@ void pack_in_stretches(const PanelSources& sources, const PanelPointers& pointer
       if (sources[row] == nullptr) {
         block.rows[row].fill(0);
       } else {
-        block.read(*sources[row], pointers[row], first, count, block.rows[row].data());
+        block.read(*sources[row], rows[row], first, count, block.rows[row].data());
       }
     }
     pack_words(block.pointers, (count + kPerWord - 1) / kPerWord,
