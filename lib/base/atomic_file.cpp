@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <charconv>
 
 #include "base/error.h"
@@ -14,10 +15,12 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kMark = ".tmp-";
 
-/// ".name.tmp-4121": hidden, beside the target (rename does not cross file systems), and telling
-/// whose it is.
+/// ".name.7.tmp-4121": hidden, beside the target (rename does not cross file systems), and telling
+/// whose it is; the number is another one for every writer of this process.
 fs::path temporary_beside(const fs::path& path) {
-  return path.parent_path() / fmt::format(".{}{}{}", path.filename().string(), kMark, ::getpid());
+  static std::atomic<uint64_t> writers{0};
+  return path.parent_path() / fmt::format(".{}.{}{}{}", path.filename().string(),
+                                          writers.fetch_add(1), kMark, ::getpid());
 }
 
 /// The process that made this temporary, 0 if the name is not one of ours.
@@ -63,7 +66,7 @@ void AtomicFile::commit() {
 AtomicDirectory::AtomicDirectory(fs::path path, uint64_t needed_bytes, std::string_view note)
     : path_(std::move(path)), temporary_(temporary_beside(path_)) {
   check_free_space(path_.parent_path(), needed_bytes, note);
-  discard(temporary_);
+  discard(temporary_);  // of a dead process that had our number
   make_directories(temporary_);
 }
 

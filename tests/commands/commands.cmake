@@ -16,7 +16,7 @@ set_target_properties(loopback_hub PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_B
 function(llm_command_test name script)
   file(MAKE_DIRECTORY ${llm_commands_work}/${name})
   add_test(NAME commands.${name} COMMAND ${script} WORKING_DIRECTORY ${llm_commands_work}/${name})
-  set_tests_properties(commands.${name} PROPERTIES LABELS integration TIMEOUT 300 SKIP_RETURN_CODE 77 ENVIRONMENT
+  set_tests_properties(commands.${name} PROPERTIES LABELS integration TIMEOUT ${LLM_TEST_SECONDS} SKIP_RETURN_CODE 77 ENVIRONMENT
     "PROGRAM=$<TARGET_FILE:llm>;SOURCES=${PROJECT_SOURCE_DIR};TINY=${llm_commands_work}/tiny;LOOPBACK_HUB=$<TARGET_FILE:loopback_hub>")
 endfunction()
 

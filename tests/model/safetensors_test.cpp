@@ -228,9 +228,9 @@ TEST(Safetensors, WhatIsWrittenReadsBackByteForByte) {
       EXPECT_EQ(entry->dtype, tensor.dtype);
       EXPECT_EQ(entry->shape, tensor.shape);
       ASSERT_EQ(entry->end - entry->begin, tensor.bytes.size());
-      EXPECT_EQ(std::memcmp(file.data() + header.data_offset + entry->begin, tensor.bytes.data(),
-                            tensor.bytes.size()),
-                0);
+      const auto stored = std::as_bytes(std::span(file)).subspan(
+          header.data_offset + entry->begin, tensor.bytes.size());
+      EXPECT_TRUE(std::equal(stored.begin(), stored.end(), tensor.bytes.begin()));
     }
   }
 }

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tests/support/expect_error.h"
+#include "tests/support/sanitized.h"
 #include "tokenizer/chat_inputs.h"
 #include "tokenizer/chat_template.h"
 
@@ -40,6 +41,7 @@ void expect_refused(const std::string& source, const std::string& message) {
   inputs.messages = {{{"role", "user"}, {"content", "hello"}}};
   expect_error([&] { ChatTemplate::parse(source).render(inputs); }, Exit::bad_input,
                "chat_template " + message);
+  if (test::kSanitized) return;
   EXPECT_LT(processor_seconds() - start, 1.0) << message << ": " << source.substr(0, 100);
 }
 
@@ -70,6 +72,7 @@ TEST(HostileTemplates, SizeOfTheSource) {
 }
 
 TEST(HostileTemplates, LoopsWithoutEnd) {
+  if (test::kSanitized) GTEST_SKIP() << "this build is slow and large";
   expect_refused("{% for i in range(10**9) %}{% endfor %}", "line 1: range is longer than 100000");
   expect_refused("{{ range(-9223372036854775807, 9223372036854775807) }}",
                  "line 1: range is longer than 100000");
@@ -186,6 +189,7 @@ TEST(HostileTemplates, NumbersBeyondTheMachine) {
 }
 
 TEST(HostileTemplates, SlowTextWork) {
+  if (test::kSanitized) GTEST_SKIP() << "this build is slow and large";
   for (const char* step : {"a.title()", "a|title", "a|e", "a.replace('a', 'b')", "a|tojson",
                            "a[::-1]", "a|indent(1)", "'a' * 1000000"}) {
     const double start = processor_seconds();
@@ -234,6 +238,7 @@ TEST(HostileTemplates, ALongChatIsNoAttack) {
 }
 
 TEST(HostileTemplates, AllOfThemStayBelowAHundredMegabytes) {
+  if (test::kSanitized) GTEST_SKIP() << "this build is slow and large";
   EXPECT_LT(peak_kilobytes() - peak_before, 100 * 1000);
 }
 

@@ -53,7 +53,8 @@ TEST(ProtobufReader, WhatDoesNotFitIsDamage) {
       std::string("\x00\x01", 2),                          // field 0
   };
   for (const std::string& message : cases) {
-    ProtobufReader reader("\x08\x01" + message);
+    const std::string whole = "\x08\x01" + message;
+    ProtobufReader reader(whole);
     ASSERT_TRUE(reader.next());
     EXPECT_FALSE(reader.next());
     EXPECT_TRUE(reader.damaged());
