@@ -11,6 +11,8 @@ Command prepare_data_command();
 Command pretrain_command();
 Command resume_check_command();
 Command generate_command();
+Command api_command();
+Command chat_command();
 Command download_command();
 Command convert_command();
 Command verify_export_command();

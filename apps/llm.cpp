@@ -15,6 +15,8 @@ std::vector<llm::Command> commands(const std::string& wanted) {
   table.push_back(llm::train_tokenizer_command());
   table.push_back(llm::prepare_data_command());
   table.push_back(llm::generate_command());
+  table.push_back(llm::chat_command());
+  table.push_back(llm::api_command());
   table.push_back(llm::download_command());
   if (llm::find_command(table, wanted) != nullptr) return table;
   std::vector<llm::Command> others = llm::torch_side().commands();

@@ -91,7 +91,7 @@ function(llm_program)
     return()
   endif()
   llm_split(plain torch ${sources})
-  set(depends llm_serving llm_training llm_data llm_tokenizer llm_model llm_hub llm_base)
+  set(depends llm_api llm_serving llm_training llm_data llm_tokenizer llm_model llm_hub llm_base)
   llm_plain_depends(plain_depends ${depends})
   llm_shared(llm_commands SOURCES ${plain} DEPENDS ${plain_depends})
   llm_shared(llm_torch_commands SOURCES ${torch} DEPENDS llm_commands ${depends})
@@ -109,4 +109,17 @@ function(llm_program)
   set_target_properties(llm PROPERTIES OUTPUT_NAME ${LLM_BINARY_NAME} INSTALL_RPATH "$ORIGIN/../lib")
   install(TARGETS llm RUNTIME DESTINATION bin)
   install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION share/doc/llm)
+endfunction()
+
+# llm_embed(target file function): the file as `std::string_view llm::api::<function>()` of the target.
+function(llm_embed target file function)
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${file})
+  file(READ ${PROJECT_SOURCE_DIR}/${file} text)
+  set(made ${CMAKE_BINARY_DIR}/generated/${function}.cpp)
+  file(CONFIGURE OUTPUT ${made} @ONLY CONTENT "// Made from ${file}.
+#include \"serving/api/${function}.h\"
+
+std::string_view llm::api::${function}() { return R\"embedded(@text@)embedded\"; }
+")
+  target_sources(${target} PRIVATE ${made})
 endfunction()

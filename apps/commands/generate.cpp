@@ -4,24 +4,18 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
-#include <future>
 #include <iostream>
 #include <iterator>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "apps/commands.h"
-#include "apps/model_files.h"
-#include "apps/torch_side.h"
-#include "base/device.h"
+#include "apps/text_model.h"
 #include "base/json_reader.h"
 #include "base/log.h"
-#include "base/number_text.h"
 #include "base/random.h"
 #include "base/signals.h"
 #include "base/stdout.h"
-#include "model/model_path.h"
-#include "model/weight_files.h"
 #include "serving/autoregressive.h"
 #include "serving/generation_config.h"
 #include "tokenizer/tokenizer.h"
@@ -39,6 +33,7 @@ struct GenerateConfig {
   std::string tokenizer_path;
   std::optional<std::string> prompt;
   std::string prompt_file;
+  std::string grammar, json_schema, draft_model_path;
   int64_t batch_size = 8;
   bool stream = false;
   bool json = false;
@@ -64,6 +59,19 @@ struct GenerateConfig {
     f("batch_size", batch_size, "Prompts in flight together", in_range(1, 4096))
         .flag("batch-size")
         .flag_only();
+    f("grammar", grammar, "GBNF file that the text must keep to")
+        .flag("grammar")
+        .flag_only()
+        .value_name("FILE");
+    f("json_schema", json_schema, "JSON schema file that the text must keep to")
+        .flag("json-schema")
+        .flag_only()
+        .value_name("FILE");
+    f("draft_model_path", draft_model_path,
+      "Smaller model that guesses ahead; without it what was said before is looked up")
+        .flag("draft-model-path")
+        .flag_only()
+        .value_name("DIR");
     f("stream", stream, "Print the text as it is written").flag("stream").flag_only();
     f("json", json, "Print JSON: text, token ids, finish reason, timing").flag("json").flag_only();
     f.section("", runtime);
@@ -118,18 +126,6 @@ std::vector<Prompt> read_prompts(const GenerateConfig& config) {
   return prompts;
 }
 
-/// A tokenizer given on the command line may leave rows of the embedding unused, as padding does,
-/// but not fewer or more of them than the model's own one.
-void check_given_tokenizer(const Tokenizer& given, const fs::path& model, int64_t rows) {
-  check_vocabulary(given, rows);
-  if (!has_tokenizer(model)) return;
-  if (given.vocab_size() == open_model_tokenizer(model, "")->vocab_size()) return;
-  fail(Exit::bad_input,
-       fmt::format("tokenizer has {} pieces, checkpoint embedding has {} rows", given.vocab_size(),
-                   rows),
-       "the model has a tokenizer of its own: leave out --tokenizer-path");
-}
-
 void encode_prompts(std::vector<Prompt>& prompts, const Tokenizer& tokenizer) {
   for (Prompt& prompt : prompts) {
     prompt.ids = tokenizer.with_template(tokenizer.encode(prompt.text));
@@ -141,26 +137,11 @@ void encode_prompts(std::vector<Prompt>& prompts, const Tokenizer& tokenizer) {
 }
 
 FrozenGenerationConfig settle(const GenerateConfig& config, const Fields& fields,
-                              const LoadedTokenModel& loaded, const Tokenizer& tokenizer) {
-  GenerationConfig generation = config.generation;
-  adopt_model_defaults_from(generation, loaded.directory, [&](std::string_view key) {
-    return fields.is_set(fmt::format("generation.{}", key));
-  });
-  const auto add_eos = [&](int64_t id) {
-    const auto& ids = generation.eos_token_id;
-    if (id >= 0 && id < loaded.config.vocab_size &&
-        std::find(ids.begin(), ids.end(), id) == ids.end())
-      generation.eos_token_id.push_back(id);
-  };
-  add_eos(tokenizer.eos_id());
-  if (!generation.pad_token_id && tokenizer.pad_id() >= 0)
-    generation.pad_token_id = tokenizer.pad_id();
+                              const TextModel& model) {
+  GenerationConfig generation = with_model_defaults(config.generation, model, fields);
   generation.seed = config.runtime.seed;
   std::vector<std::string> warnings;
-  FrozenGenerationConfig frozen = freeze(generation,
-                                         {.vocab_size = loaded.config.vocab_size,
-                                          .context_length = loaded.config.max_position_embeddings},
-                                         &warnings);
+  FrozenGenerationConfig frozen = freeze(generation, limits_of(model), &warnings);
   for (const std::string& warning : warnings) log_warn("{}", warning);
   return frozen;
 }
@@ -176,6 +157,18 @@ Json json_of(const Prompt& prompt, const GenerationResult& result,
   json["seed"] = result.seed;
   if (result.prompt_tokens_dropped > 0)
     json["prompt_tokens_dropped"] = result.prompt_tokens_dropped;
+  if (generation.num_beams > 1) json["score"] = result.score;
+  if (generation.num_speculative_tokens > 0)
+    json["speculation"] = {{"drafted", result.tokens_drafted}, {"accepted", result.tokens_accepted}};
+  if (generation.top_logprobs > 0) {
+    Json places = Json::array();
+    for (const auto& place : result.top_logprobs) {
+      Json top = Json::array();
+      for (const TokenLogprob& one : place) top.push_back({{"id", one.id}, {"logprob", one.logprob}});
+      places.push_back(std::move(top));
+    }
+    json["top_logprobs"] = std::move(places);
+  }
   if (generation.return_logprobs) json["logprobs"] = result.logprobs;
   if (generation.return_probs) json["probs"] = result.probabilities;
   if (generation.return_input_logprobs) json["prompt_logprobs"] = result.input_logprobs;
@@ -240,65 +233,71 @@ void print_results(const GenerateConfig& config, const GenerationConfig& generat
   }
 }
 
-/// Without LibTorch where that is possible.
-LoadedTokenModel load(const fs::path& directory, const RuntimeConfig& runtime,
-                      const Fields& fields) {
-  const std::vector<MappedFile> weights = map_weight_files(directory);
-  const TokenModelOptions options{.device = runtime.device,
-                                  .dtype = runtime.dtype,
-                                  .threads = static_cast<int>(runtime.threads)};
-  if (auto packed = load_packed_model(directory, options)) return std::move(*packed);
-  const TorchSide& torch = torch_side();
-  torch.set_threads(fields);
-  return torch.load_token_model(directory, options);
+/// One request per text; beam search gives all texts of a prompt at once.
+std::vector<GenerationRequest> make_requests(std::span<const Prompt> prompts,
+                                             const FrozenGenerationConfig& generation,
+                                             const TextModel& model,
+                                             const std::shared_ptr<const Constraint>& constraint,
+                                             const StopSignal& stop) {
+  std::vector<GenerationRequest> requests;
+  const int64_t per_prompt = generation->num_beams > 1 ? 1 : generation->num_return_sequences;
+  for (const Prompt& prompt : prompts) {
+    for (int64_t sequence = 0; sequence < per_prompt; ++sequence) {
+      GenerationRequest request;
+      request.prompt_ids = prompt.ids;
+      request.config = generation;
+      request.sequence = sequence;
+      request.token_bytes = [&model](int32_t id) { return model.token_bytes(id); };
+      request.on_token = [&stop](const TokenEvent&) { return !stop.requested(); };
+      request.constraint = constraint;
+      requests.push_back(std::move(request));
+    }
+  }
+  return requests;
+}
+
+/// The further texts of beam searches in their places.
+std::vector<GenerationResult> flattened(std::vector<GenerationResult> results) {
+  std::vector<GenerationResult> all;
+  for (GenerationResult& result : results) {
+    std::vector<GenerationResult> others = std::move(result.others);
+    all.push_back(std::move(result));
+    std::move(others.begin(), others.end(), std::back_inserter(all));
+  }
+  return all;
 }
 
 int run(GenerateConfig& config, const Fields& fields) {
   check(!config.stream || !config.json, "--stream and --json cannot be used together");
   freeze(config.generation, {});  // what is wrong in any model is said before one is loaded
   std::vector<Prompt> prompts = read_prompts(config);
-  const std::filesystem::path directory = resolve_model_path(config.model_path);
-  // Beside the weights; what is wrong with those is said first.
-  auto opening = std::async(std::launch::async,
-                            [&] { return open_model_tokenizer(directory, config.tokenizer_path); });
-  const LoadedTokenModel loaded = load(directory, config.runtime, fields);
-  const auto tokenizer = opening.get();
-  if (config.tokenizer_path.empty())
-    check_vocabulary(*tokenizer, loaded.config.vocab_size);
-  else
-    check_given_tokenizer(*tokenizer, loaded.directory, loaded.config.vocab_size);
-  const FrozenGenerationConfig generation = settle(config, fields, loaded, *tokenizer);
-  encode_prompts(prompts, *tokenizer);
-  log_info("model {} | {} parameters, {} on {} | seed {}", loaded.directory.string(),
-           human_count(loaded.parameters), loaded.dtype, loaded.device, generation.seed());
-  if (!loaded.packed) log_debug("plain decoding: {}", loaded.why_not_packed);
+  const TextModel model =
+      open_text_model(config.model_path, config.tokenizer_path, config.runtime, fields);
+  const FrozenGenerationConfig generation = settle(config, fields, model);
+  check(!config.stream || generation->num_beams == 1 || generation->num_return_sequences == 1,
+        "--stream shows one text: --num-return-sequences 1 with --num-beams");
+  const auto constraint =
+      open_constraint(config.grammar, config.json_schema, model, generation->eos_token_id);
+  const DraftModel draft = open_draft(config.draft_model_path, model, config.runtime, fields);
+  check(config.draft_model_path.empty() || generation->num_speculative_tokens > 0,
+        "--draft-model-path needs --num-speculative-tokens");
+  encode_prompts(prompts, *model.tokenizer);
+  log_info("seed {}", generation.seed());
 
   const StopSignal stop;
-  std::vector<GenerationRequest> requests;
+  std::vector<GenerationRequest> requests =
+      make_requests(prompts, generation, model, constraint, stop);
   const auto per_prompt = static_cast<size_t>(generation->num_return_sequences);
-  for (const Prompt& prompt : prompts) {
-    for (size_t sequence = 0; sequence < per_prompt; ++sequence) {
-      GenerationRequest request;
-      request.prompt_ids = prompt.ids;
-      request.config = generation;
-      request.sequence = static_cast<int64_t>(sequence);
-      request.token_bytes = [&tokenizer](int32_t id) {
-        // A row that only pads the embedding stands for no text.
-        return id < tokenizer->vocab_size() ? std::string(tokenizer->token_bytes(id)) : "";
-      };
-      request.on_token = [&stop](const TokenEvent&) { return !stop.requested(); };
-      requests.push_back(std::move(request));
-    }
-  }
   std::vector<GenerationResult> results;
-  const Autoregressive decoder(*loaded.model, config.stream ? 1 : config.batch_size);
+  const Autoregressive decoder(*model.loaded.model, config.stream ? 1 : config.batch_size,
+                               draft.make);
   if (config.stream) {
     for (size_t i = 0; i < requests.size() && !stop.requested(); ++i) {
       requests[i].on_token = stream_to_stdout(prompts[i / per_prompt], stop);
       results.push_back(std::move(decoder.generate({&requests[i], 1})[0]));
     }
   } else {
-    results = decoder.generate(requests);
+    results = flattened(decoder.generate(requests));
     print_results(config, *generation, prompts, results, per_prompt);
   }
   flush_stdout();

@@ -1,0 +1,164 @@
+#include "apps/text_model.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <future>
+#include <iterator>
+#include <nlohmann/json.hpp>
+
+#include "apps/model_files.h"
+#include "base/error.h"
+#include "base/json_reader.h"
+#include "base/number_text.h"
+#include "base/log.h"
+#include "model/model_path.h"
+#include "model/weight_files.h"
+#include "serving/constraint/gbnf.h"
+#include "serving/constraint/json_schema.h"
+
+namespace llm {
+namespace {
+
+namespace fs = std::filesystem;
+
+LoadedTokenModel load_weights(const fs::path& directory, const RuntimeConfig& runtime,
+                              const Fields& fields) {
+  const std::vector<MappedFile> weights = map_weight_files(directory);
+  const TokenModelOptions options{.device = runtime.device,
+                                  .dtype = runtime.dtype,
+                                  .threads = static_cast<int>(runtime.threads)};
+  if (auto packed = load_packed_model(directory, options)) return std::move(*packed);
+  const TorchSide& torch = torch_side();
+  torch.set_threads(fields);
+  return torch.load_token_model(directory, options);
+}
+
+/// A tokenizer given on the command line may leave rows of the embedding unused, as padding does,
+/// but not fewer or more of them than the model's own one.
+void check_given_tokenizer(const Tokenizer& given, const fs::path& model, int64_t rows) {
+  check_vocabulary(given, rows);
+  if (!has_tokenizer(model)) return;
+  if (given.vocab_size() == open_model_tokenizer(model, "")->vocab_size()) return;
+  fail(Exit::bad_input,
+       fmt::format("tokenizer has {} pieces, checkpoint embedding has {} rows", given.vocab_size(),
+                   rows),
+       "the model has a tokenizer of its own: leave out --tokenizer-path");
+}
+
+std::string read_whole(const std::string& path, const char* what) {
+  std::error_code unused;
+  check(!fs::is_directory(path, unused), "{} '{}' is a directory, expected a file", what, path);
+  std::ifstream file(path, std::ios::binary);
+  if (!file) fail_errno(fmt::format("cannot open {} '{}'", what, path), Exit::usage);
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+/// The mask token of a model that was trained to draft in parallel (config key of PARD).
+std::optional<int32_t> parallel_token(const fs::path& directory) {
+  const fs::path file = directory / "config.json";
+  std::error_code unused;
+  if (!fs::is_regular_file(file, unused)) return std::nullopt;
+  const auto json = nlohmann::json::parse(read_whole(file.string(), "config"), nullptr, false);
+  if (!json.is_object() || !json.contains("pard_token") || !json["pard_token"].is_number_integer())
+    return std::nullopt;
+  return json["pard_token"].get<int32_t>();
+}
+
+}  // namespace
+
+std::string TextModel::token_bytes(int32_t id) const {
+  return id < tokenizer->vocab_size() ? std::string(tokenizer->token_bytes(id)) : std::string();
+}
+
+TextModel open_text_model(const std::string& model_path, const std::string& tokenizer_path,
+                          const RuntimeConfig& runtime, const Fields& fields) {
+  const fs::path directory = resolve_model_path(model_path);
+  // Beside the weights; what is wrong with those is said first.
+  auto opening = std::async(std::launch::async,
+                            [&] { return open_model_tokenizer(directory, tokenizer_path); });
+  TextModel model;
+  model.loaded = load_weights(directory, runtime, fields);
+  model.tokenizer = opening.get();
+  const int64_t rows = model.loaded.config.vocab_size;
+  if (tokenizer_path.empty()) {
+    check_vocabulary(*model.tokenizer, rows);
+  } else {
+    check_given_tokenizer(*model.tokenizer, model.loaded.directory, rows);
+  }
+  log_info("model {} | {} parameters, {} on {}", model.loaded.directory.string(),
+           human_count(model.loaded.parameters), model.loaded.dtype, model.loaded.device);
+  if (!model.loaded.packed) log_debug("plain decoding: {}", model.loaded.why_not_packed);
+  return model;
+}
+
+GenerationConfig with_model_defaults(GenerationConfig config, const TextModel& model,
+                                     const Fields& fields) {
+  adopt_model_defaults_from(config, model.loaded.directory, [&](std::string_view key) {
+    return fields.is_set(fmt::format("generation.{}", key));
+  });
+  const int64_t eos = model.tokenizer->eos_id();
+  auto& ids = config.eos_token_id;
+  if (eos >= 0 && eos < model.loaded.config.vocab_size &&
+      std::find(ids.begin(), ids.end(), eos) == ids.end())
+    ids.push_back(eos);
+  if (!config.pad_token_id && model.tokenizer->pad_id() >= 0)
+    config.pad_token_id = model.tokenizer->pad_id();
+  return config;
+}
+
+GenerationLimits limits_of(const TextModel& model) {
+  return {.vocab_size = model.loaded.config.vocab_size,
+          .context_length = model.loaded.config.max_position_embeddings};
+}
+
+DraftModel open_draft(const std::string& path, const TextModel& target,
+                      const RuntimeConfig& runtime, const Fields& fields) {
+  DraftModel draft;
+  if (path.empty()) {
+    draft.make = [](const GenerationRequest&) { return make_ngram_drafter(); };
+    return draft;
+  }
+  draft.model = std::make_unique<TextModel>(open_text_model(path, "", runtime, fields));
+  const TokenModel& model = *draft.model->loaded.model;
+  check(model.vocab_size() == target.loaded.model->vocab_size(),
+        "--draft-model-path: the draft has {} tokens, the model {}", model.vocab_size(),
+        target.loaded.model->vocab_size());
+  if (const auto mask = parallel_token(draft.model->loaded.directory)) {
+    check(*mask >= 0 && *mask < model.vocab_size(), "pard_token {} is not a token of the draft",
+          *mask);
+    draft.make = [&model, id = *mask](const GenerationRequest&) {
+      return make_parallel_drafter(model, id);
+    };
+  } else {
+    draft.make = [&model](const GenerationRequest& request) {
+      return make_model_drafter(model, request.config, request.sequence);
+    };
+  }
+  return draft;
+}
+
+std::shared_ptr<const Constraint> open_constraint(const std::string& grammar_file,
+                                                  const std::string& schema_file,
+                                                  const TextModel& model,
+                                                  std::span<const int64_t> end_ids) {
+  check(grammar_file.empty() || schema_file.empty(),
+        "--grammar and --json-schema cannot be used together");
+  if (grammar_file.empty() && schema_file.empty()) return nullptr;
+  std::shared_ptr<const Grammar> grammar;
+  if (!grammar_file.empty()) {
+    grammar = parse_gbnf(read_whole(grammar_file, "grammar"));
+  } else {
+    const std::string text = read_whole(schema_file, "schema");
+    grammar = schema_grammar(parse_ordered_json(text, schema_file, {.exit = Exit::usage}));
+  }
+  std::vector<std::string> tokens(static_cast<size_t>(model.loaded.config.vocab_size));
+  for (int32_t id = 0; id < std::min<int64_t>(std::ssize(tokens), model.tokenizer->vocab_size()); ++id) {
+    if (!model.tokenizer->is_special(id)) tokens[static_cast<size_t>(id)] = model.token_bytes(id);
+  }
+  const std::vector<int32_t> ends(end_ids.begin(), end_ids.end());
+  return std::make_shared<const Constraint>(std::make_shared<const TokenGrammar>(
+      std::move(grammar), std::make_shared<const TokenVocabulary>(tokens, ends)));
+}
+
+}  // namespace llm

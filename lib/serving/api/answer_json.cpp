@@ -1,0 +1,84 @@
+#include "serving/api/answer_json.h"
+
+#include <limits>
+
+namespace llm::api {
+namespace {
+
+/// JSON has no -inf: the least double stands for it.
+double finite(double logprob) {
+  return std::max(logprob, std::numeric_limits<double>::lowest());
+}
+
+OrderedJson label_json(const ServedModel& model, int32_t id, double logprob) {
+  OrderedJson bytes = OrderedJson::array();
+  for (const char byte : model.token_bytes(id)) bytes.push_back(static_cast<uint8_t>(byte));
+  return {{"token", model.token_label(id)}, {"logprob", finite(logprob)}, {"bytes", bytes}};
+}
+
+}  // namespace
+
+std::string_view openai_finish_reason(FinishReason reason) {
+  return reason == FinishReason::stop_string ? "stop" : finish_reason_name(reason);
+}
+
+std::string dumped(const OrderedJson& json) {
+  return json.dump(-1, ' ', false, OrderedJson::error_handler_t::replace);
+}
+
+void Usage::add(const GenerationResult& result, size_t prompt) {
+  prompt_tokens += prompt;
+  completion_tokens += result.token_ids.size();
+  cached_tokens += static_cast<size_t>(result.prompt_tokens_cached);
+}
+
+OrderedJson Usage::json() const {
+  return {{"prompt_tokens", prompt_tokens},
+          {"completion_tokens", completion_tokens},
+          {"total_tokens", prompt_tokens + completion_tokens},
+          {"prompt_tokens_details", {{"cached_tokens", cached_tokens}}}};
+}
+
+OrderedJson timings_json(const GenerationResult& result, size_t prompt_tokens) {
+  return {{"prompt_n", prompt_tokens - static_cast<size_t>(result.prompt_tokens_cached)},
+          {"prompt_per_second", result.timing.prompt_tokens_per_second},
+          {"predicted_n", result.token_ids.size()},
+          {"predicted_per_second", result.timing.tokens_per_second},
+          {"cache_n", result.prompt_tokens_cached}};
+}
+
+OrderedJson completion_logprobs(const ServedModel& model, const std::vector<LabelledToken>& tokens,
+                                size_t offset) {
+  OrderedJson texts = OrderedJson::array(), logprobs = OrderedJson::array(),
+              tops = OrderedJson::array(), offsets = OrderedJson::array();
+  for (const LabelledToken& token : tokens) {
+    texts.push_back(model.token_label(token.id));
+    offsets.push_back(offset);
+    offset += model.token_bytes(token.id).size();
+    if (!token.has_logprob) {
+      logprobs.push_back(nullptr);
+      tops.push_back(nullptr);
+      continue;
+    }
+    logprobs.push_back(finite(token.logprob));
+    OrderedJson top = OrderedJson::object();
+    for (const TokenLogprob& one : token.top) top[model.token_label(one.id)] = finite(one.logprob);
+    top[model.token_label(token.id)] = finite(token.logprob);
+    tops.push_back(std::move(top));
+  }
+  return {{"tokens", std::move(texts)},
+          {"token_logprobs", std::move(logprobs)},
+          {"top_logprobs", std::move(tops)},
+          {"text_offset", std::move(offsets)}};
+}
+
+OrderedJson chat_logprob(const ServedModel& model, int32_t id, double logprob,
+                         std::span<const TokenLogprob> top) {
+  OrderedJson entry = label_json(model, id, logprob);
+  OrderedJson best = OrderedJson::array();
+  for (const TokenLogprob& one : top) best.push_back(label_json(model, one.id, one.logprob));
+  entry["top_logprobs"] = std::move(best);
+  return entry;
+}
+
+}  // namespace llm::api

@@ -1,0 +1,46 @@
+// Results as OpenAI's answers spell them: finish reasons, usage, log probabilities.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "serving/api/served_model.h"
+
+namespace llm::api {
+
+using OrderedJson = nlohmann::ordered_json;
+
+/// stop (also for a stop string), length, error, cancelled.
+std::string_view openai_finish_reason(FinishReason reason);
+
+/// One line; what is not UTF-8 becomes U+FFFD.
+std::string dumped(const OrderedJson& json);
+
+struct Usage {
+  size_t prompt_tokens = 0, completion_tokens = 0, cached_tokens = 0;
+  void add(const GenerationResult& result, size_t prompt);
+  OrderedJson json() const;
+};
+
+/// llama.cpp's `timings` of the first result.
+OrderedJson timings_json(const GenerationResult& result, size_t prompt_tokens);
+
+/// A token of /v1/completions' logprobs.
+struct LabelledToken {
+  int32_t id;
+  double logprob;
+  bool has_logprob;  // not so of the first token of an echoed prompt
+  std::vector<TokenLogprob> top;
+};
+/// {tokens, token_logprobs, top_logprobs, text_offset}; the chosen token is always in its dict, with
+/// the same number in both places.
+OrderedJson completion_logprobs(const ServedModel& model, const std::vector<LabelledToken>& tokens,
+                                size_t offset);
+/// An entry of chat's logprobs.content.
+OrderedJson chat_logprob(const ServedModel& model, int32_t id, double logprob,
+                         std::span<const TokenLogprob> top);
+
+}  // namespace llm::api

@@ -1,0 +1,227 @@
+#include "serving/api/api_server.h"
+
+#include <fmt/format.h>
+
+#include <atomic>
+#include <nlohmann/json.hpp>
+
+#include "base/version.h"
+#include "serving/api/answer_json.h"
+#include "serving/api/chat_completions.h"
+#include "serving/api/openapi.h"
+#include "serving/api/plain_routes.h"
+#include "serving/api/response_cache.h"
+#include "serving/api/serving_metrics.h"
+#include "serving/api/web_page.h"
+#include "serving/http/access_log.h"
+#include "serving/http/api_keys.h"
+#include "serving/http/gate.h"
+#include "serving/http/http_server.h"
+#include "serving/http/rate_limit.h"
+
+namespace llm::api {
+
+using http::HttpError;
+using http::ReplyPtr;
+using http::Request;
+using http::Scope;
+
+struct ApiServer::State {
+  State(ServedModel& served, ApiServerOptions given)
+      : model(served),
+        options(std::move(given)),
+        keys(options.keys),
+        rates({.requests_per_second = options.requests_per_second}),
+        cache(options.response_cache_entries),
+        metrics(served, cache) {}
+
+  ServedModel& model;
+  ApiServerOptions options;
+  http::ApiKeys keys;
+  http::RateLimiter rates;
+  ResponseCache cache;
+  ServingMetrics metrics;
+  http::Router router;
+  std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
+  std::unique_ptr<http::Server> server;
+  std::atomic<bool> ready{false};  // the server is there to post to
+
+  bool draining() const { return ready && server->draining(); }
+  void add_generation();
+  void add_tokens();
+  void add_model();
+  void add_status();
+  void add(const char* method, const char* path, Scope scope, const char* summary,
+           http::RouteHandler handler, bool quick = false) {
+    router.add({method, path, scope, std::move(handler), quick, summary});
+  }
+  OrderedJson stats_json() const;
+  OrderedJson server_metrics_json() const;
+};
+
+void ApiServer::State::add_generation() {
+  using Answer = void (*)(const ServedModel&, const AnswerOptions&, const Request&, const ReplyPtr&);
+  const auto answering = [this](Answer answer) {
+    return [this, answer](const Request& request, const ReplyPtr& reply) {
+      const std::string key = ResponseCache::key_of(request.path, request.body);
+      if (const auto kept = cache.find(key)) {
+        reply->send_json(200, *kept, {{"X-Cache", "hit"}});
+        return;
+      }
+      AnswerOptions own = options.answers;
+      own.keep = [this, key](const std::string& whole) { cache.store(key, whole); };
+      answer(model, own, request, reply);
+    };
+  };
+  add("POST", "/v1/completions", Scope::generate, "Text after a prompt",
+      answering(answer_completions));
+  add("POST", "/v1/chat/completions", Scope::generate, "The next message of a chat",
+      answering(answer_chat));
+  add("POST", "/generate", Scope::generate, "Text after a prompt, with timing",
+      answering(answer_generate));
+  add("POST", "/predict", Scope::generate, "The most probable next tokens",
+      answering(answer_predict));
+}
+
+void ApiServer::State::add_tokens() {
+  const auto with_model = [this](void (*answer)(const ServedModel&, const Request&, const ReplyPtr&)) {
+    return [this, answer](const Request& request, const ReplyPtr& reply) {
+      answer(model, request, reply);
+    };
+  };
+  add("POST", "/tokenize", Scope::any_key, "Token ids of a text or chat", with_model(answer_tokenize));
+  add("POST", "/detokenize", Scope::any_key, "The text of token ids", with_model(answer_detokenize));
+  add("POST", "/apply-template", Scope::any_key, "A chat as the model's text",
+      with_model(answer_apply_template));
+  add("GET", "/v1/models/{model}", Scope::any_key, "One model", with_model(answer_model));
+}
+
+void ApiServer::State::add_model() {
+  const auto telling = [this](void (*answer)(const ServedModel&, const ReplyPtr&)) {
+    return [this, answer](const Request&, const ReplyPtr& reply) { answer(model, reply); };
+  };
+  add("GET", "/v1/models", Scope::any_key, "The models that are served", telling(answer_models));
+  add("GET", "/model-info", Scope::any_key, "Size, format and context", telling(answer_model_info));
+  add("GET", "/tokenizer_info", Scope::any_key, "Special tokens and chat template",
+      telling(answer_tokenizer_info));
+  add("GET", "/props", Scope::any_key, "Default settings", telling(answer_props));
+}
+
+OrderedJson ApiServer::State::stats_json() const {
+  const EngineStats stats = model.engine().stats();
+  const double answered = static_cast<double>(metrics.answered());
+  return {{"requests_processed", metrics.answered()},
+          {"total_processing_time", metrics.total_seconds()},
+          {"avg_processing_time", answered > 0 ? metrics.total_seconds() / answered : 0.0},
+          {"active_requests", stats.running},
+          {"waiting_requests", stats.waiting},
+          {"prompt_tokens", stats.prompt_tokens},
+          {"generated_tokens", stats.generated_tokens},
+          {"kv_blocks", stats.kv_blocks},
+          {"kv_blocks_used", stats.kv_blocks_used},
+          {"preemptions", stats.preemptions},
+          {"prefix_hit_tokens", stats.prefix_hits},
+          {"response_cache_hits", cache.hits()},
+          {"uptime_seconds", std::chrono::duration<double>(std::chrono::steady_clock::now() - started)
+                                 .count()}};
+}
+
+void ApiServer::State::add_status() {
+  const auto health = [this](const Request&, const ReplyPtr& reply) {
+    const bool ending = draining();
+    reply->send_json(ending ? 503 : 200, dumped({{"status", ending ? "draining" : "ok"},
+                                                 {"model_loaded", true},
+                                                 {"device", "cpu"}}));
+  };
+  add("GET", "/health", Scope::open, "200 while the server takes requests", health, true);
+  add("GET", "/v1/health", Scope::any_key, "The same", health, true);
+  add("GET", "/version", Scope::any_key, "The program's version",
+      [](const Request&, const ReplyPtr& reply) {
+        reply->send_json(200, dumped({{"version", program_version()}}));
+      }, true);
+  add("GET", "/metrics", Scope::any_key, "Figures for Prometheus",
+      [this](const Request&, const ReplyPtr& reply) {
+        reply->send(200, http::Metrics::kContentType, metrics.text());
+      }, true);
+  const auto stats = [this](const Request&, const ReplyPtr& reply) {
+    reply->send_json(200, dumped(stats_json()));
+  };
+  add("GET", "/stats", Scope::any_key, "Requests and tokens so far", stats, true);
+  add("GET", "/v1/server_metrics", Scope::any_key, "The same", stats, true);
+  add("GET", "/v1/queue/status", Scope::any_key, "Requests that run and wait",
+      [this](const Request&, const ReplyPtr& reply) {
+        const EngineStats now = model.engine().stats();
+        reply->send_json(200, dumped({{"running", now.running},
+                                      {"waiting", now.waiting},
+                                      {"queue_size", model.options().queue_size},
+                                      {"max_batch_size", model.engine().max_batch_size()}}));
+      }, true);
+  add("GET", "/openapi.json", Scope::any_key, "This description",
+      [this](const Request&, const ReplyPtr& reply) {
+        reply->send_json(200, dumped(openapi_document(router.routes(), !keys.empty())));
+      });
+  add("GET", "/", Scope::open, "The web page, or as JSON what is here",
+      [this](const Request& request, const ReplyPtr& reply) {
+        const bool html = request.header("Accept").find("text/html") != std::string_view::npos;
+        if (html) {
+          reply->send(200, "text/html; charset=utf-8", web_page(),
+                      {{"Content-Security-Policy",
+                        "default-src 'none'; style-src 'unsafe-inline'; script-src "
+                        "'unsafe-inline'; connect-src 'self'; img-src data:; base-uri 'none'; "
+                        "form-action 'none'; frame-ancestors 'none'"}});
+        } else {
+          reply->send_json(200, dumped({{"name", "llm"}, {"version", program_version()},
+                                        {"docs", "/openapi.json"}, {"health", "/health"}}));
+        }
+      }, true);
+}
+
+ApiServer::ApiServer(ServedModel& model, ApiServerOptions options)
+    : state_(std::make_unique<State>(model, std::move(options))) {
+  State& state = *state_;
+  http::refuse_public_bind(state.options.host, !state.keys.empty(), state.options.insecure);
+  state.add_generation();
+  state.add_tokens();
+  state.add_model();
+  state.add_status();
+  const http::Router::Gate gate = http::make_gate(state.keys, state.rates);
+  state.router.set_gate([&state, gate](const http::Route* route, const Request& request,
+                                       http::Reply& reply) {
+    gate(route, request, reply);
+    const bool asks_for_work = route != nullptr && route->scope == Scope::generate;
+    if (asks_for_work && state.draining())
+      throw HttpError(503, "unavailable", "server is shutting down");
+  });
+  state.router.set_runner([&state](std::function<void()> work) { state.server->post(std::move(work)); });
+  http::ServerConfig config;
+  config.host = state.options.host;
+  config.port = state.options.port;
+  config.io_threads = state.options.io_threads;
+  config.limits = state.options.limits;
+  config.handler = [&state](Request&& request, const ReplyPtr& reply) {
+    if (!state.ready) {
+      reply->send_error(HttpError(503, "unavailable", "the server is starting"));
+      return;
+    }
+    state.router.handle(std::move(request), reply);
+  };
+  config.observer = [&state](const http::Exchange& exchange) {
+    http::log_access(exchange);
+    state.metrics.count_exchange(exchange);
+  };
+  state.server = std::make_unique<http::Server>(std::move(config));
+  state.ready = true;
+}
+
+ApiServer::~ApiServer() { stop(); }
+
+int ApiServer::port() const { return state_->server->port(); }
+std::string ApiServer::url() const { return state_->server->url(); }
+const std::vector<http::Route>& ApiServer::routes() const { return state_->router.routes(); }
+bool ApiServer::drain(std::chrono::milliseconds at_most) { return state_->server->drain(at_most); }
+void ApiServer::stop() {
+  state_->model.engine().stop();
+  state_->server->stop();
+}
+
+}  // namespace llm::api

@@ -1,0 +1,242 @@
+#include "serving/api/chat_completions.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <memory>
+
+#include "serving/api/answer_json.h"
+#include "serving/api/choices.h"
+#include "serving/api/generation_fields.h"
+#include "serving/http/json_body.h"
+#include "serving/http/sse.h"
+
+namespace llm::api {
+namespace {
+
+using http::HttpError;
+using nlohmann::json;
+
+constexpr std::array kRoles = {"system", "developer", "user", "assistant", "tool", "function"};
+constexpr size_t kMostMessages = 2048;
+
+struct ChatJob {
+  const ServedModel& model;
+  std::string id;
+  std::time_t created = std::time(nullptr);
+  GenerationFields fields;
+  bool logprobs = false;
+  std::vector<int32_t> prompt;
+
+  OrderedJson frame(const char* object, OrderedJson choices) const {
+    return {{"id", id},
+            {"object", object},
+            {"created", created},
+            {"model", model.name()},
+            {"choices", std::move(choices)}};
+  }
+  OrderedJson logprobs_of(const GenerationResult& result) const {
+    if (!logprobs) return nullptr;
+    OrderedJson content = OrderedJson::array();
+    for (size_t i = 0; i < result.token_ids.size(); ++i)
+      content.push_back(chat_logprob(model, result.token_ids[i], result.logprobs[i],
+                                     result.top_logprobs.empty() ? std::span<const TokenLogprob>{}
+                                                                 : result.top_logprobs[i]));
+    return {{"content", std::move(content)}, {"refusal", nullptr}};
+  }
+};
+
+[[noreturn]] void refuse_message(size_t index, const std::string& problem) {
+  const std::string place = fmt::format("messages[{}]", index);
+  throw HttpError(400, "invalid_value", place + problem, place);
+}
+
+/// Text, or parts of type text joined; what is no text has no meaning here.
+OrderedJson read_content(const OrderedJson& content, size_t index) {
+  if (content.is_string() || content.is_null()) return content;
+  if (!content.is_array()) refuse_message(index, ".content must be a text or a list of parts");
+  std::string text;
+  for (const OrderedJson& part : content) {
+    const bool is_text = part.is_object() && part.value("type", "") == "text" &&
+                         part.contains("text") && part["text"].is_string();
+    if (!is_text) refuse_message(index, ".content: only parts of type text are supported");
+    text += part["text"].get<std::string>();
+  }
+  return text;
+}
+
+OrderedJson choice_json(const ChatJob& job, size_t index, const GenerationResult& result) {
+  return {{"index", index},
+          {"message", {{"role", "assistant"}, {"content", result.text}, {"refusal", nullptr}}},
+          {"logprobs", job.logprobs_of(result)},
+          {"finish_reason", openai_finish_reason(result.finish_reason)}};
+}
+
+Usage usage_of(const ChatJob& job, const std::vector<GenerationResult>& results) {
+  Usage usage;
+  for (size_t i = 0; i < results.size(); ++i) {
+    usage.add(results[i], i == 0 ? job.prompt.size() : 0);
+    if (i > 0) usage.cached_tokens -= static_cast<size_t>(results[i].prompt_tokens_cached);
+  }
+  return usage;
+}
+
+void send_whole(const ChatJob& job, const http::ReplyPtr& reply,
+                const std::function<void(const std::string&)>& keep,
+                const std::vector<GenerationResult>& results) {
+  OrderedJson choices = OrderedJson::array();
+  for (const GenerationResult& result : results) {
+    choices.push_back(choice_json(job, choices.size(), result));
+    for (const GenerationResult& other : result.others)
+      choices.push_back(choice_json(job, choices.size(), other));
+  }
+  OrderedJson answer = job.frame("chat.completion", std::move(choices));
+  answer["usage"] = usage_of(job, results).json();
+  answer["timings"] = timings_json(results[0], job.prompt.size());
+  const std::string text = dumped(answer);
+  if (keep) keep(text);
+  reply->send_json(200, text);
+}
+
+ChoiceCallbacks streamed(const std::shared_ptr<ChatJob>& job,
+                         const std::shared_ptr<http::SseStream>& sse) {
+  const auto chunk = [job](size_t index, OrderedJson delta, OrderedJson logprobs,
+                           OrderedJson reason) {
+    OrderedJson json = job->frame("chat.completion.chunk",
+                                  OrderedJson::array({{{"index", index},
+                                                       {"delta", std::move(delta)},
+                                                       {"logprobs", std::move(logprobs)},
+                                                       {"finish_reason", std::move(reason)}}}));
+    if (job->fields.include_usage) json["usage"] = nullptr;
+    return dumped(json);
+  };
+  for (int64_t i = 0; i < job->fields.n; ++i)
+    sse->event(chunk(static_cast<size_t>(i), {{"role", "assistant"}, {"content", ""}}, nullptr,
+                     nullptr));
+  ChoiceCallbacks callbacks;
+  callbacks.on_token = [=](size_t index, const TokenEvent& event) {
+    const bool with_logprob = job->logprobs && event.id >= 0;
+    if (event.text.empty() && !with_logprob) return !sse->reply().gone();
+    OrderedJson logprobs = nullptr;
+    if (with_logprob)
+      logprobs = {{"content", OrderedJson::array({chat_logprob(job->model, event.id, event.logprob,
+                                                               event.top)})}};
+    return sse->event(chunk(index, {{"content", event.text}}, std::move(logprobs), nullptr));
+  };
+  callbacks.on_end = [=](size_t index, const GenerationResult& result) {
+    const bool whole = result.finish_reason != FinishReason::error &&
+                       result.finish_reason != FinishReason::cancelled;
+    if (whole)
+      sse->event(chunk(index, OrderedJson::object(), nullptr,
+                       openai_finish_reason(result.finish_reason)));
+  };
+  callbacks.done = [=](std::vector<GenerationResult>&& results) {
+    if (job->fields.include_usage) {
+      OrderedJson last = job->frame("chat.completion.chunk", OrderedJson::array());
+      last["usage"] = usage_of(*job, results).json();
+      sse->event(dumped(last));
+    }
+    sse->done();
+  };
+  callbacks.fail = [=](const HttpError& error) { sse->fail(error); };
+  return callbacks;
+}
+
+std::vector<http::Field> chat_fields(int64_t context) {
+  std::vector<http::Field> fields = generation_fields(context);
+  fields.push_back(http::array_field("messages"));
+  fields.push_back(http::array_field("tools"));
+  fields.push_back(http::any_field("tool_choice"));
+  fields.push_back(http::flag_field("logprobs"));
+  fields.push_back(http::whole_field("top_logprobs", 0, 20));
+  return fields;
+}
+
+std::shared_ptr<ChatJob> read_job(const ServedModel& model, const http::FieldReader& body,
+                                  const OrderedJson& ordered, const std::string& id) {
+  auto job = std::make_shared<ChatJob>(
+      ChatJob{.model = model, .id = "chatcmpl-" + id, .fields = read_generation(body, model), .prompt = {}});
+  body.require("messages");
+  const OrderedJson messages = read_messages(ordered["messages"]);
+  job->prompt = model.encode_chat(messages, ordered.value("tools", OrderedJson(nullptr)), true);
+  check_prompt_length(model, job->prompt.size(), true, "messages");
+  GenerationConfig& config = job->fields.config;
+  // A chat answer goes on until the model ends it.
+  if (!job->fields.max_tokens_given && model.max_model_len() > 0)
+    config.max_new_tokens = model.max_model_len() - std::ssize(job->prompt);
+  job->logprobs = body.flag("logprobs", false);
+  config.return_logprobs = job->logprobs;
+  config.top_logprobs = body.whole("top_logprobs", 0);
+  if (config.top_logprobs > 0 && !job->logprobs)
+    body.refuse("top_logprobs", "top_logprobs needs logprobs: true");
+  if (job->fields.best_of > job->fields.n)
+    body.refuse("best_of", "best_of is a field of /v1/completions");
+  return job;
+}
+
+}  // namespace
+
+OrderedJson read_messages(const OrderedJson& given) {
+  if (given.empty())
+    throw HttpError(400, "invalid_value", "messages must hold at least one message", "messages");
+  if (given.size() > kMostMessages)
+    throw HttpError(400, "invalid_value", fmt::format("messages: at most {}", kMostMessages),
+                    "messages");
+  OrderedJson messages = OrderedJson::array();
+  for (size_t i = 0; i < given.size(); ++i) {
+    if (!given[i].is_object()) refuse_message(i, " must be an object");
+    OrderedJson message = given[i];
+    const OrderedJson role = message.value("role", OrderedJson(nullptr));
+    if (!role.is_string()) http::missing_field(fmt::format("messages[{}].role", i));
+    const std::string name = role.get<std::string>();
+    if (std::find(kRoles.begin(), kRoles.end(), name) == kRoles.end())
+      refuse_message(i, fmt::format(".role '{}' is unknown", name));
+    if (name == "developer") message["role"] = "system";
+    if (!message.contains("content") && !message.contains("tool_calls"))
+      http::missing_field(fmt::format("messages[{}].content", i));
+    if (message.contains("content")) message["content"] = read_content(message["content"], i);
+    messages.push_back(std::move(message));
+  }
+  return messages;
+}
+
+void answer_chat(const ServedModel& model, const AnswerOptions& options,
+                 const http::Request& request, const http::ReplyPtr& reply) {
+  const auto table = chat_fields(model.max_model_len());
+  const json document = http::json_body(request);
+  const http::FieldReader body(document, table);
+  check_model(body, model);
+  const OrderedJson ordered = OrderedJson::parse(request.body);
+  const auto job = read_job(model, body, ordered, request.id);
+  const auto constraint = requested_constraint(body, ordered, model);
+  const FrozenGenerationConfig frozen = freeze_for(model, job->fields.config);
+  std::vector<GenerationRequest> requests;
+  for (int64_t i = 0; i < job->fields.n; ++i) {
+    GenerationRequest one;
+    one.prompt_ids = job->prompt;
+    one.config = frozen;
+    one.sequence = i;
+    one.token_bytes = [&model](int32_t id) { return model.token_bytes(id); };
+    one.constraint = constraint;
+    requests.push_back(std::move(one));
+  }
+  if (!job->fields.stream) {
+    ChoiceCallbacks whole;
+    const auto keep = frozen.greedy() ? options.keep : nullptr;
+    whole.done = [job, reply, keep](std::vector<GenerationResult>&& results) {
+      send_whole(*job, reply, keep, results);
+    };
+    whole.fail = [reply](const HttpError& error) { reply->send_error(error); };
+    return run_choices(model, reply, std::move(requests), std::move(whole), options.timeout);
+  }
+  const auto sse = std::make_shared<http::SseStream>(reply, options.ping);
+  if (!sse->begin()) return;
+  try {
+    run_choices(model, reply, std::move(requests), streamed(job, sse), options.timeout);
+  } catch (const HttpError& error) {
+    sse->fail(error);
+  }
+}
+
+}  // namespace llm::api

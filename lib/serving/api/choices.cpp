@@ -1,0 +1,105 @@
+#include "serving/api/choices.h"
+
+#include <fmt/format.h>
+
+#include <atomic>
+#include <mutex>
+
+#include "serving/http/http_error.h"
+
+namespace llm::api {
+namespace {
+
+using http::HttpError;
+
+constexpr double kRetrySeconds = 2;
+
+using Clock = std::chrono::steady_clock;
+
+struct Running {
+  Running(const ServedModel& served, http::ReplyPtr to, ChoiceCallbacks told)
+      : model(served), reply(std::move(to)), callbacks(std::move(told)) {}
+
+  const ServedModel& model;
+  http::ReplyPtr reply;
+  ChoiceCallbacks callbacks;
+  std::vector<GenerationResult> results;
+  std::shared_ptr<std::atomic<bool>> cancelled = std::make_shared<std::atomic<bool>>(false);
+  std::atomic<bool> refused{false};  // the whole was not taken: nobody wants the results
+  std::atomic<size_t> left{0};
+  std::chrono::milliseconds timeout{0};
+  std::vector<size_t> prompt_tokens;
+  std::vector<Clock::time_point> last_token;
+
+  bool token(size_t index, const TokenEvent& event) {
+    const auto now = Clock::now();
+    Clock::time_point& last = last_token[index];
+    if (event.id >= 0 && last != Clock::time_point())
+      model.observer().between_tokens(std::chrono::duration<double>(now - last).count());
+    last = now;
+    if (refused || !callbacks.on_token || callbacks.on_token(index, event)) return true;
+    cancelled->store(true);
+    return false;
+  }
+
+  void end(size_t index, GenerationResult&& result) {
+    model.observer().ended(result, prompt_tokens[index]);
+    if (callbacks.on_end && !refused) callbacks.on_end(index, result);
+    results[index] = std::move(result);
+    if (--left > 0 || refused) return;
+    for (const GenerationResult& one : results) {
+      if (one.finish_reason == FinishReason::error)
+        return callbacks.fail(HttpError(500, "server_error", one.error));
+      if (one.finish_reason == FinishReason::cancelled) {
+        if (reply->gone()) return;
+        return callbacks.fail(
+            HttpError(503, "unavailable",
+                      timeout.count() > 0 && !cancelled->load()
+                          ? fmt::format("the request took longer than {} s", timeout.count() / 1000)
+                          : "the request was cancelled"));
+      }
+    }
+    callbacks.done(std::move(results));
+  }
+};
+
+}  // namespace
+
+void run_choices(const ServedModel& model, const http::ReplyPtr& reply,
+                 std::vector<GenerationRequest> requests, ChoiceCallbacks callbacks,
+                 std::chrono::milliseconds timeout) {
+  const auto running = std::make_shared<Running>(model, reply, std::move(callbacks));
+  running->results.resize(requests.size());
+  running->left = requests.size();
+  running->last_token.resize(requests.size());
+  for (const GenerationRequest& request : requests)
+    running->prompt_tokens.push_back(request.prompt_ids.size());
+  running->timeout = timeout;
+  reply->on_close([cancelled = running->cancelled] { cancelled->store(true); });
+  for (size_t i = 0; i < requests.size(); ++i) {
+    GenerationRequest& request = requests[i];
+    request.cancelled = running->cancelled;
+    if (timeout.count() > 0) request.deadline = std::chrono::steady_clock::now() + timeout;
+    request.on_token = [running, i](const TokenEvent& event) { return running->token(i, event); };
+    bool taken = false;
+    const auto refuse = [&] {
+      running->refused = true;
+      running->cancelled->store(true);
+    };
+    try {
+      taken = model.engine().submit(std::move(request), [running, i](GenerationResult&& result) {
+        running->end(i, std::move(result));
+      });
+    } catch (const Error& error) {
+      refuse();
+      throw HttpError(400, "invalid_value", error.message());
+    }
+    if (taken) continue;
+    refuse();
+    throw http::too_many_requests(fmt::format("queue is full ({}); retry after {} s",
+                                              model.options().queue_size, kRetrySeconds),
+                                  kRetrySeconds);
+  }
+}
+
+}  // namespace llm::api

@@ -1,0 +1,33 @@
+// The texts that one HTTP request asks for, run together through the engine.
+//
+// n choices of one prompt, or of several, are requests of their own; they end together. The client
+// leaving, a deadline or a full queue cancels them all. Callbacks come from the engine's thread.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "serving/api/served_model.h"
+#include "serving/http/reply.h"
+
+namespace llm::api {
+
+struct ChoiceCallbacks {
+  /// A new token of choice `index`; false cancels all. May be empty.
+  std::function<bool(size_t index, const TokenEvent&)> on_token;
+  /// A choice has ended. May be empty.
+  std::function<void(size_t index, const GenerationResult&)> on_end;
+  /// All have; called once, unless the client left before. Errors have been answered already.
+  std::function<void(std::vector<GenerationResult>&&)> done;
+  /// Something failed and there is no whole answer.
+  std::function<void(const http::HttpError&)> fail;
+};
+
+/// Submits all, or throws HttpError (429 where the queue is full, 400 what the engine refuses).
+void run_choices(const ServedModel& model, const http::ReplyPtr& reply,
+                 std::vector<GenerationRequest> requests, ChoiceCallbacks callbacks,
+                 std::chrono::milliseconds timeout);
+
+}  // namespace llm::api

@@ -1,0 +1,296 @@
+#include "serving/api/completions.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory>
+#include <numeric>
+
+#include "serving/api/answer_json.h"
+#include "serving/api/choices.h"
+#include "serving/api/generation_fields.h"
+#include "serving/http/json_body.h"
+#include "serving/http/sse.h"
+
+namespace llm::api {
+namespace {
+
+using http::HttpError;
+using nlohmann::json;
+
+constexpr size_t kMostPrompts = 256;
+
+/// One parsed request, kept until its answer is complete.
+struct CompletionJob {
+  const ServedModel& model;
+  std::string id;
+  std::time_t created = std::time(nullptr);
+  GenerationFields fields;
+  bool echo = false;
+  std::optional<int64_t> logprobs;
+  std::vector<std::vector<int32_t>> prompts;
+  std::vector<std::string> prompt_texts;
+
+  size_t per_prompt() const { return static_cast<size_t>(fields.best_of); }
+  const std::vector<int32_t>& prompt_of(size_t index) const { return prompts[index / per_prompt()]; }
+  OrderedJson frame(OrderedJson choices) const {
+    return {{"id", id},
+            {"object", "text_completion"},
+            {"created", created},
+            {"model", model.name()},
+            {"choices", std::move(choices)}};
+  }
+};
+
+std::vector<int32_t> read_ids(const ServedModel& model, const json& list, const std::string& param) {
+  std::vector<int32_t> ids;
+  for (size_t i = 0; i < list.size(); ++i) {
+    const std::string place = fmt::format("{}[{}]", param, i);
+    const int64_t id = http::whole_value(list[i], std::numeric_limits<int64_t>::min(),
+                                         std::numeric_limits<int64_t>::max(), place);
+    if (id < 0 || id >= model.model().vocab_size())
+      throw HttpError(400, "invalid_token",
+                      fmt::format("{} = {} is not below vocab_size {}", place, id,
+                                  model.model().vocab_size()),
+                      param);
+    ids.push_back(static_cast<int32_t>(id));
+  }
+  if (ids.empty()) throw HttpError(400, "invalid_value", param + " holds no tokens", param);
+  return ids;
+}
+
+std::vector<int32_t> text_ids(const ServedModel& model, const std::string& text) {
+  const Tokenizer& tokenizer = model.tokenizer();
+  std::vector<int32_t> ids = tokenizer.with_template(tokenizer.encode(text));
+  // An empty prompt stands where one document ended and the next begins.
+  if (ids.empty()) ids.push_back(tokenizer.eos_id());
+  return ids;
+}
+
+/// Prompt tokens and new ones of a result, for the logprobs of its choice.
+std::vector<LabelledToken> labelled(const CompletionJob& job, size_t index,
+                                    const GenerationResult& result) {
+  std::vector<LabelledToken> tokens;
+  if (job.echo) {
+    const std::vector<int32_t>& prompt = job.prompt_of(index);
+    tokens.push_back({prompt[0], 0, false, {}});
+    for (size_t i = 1; i < prompt.size(); ++i)
+      tokens.push_back({prompt[i], result.input_logprobs[i - 1], true,
+                        result.input_top_logprobs.empty() ? std::vector<TokenLogprob>{}
+                                                          : result.input_top_logprobs[i - 1]});
+  }
+  for (size_t i = 0; i < result.token_ids.size(); ++i)
+    tokens.push_back({result.token_ids[i], result.logprobs[i], true,
+                      result.top_logprobs.empty() ? std::vector<TokenLogprob>{}
+                                                  : result.top_logprobs[i]});
+  return tokens;
+}
+
+OrderedJson choice_json(const CompletionJob& job, size_t index, size_t shown_index,
+                        const GenerationResult& result) {
+  OrderedJson choice = {{"index", shown_index}};
+  choice["text"] = (job.echo ? job.prompt_texts[index / job.per_prompt()] : "") + result.text;
+  choice["logprobs"] = job.logprobs
+                           ? completion_logprobs(job.model, labelled(job, index, result), 0)
+                           : OrderedJson(nullptr);
+  choice["finish_reason"] = openai_finish_reason(result.finish_reason);
+  return choice;
+}
+
+double mean_logprob(const GenerationResult& result) {
+  if (result.logprobs.empty()) return 0;
+  return std::accumulate(result.logprobs.begin(), result.logprobs.end(), 0.0) /
+         static_cast<double>(result.logprobs.size());
+}
+
+/// Of each prompt's best_of texts the n with the highest mean log probability.
+std::vector<size_t> chosen(const CompletionJob& job, const std::vector<GenerationResult>& results) {
+  std::vector<size_t> kept;
+  for (size_t prompt = 0; prompt < job.prompts.size(); ++prompt) {
+    std::vector<size_t> own(job.per_prompt());
+    std::iota(own.begin(), own.end(), prompt * job.per_prompt());
+    if (job.fields.best_of > job.fields.n) {
+      std::stable_sort(own.begin(), own.end(), [&](size_t a, size_t b) {
+        return mean_logprob(results[a]) > mean_logprob(results[b]);
+      });
+      own.resize(static_cast<size_t>(job.fields.n));
+    }
+    kept.insert(kept.end(), own.begin(), own.end());
+  }
+  return kept;
+}
+
+void send_whole(const CompletionJob& job, const http::ReplyPtr& reply,
+                const std::function<void(const std::string&)>& keep,
+                const std::vector<GenerationResult>& results) {
+  OrderedJson choices = OrderedJson::array();
+  Usage usage;
+  for (size_t i = 0; i < results.size(); ++i) {
+    GenerationResult counted;
+    counted.token_ids = results[i].token_ids;
+    counted.prompt_tokens_cached = i % job.per_prompt() == 0 ? results[i].prompt_tokens_cached : 0;
+    usage.add(counted, i % job.per_prompt() == 0 ? job.prompt_of(i).size() : 0);
+  }
+  for (const size_t i : chosen(job, results)) {
+    choices.push_back(choice_json(job, i, choices.size(), results[i]));
+    for (const GenerationResult& other : results[i].others)
+      choices.push_back(choice_json(job, i, choices.size(), other));
+  }
+  OrderedJson answer = job.frame(std::move(choices));
+  answer["usage"] = usage.json();
+  answer["timings"] = timings_json(results[0], job.prompt_of(0).size());
+  const std::string text = dumped(answer);
+  if (keep) keep(text);
+  reply->send_json(200, text);
+}
+
+/// Chunks as the tokens come.
+ChoiceCallbacks streamed(const std::shared_ptr<CompletionJob>& job,
+                         const std::shared_ptr<http::SseStream>& sse) {
+  const auto chunk = [job](OrderedJson choice) {
+    OrderedJson json = job->frame(OrderedJson::array({std::move(choice)}));
+    if (job->fields.include_usage) json["usage"] = nullptr;
+    return dumped(json);
+  };
+  const auto text_offset = std::make_shared<std::vector<size_t>>(
+      job->prompts.size() * job->per_prompt(), 0);
+  ChoiceCallbacks callbacks;
+  callbacks.on_token = [=](size_t index, const TokenEvent& event) {
+    const bool with_logprob = job->logprobs && event.id >= 0;
+    if (event.text.empty() && !with_logprob) return !sse->reply().gone();
+    OrderedJson choice = {{"index", index}, {"text", event.text}, {"logprobs", nullptr}};
+    if (with_logprob) {
+      const LabelledToken token{
+          event.id, event.logprob, true, {event.top.begin(), event.top.end()}};
+      choice["logprobs"] = completion_logprobs(job->model, {token}, (*text_offset)[index]);
+      (*text_offset)[index] += job->model.token_bytes(event.id).size();
+    }
+    choice["finish_reason"] = nullptr;
+    return sse->event(chunk(std::move(choice)));
+  };
+  callbacks.on_end = [=](size_t index, const GenerationResult& result) {
+    if (result.finish_reason == FinishReason::error ||
+        result.finish_reason == FinishReason::cancelled)
+      return;
+    sse->event(chunk({{"index", index},
+                      {"text", ""},
+                      {"logprobs", nullptr},
+                      {"finish_reason", openai_finish_reason(result.finish_reason)}}));
+  };
+  callbacks.done = [=](std::vector<GenerationResult>&& results) {
+    if (job->fields.include_usage) {
+      Usage usage;
+      for (size_t i = 0; i < results.size(); ++i)
+        usage.add(results[i], i % job->per_prompt() == 0 ? job->prompt_of(i).size() : 0);
+      OrderedJson last = job->frame(OrderedJson::array());
+      last["usage"] = usage.json();
+      sse->event(dumped(last));
+    }
+    sse->done();
+  };
+  callbacks.fail = [=](const HttpError& error) { sse->fail(error); };
+  return callbacks;
+}
+
+std::shared_ptr<CompletionJob> read_job(const ServedModel& model, const http::FieldReader& body,
+                                        const std::string& id) {
+  auto job = std::make_shared<CompletionJob>(CompletionJob{
+      .model = model, .id = "cmpl-" + id, .fields = read_generation(body, model),
+      .logprobs = {}, .prompts = {}, .prompt_texts = {}});
+  job->prompts = read_prompts(model, body.require("prompt"), "prompt");
+  job->echo = body.flag("echo", false);
+  if (body.has("logprobs")) job->logprobs = *body.whole("logprobs");
+  if (job->fields.stream && job->echo && job->logprobs)
+    body.refuse("echo", "echo with logprobs cannot be streamed");
+  for (const auto& prompt : job->prompts) {
+    check_prompt_length(model, prompt.size(), *job->fields.config.max_new_tokens > 0, "prompt");
+    job->prompt_texts.push_back(model.tokenizer().decode(prompt));
+  }
+  GenerationConfig& config = job->fields.config;
+  config.return_logprobs = job->logprobs.has_value() || job->fields.best_of > job->fields.n;
+  config.top_logprobs = job->logprobs.value_or(0);
+  config.return_input_logprobs = job->echo && job->logprobs;
+  return job;
+}
+
+}  // namespace
+
+std::vector<std::vector<int32_t>> read_prompts(const ServedModel& model, const json& given,
+                                               const std::string& param) {
+  if (given.is_string()) return {text_ids(model, given.get<std::string>())};
+  if (!given.is_array() || given.empty())
+    throw HttpError(400, "invalid_value",
+                    param + " must be a text, a list of texts, token ids or lists of token ids",
+                    param);
+  if (given[0].is_number()) return {read_ids(model, given, param)};
+  if (given.size() > kMostPrompts)
+    throw HttpError(400, "invalid_value", fmt::format("{}: at most {}", param, kMostPrompts), param);
+  std::vector<std::vector<int32_t>> prompts;
+  for (size_t i = 0; i < given.size(); ++i) {
+    const std::string place = fmt::format("{}[{}]", param, i);
+    if (given[i].is_array()) {
+      prompts.push_back(read_ids(model, given[i], place));
+    } else {
+      prompts.push_back(text_ids(model, http::text_value(given[i], 10 << 20, place)));
+    }
+  }
+  return prompts;
+}
+
+void answer_completions(const ServedModel& model, const AnswerOptions& options,
+                        const http::Request& request, const http::ReplyPtr& reply) {
+  static const auto kFields = [](int64_t context) {
+    std::vector<http::Field> fields = generation_fields(context);
+    fields.push_back(http::any_field("prompt"));
+    fields.push_back(http::text_field("suffix", 1 << 20));
+    fields.push_back(http::flag_field("echo"));
+    fields.push_back(http::whole_field("logprobs", 0, 5));
+    return fields;
+  };
+  const auto table = kFields(model.max_model_len());
+  const json document = http::json_body(request);
+  const http::FieldReader body(document, table);
+  check_model(body, model);
+  if (!body.text("suffix", "").empty())
+    body.refuse("suffix", "suffix needs a model with fill-in-the-middle tokens; this one has none");
+  const auto job = read_job(model, body, request.id);
+  const auto constraint =
+      requested_constraint(body, OrderedJson::parse(request.body), model);
+  const FrozenGenerationConfig frozen = freeze_for(model, job->fields.config);
+  std::vector<GenerationRequest> requests;
+  for (size_t i = 0; i < job->prompts.size() * job->per_prompt(); ++i) {
+    GenerationRequest one;
+    one.prompt_ids = job->prompt_of(i);
+    one.config = frozen;
+    one.sequence = static_cast<int64_t>(i % job->per_prompt());
+    one.token_bytes = [&model](int32_t id) { return model.token_bytes(id); };
+    one.constraint = constraint;
+    requests.push_back(std::move(one));
+  }
+  if (!job->fields.stream) {
+    ChoiceCallbacks whole;
+    const auto keep = frozen.greedy() ? options.keep : nullptr;
+    whole.done = [job, reply, keep](std::vector<GenerationResult>&& results) {
+      send_whole(*job, reply, keep, results);
+    };
+    whole.fail = [reply](const HttpError& error) { reply->send_error(error); };
+    return run_choices(model, reply, std::move(requests), std::move(whole), options.timeout);
+  }
+  const auto sse = std::make_shared<http::SseStream>(reply, options.ping);
+  if (!sse->begin()) return;
+  if (job->echo) {
+    for (size_t i = 0; i < requests.size(); ++i)
+      sse->event(dumped(job->frame(
+          OrderedJson::array({{{"index", i},
+                               {"text", job->prompt_texts[i / job->per_prompt()]},
+                               {"logprobs", nullptr},
+                               {"finish_reason", nullptr}}}))));
+  }
+  try {
+    run_choices(model, reply, std::move(requests), streamed(job, sse), options.timeout);
+  } catch (const HttpError& error) {
+    sse->fail(error);
+  }
+}
+
+}  // namespace llm::api

@@ -1,0 +1,165 @@
+// POST /generate and /predict (features 4.1, 4.2, D22).
+#include <fmt/format.h>
+
+#include <cmath>
+#include <memory>
+
+#include "serving/api/answer_json.h"
+#include "serving/api/choices.h"
+#include "serving/api/generation_fields.h"
+#include "serving/api/plain_routes.h"
+#include "serving/http/json_body.h"
+#include "serving/http/sse.h"
+
+namespace llm::api {
+namespace {
+
+using http::HttpError;
+using nlohmann::json;
+
+/// Their own names for lengths and ends: stop_string and the rest are told apart here.
+OrderedJson generate_answer(const ServedModel& model, const std::string& id, size_t prompt_tokens,
+                            const std::vector<GenerationResult>& results) {
+  OrderedJson choices = OrderedJson::array();
+  size_t new_tokens = 0;
+  for (const GenerationResult& result : results) {
+    choices.push_back({{"index", choices.size()},
+                       {"text", result.text},
+                       {"finish_reason", finish_reason_name(result.finish_reason)}});
+    new_tokens += result.token_ids.size();
+    for (const GenerationResult& other : result.others)
+      choices.push_back({{"index", choices.size()},
+                         {"text", other.text},
+                         {"finish_reason", finish_reason_name(other.finish_reason)}});
+  }
+  const GenerationTiming& timing = results[0].timing;
+  return {{"id", id},
+          {"model", model.name()},
+          {"generated_text", results[0].text},
+          {"choices", std::move(choices)},
+          {"usage", {{"prompt_tokens", prompt_tokens}, {"completion_tokens", new_tokens}}},
+          {"timing",
+           {{"ttft_ms", timing.ttft_ms},
+            {"tpot_ms", timing.tpot_ms},
+            {"total_ms", timing.total_ms},
+            {"tokens_per_second", timing.tokens_per_second}}},
+          {"processing_time", timing.total_ms / 1e3}};
+}
+
+std::vector<http::Field> generate_fields(int64_t context) {
+  std::vector<http::Field> fields = generation_fields(context);
+  for (const char* name : {"prompt", "inputs"}) fields.push_back(http::any_field(name));
+  for (const char* name : {"mode", "adapter"}) fields.push_back(http::text_field(name, 1024));
+  return fields;
+}
+
+void refuse_unknown(const http::FieldReader& body) {
+  const auto unknown = body.unknown();
+  if (!unknown.empty())
+    throw HttpError(400, "unknown_field", fmt::format("'{}' is not a field of /generate", unknown[0]),
+                    unknown[0]);
+  if (const auto mode = body.text("mode"); mode && *mode != "ar")
+    body.refuse("mode", "mode: this model writes token after token; only ar is served");
+  if (const auto adapter = body.text("adapter"); adapter && !adapter->empty())
+    throw HttpError(404, "model_not_found", fmt::format("adapter '{}' is not served", *adapter),
+                    "adapter");
+}
+
+}  // namespace
+
+void answer_generate(const ServedModel& model, const AnswerOptions& options,
+                     const http::Request& request, const http::ReplyPtr& reply) {
+  const auto table = generate_fields(model.max_model_len());
+  const json document = http::json_body(request);
+  const http::FieldReader body(document, table);
+  refuse_unknown(body);
+  check_model(body, model);
+  const std::string param = body.has("inputs") && !body.has("prompt") ? "inputs" : "prompt";
+  GenerationFields fields = read_generation(body, model);
+  if (fields.best_of > fields.n) body.refuse("best_of", "best_of is a field of /v1/completions");
+  const auto prompts = read_prompts(model, body.require(param), param);
+  const FrozenGenerationConfig frozen = freeze_for(model, fields.config);
+  const auto constraint = requested_constraint(body, OrderedJson::parse(request.body), model);
+  std::vector<GenerationRequest> requests;
+  size_t prompt_tokens = 0;
+  for (const auto& prompt : prompts) {
+    check_prompt_length(model, prompt.size(), frozen.max_new_tokens() > 0, param);
+    prompt_tokens += prompt.size();
+    for (int64_t i = 0; i < fields.n; ++i) {
+      GenerationRequest one;
+      one.prompt_ids = prompt;
+      one.config = frozen;
+      one.sequence = i;
+      one.token_bytes = [&model](int32_t id) { return model.token_bytes(id); };
+      one.constraint = constraint;
+      requests.push_back(std::move(one));
+    }
+  }
+  ChoiceCallbacks callbacks;
+  if (!fields.stream) {
+    const auto keep = frozen.greedy() ? options.keep : nullptr;
+    callbacks.done = [=, &model, id = request.id](std::vector<GenerationResult>&& results) {
+      const std::string text = dumped(generate_answer(model, id, prompt_tokens, results));
+      if (keep) keep(text);
+      reply->send_json(200, text);
+    };
+    callbacks.fail = [reply](const HttpError& error) { reply->send_error(error); };
+    return run_choices(model, reply, std::move(requests), std::move(callbacks), options.timeout);
+  }
+  const auto sse = std::make_shared<http::SseStream>(reply, options.ping);
+  if (!sse->begin()) return;
+  callbacks.on_token = [sse](size_t index, const TokenEvent& event) {
+    if (event.text.empty()) return !sse->reply().gone();
+    return sse->event(dumped({{"index", index}, {"text", event.text}}));
+  };
+  callbacks.done = [=, &model, id = request.id](std::vector<GenerationResult>&& results) {
+    sse->event(dumped(generate_answer(model, id, prompt_tokens, results)));
+    sse->done();
+  };
+  callbacks.fail = [sse](const HttpError& error) { sse->fail(error); };
+  try {
+    run_choices(model, reply, std::move(requests), std::move(callbacks), options.timeout);
+  } catch (const HttpError& error) {
+    sse->fail(error);
+  }
+}
+
+void answer_predict(const ServedModel& model, const AnswerOptions& options,
+                    const http::Request& request, const http::ReplyPtr& reply) {
+  static const std::vector<http::Field> kFields = {http::text_field("text", 1 << 20),
+                                                   http::whole_field("top_k", 1, 20)};
+  const json document = http::json_body(request);
+  const http::FieldReader body(document, kFields);
+  const std::string text = body.text("text", "");
+  if (!body.has("text")) http::missing_field("text");
+  GenerationConfig config = model.options().defaults;
+  config.max_new_tokens = 1;
+  config.min_new_tokens = 0;
+  config.do_sample = false;
+  config.num_beams = 1;
+  config.return_logprobs = true;
+  config.top_logprobs = body.whole("top_k", 5);
+  GenerationRequest one;
+  one.prompt_ids = read_prompts(model, text, "text")[0];
+  check_prompt_length(model, one.prompt_ids.size(), true, "text");
+  one.config = freeze_for(model, config);
+  std::vector<GenerationRequest> requests;
+  requests.push_back(std::move(one));
+  ChoiceCallbacks callbacks;
+  callbacks.done = [&model, reply, text](std::vector<GenerationResult>&& results) {
+    OrderedJson predictions = OrderedJson::array();
+    for (const TokenLogprob& top : results[0].top_logprobs.at(0))
+      predictions.push_back({{"rank", predictions.size() + 1},
+                             {"token_id", top.id},
+                             {"token", model.token_label(top.id)},
+                             {"probability", std::exp(top.logprob)}});
+    reply->send_json(200, dumped({{"text", text},
+                                  {"predictions", std::move(predictions)},
+                                  {"model", model.name()},
+                                  {"inference_time", results[0].timing.total_ms / 1e3}}));
+  };
+  callbacks.fail = [reply](const HttpError& error) { reply->send_error(error); };
+  run_choices(model, reply, std::move(requests), std::move(callbacks), options.timeout);
+}
+
+}  // namespace llm::api

@@ -1,0 +1,46 @@
+// The generation fields of a request body, as every route has them: names, ranges, what they become.
+//
+// OpenAI's names first, then those of vLLM and of /generate; ranges and messages of
+// docs/serving.md. null counts as absent. Pure functions; refusals are HttpError 400 naming the
+// field.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+#include "serving/api/served_model.h"
+#include "serving/http/json_body.h"
+
+namespace llm::api {
+
+/// Rows for http::FieldReader; `context` bounds the numbers of tokens.
+std::vector<http::Field> generation_fields(int64_t context);
+
+struct GenerationFields {
+  GenerationConfig config;
+  int64_t n = 1, best_of = 1;
+  bool stream = false, include_usage = false;
+  bool max_tokens_given = false;
+};
+
+/// The model's defaults, changed by what the body says.
+GenerationFields read_generation(const http::FieldReader& body, const ServedModel& model);
+
+/// freeze() with the model's limits, its refusals as 400.
+FrozenGenerationConfig freeze_for(const ServedModel& model, GenerationConfig config);
+
+/// 404 unless the body's "model" is the served one or absent.
+void check_model(const http::FieldReader& body, const ServedModel& model);
+
+/// 400 context_length_exceeded where no answer fits behind the prompt.
+void check_prompt_length(const ServedModel& model, size_t tokens, bool answer,
+                         const std::string& param);
+
+/// What response_format, grammar or guided_json ask for; null where nothing.
+/// `ordered` is the body with its members' order kept, which schemas need.
+std::shared_ptr<const Constraint> requested_constraint(const http::FieldReader& body,
+                                                       const nlohmann::ordered_json& ordered,
+                                                       const ServedModel& model);
+
+}  // namespace llm::api

@@ -1,0 +1,142 @@
+// /tokenize, /detokenize, /apply-template, and what the server tells of its model.
+#include <fmt/format.h>
+
+#include "base/utf8.h"
+#include "serving/api/answer_json.h"
+#include "serving/api/chat_completions.h"
+#include "serving/api/plain_routes.h"
+#include "serving/http/json_body.h"
+
+namespace llm::api {
+namespace {
+
+using http::HttpError;
+using nlohmann::json;
+
+OrderedJson model_entry(const ServedModel& model) {
+  return {{"id", model.name()},
+          {"object", "model"},
+          {"created", model.created()},
+          {"owned_by", "llm"},
+          {"max_model_len", model.max_model_len()},
+          {"meta",
+           {{"n_vocab", model.model().vocab_size()},
+            {"n_ctx_train", model.model().context_length()},
+            {"n_params", model.options().parameters},
+            {"dtype", model.options().dtype}}}};
+}
+
+OrderedJson special(const ServedModel& model, int32_t id) {
+  return id < 0 ? OrderedJson(nullptr) : OrderedJson(model.tokenizer().token_text(id));
+}
+
+}  // namespace
+
+void answer_tokenize(const ServedModel& model, const http::Request& request,
+                     const http::ReplyPtr& reply) {
+  static const std::vector<http::Field> kFields = {
+      http::text_field("model", 1024),    http::text_field("prompt", 10 << 20),
+      http::text_field("content", 10 << 20), http::flag_field("add_special_tokens"),
+      http::flag_field("add_special"),    http::array_field("messages")};
+  const json document = http::json_body(request);
+  const http::FieldReader body(document, kFields);
+  std::vector<int32_t> ids;
+  if (body.has("messages")) {
+    const OrderedJson ordered = OrderedJson::parse(request.body);
+    ids = model.encode_chat(read_messages(ordered["messages"]), nullptr, true);
+  } else {
+    // vLLM's and llama.cpp's names; vLLM adds special tokens unless told not to.
+    const bool llama = body.has("content");
+    if (!llama && !body.has("prompt")) http::missing_field("prompt");
+    const bool add = llama ? body.flag("add_special", false) : body.flag("add_special_tokens", true);
+    ids = model.tokenizer().encode(body.text(llama ? "content" : "prompt", ""));
+    if (add) ids = model.tokenizer().with_template(std::move(ids));
+  }
+  reply->send_json(200, dumped({{"tokens", ids},
+                                {"count", ids.size()},
+                                {"max_model_len", model.max_model_len()}}));
+}
+
+void answer_detokenize(const ServedModel& model, const http::Request& request,
+                       const http::ReplyPtr& reply) {
+  static const std::vector<http::Field> kFields = {http::text_field("model", 1024),
+                                                   http::array_field("tokens")};
+  const json document = http::json_body(request);
+  const http::FieldReader body(document, kFields);
+  const json& given = body.require("tokens");
+  std::string text;
+  if (!given.empty()) text = model.tokenizer().decode(read_prompts(model, given, "tokens").at(0));
+  reply->send_json(200, dumped({{"prompt", text}, {"content", text}}));
+}
+
+void answer_apply_template(const ServedModel& model, const http::Request& request,
+                           const http::ReplyPtr& reply) {
+  static const std::vector<http::Field> kFields = {http::array_field("messages"),
+                                                   http::array_field("tools"),
+                                                   http::flag_field("add_generation_prompt")};
+  const json document = http::json_body(request);
+  const http::FieldReader body(document, kFields);
+  body.require("messages");
+  const OrderedJson ordered = OrderedJson::parse(request.body);
+  std::string text;
+  model.encode_chat(read_messages(ordered["messages"]), ordered.value("tools", OrderedJson(nullptr)),
+                    body.flag("add_generation_prompt", true), &text);
+  reply->send_json(200, dumped({{"prompt", text}}));
+}
+
+void answer_tokenizer_info(const ServedModel& model, const http::ReplyPtr& reply) {
+  const Tokenizer& tokenizer = model.tokenizer();
+  reply->send_json(200, dumped({{"eos_token", special(model, tokenizer.eos_id())},
+                                {"bos_token", special(model, tokenizer.bos_id())},
+                                {"pad_token", special(model, tokenizer.pad_id())},
+                                {"vocab_size", tokenizer.vocab_size()},
+                                {"sha256", tokenizer.sha256()},
+                                {"chat_template", model.chat_template() == nullptr
+                                                      ? OrderedJson(nullptr)
+                                                      : OrderedJson(model.chat_template()->source())}}));
+}
+
+void answer_models(const ServedModel& model, const http::ReplyPtr& reply) {
+  reply->send_json(200, dumped({{"object", "list"},
+                                {"data", OrderedJson::array({model_entry(model)})}}));
+}
+
+void answer_model(const ServedModel& model, const http::Request& request,
+                  const http::ReplyPtr& reply) {
+  const std::string_view asked = request.param("model");
+  if (asked != model.name())
+    throw HttpError(404, "model_not_found",
+                    fmt::format("model '{}' is not served; available: {}", asked, model.name()),
+                    "model");
+  reply->send_json(200, dumped(model_entry(model)));
+}
+
+void answer_model_info(const ServedModel& model, const http::ReplyPtr& reply) {
+  reply->send_json(200, dumped({{"name", model.name()},
+                                {"total_parameters", model.options().parameters},
+                                {"dtype", model.options().dtype},
+                                {"vocab_size", model.model().vocab_size()},
+                                {"context_length", model.model().context_length()},
+                                {"max_model_len", model.max_model_len()},
+                                {"tokenizer_sha256", model.tokenizer().sha256()}}));
+}
+
+void answer_props(const ServedModel& model, const http::ReplyPtr& reply) {
+  const GenerationConfig& defaults = model.options().defaults;
+  reply->send_json(
+      200, dumped({{"default_generation_settings",
+                    {{"n_ctx", model.max_model_len()},
+                     {"params",
+                      {{"n_predict", defaults.max_new_tokens.value_or(20)},
+                       {"temperature", defaults.temperature},
+                       {"top_k", defaults.top_k},
+                       {"top_p", defaults.top_p},
+                       {"min_p", defaults.min_p},
+                       {"repeat_penalty", defaults.repetition_penalty}}}}},
+                   {"total_slots", model.engine().max_batch_size()},
+                   {"model_path", model.name()},
+                   {"chat_template",
+                    model.chat_template() == nullptr ? "" : model.chat_template()->source()}}));
+}
+
+}  // namespace llm::api

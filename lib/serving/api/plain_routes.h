@@ -1,0 +1,27 @@
+// The routes beside OpenAI's two: /generate, /predict, /tokenize and what tells of the model.
+#pragma once
+
+#include "serving/api/completions.h"
+
+namespace llm::api {
+
+/// features 4.1 and 4.2; unknown fields are refused here.
+void answer_generate(const ServedModel& model, const AnswerOptions& options,
+                     const http::Request& request, const http::ReplyPtr& reply);
+/// {text, top_k} -> the most probable next tokens with their share of the full softmax.
+void answer_predict(const ServedModel& model, const AnswerOptions& options,
+                    const http::Request& request, const http::ReplyPtr& reply);
+void answer_tokenize(const ServedModel& model, const http::Request& request,
+                     const http::ReplyPtr& reply);
+void answer_detokenize(const ServedModel& model, const http::Request& request,
+                       const http::ReplyPtr& reply);
+void answer_apply_template(const ServedModel& model, const http::Request& request,
+                           const http::ReplyPtr& reply);
+void answer_tokenizer_info(const ServedModel& model, const http::ReplyPtr& reply);
+void answer_models(const ServedModel& model, const http::ReplyPtr& reply);
+void answer_model(const ServedModel& model, const http::Request& request,
+                  const http::ReplyPtr& reply);
+void answer_model_info(const ServedModel& model, const http::ReplyPtr& reply);
+void answer_props(const ServedModel& model, const http::ReplyPtr& reply);
+
+}  // namespace llm::api

@@ -1,0 +1,88 @@
+#include "serving/api/served_model.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "base/utf8.h"
+#include "serving/http/http_error.h"
+#include "tokenizer/chat_inputs.h"
+
+namespace llm::api {
+namespace {
+
+std::shared_ptr<const TokenVocabulary> vocabulary_of(const Tokenizer& tokenizer, int64_t rows,
+                                                     const std::vector<int32_t>& end_ids) {
+  std::vector<std::string> tokens(static_cast<size_t>(rows));
+  for (int32_t id = 0; id < std::min(rows, tokenizer.vocab_size()); ++id) {
+    if (!tokenizer.is_special(id)) tokens[static_cast<size_t>(id)] = tokenizer.token_bytes(id);
+  }
+  return std::make_shared<const TokenVocabulary>(tokens, end_ids);
+}
+
+}  // namespace
+
+ServedModel::ServedModel(const TokenModel& model, const Tokenizer& tokenizer,
+                         ServedModelOptions options, EngineOptions engine)
+    : model_(model),
+      tokenizer_(tokenizer),
+      options_(std::move(options)),
+      max_model_len_(options_.max_model_len > 0 ? options_.max_model_len : model.context_length()),
+      created_(std::time(nullptr)),
+      encoder_(tokenizer) {
+  if (ChatTemplate::exists(options_.directory)) template_ = ChatTemplate::load(options_.directory);
+  for (const int64_t id : options_.defaults.eos_token_id)
+    end_ids_.push_back(static_cast<int32_t>(id));
+  vocabulary_ = vocabulary_of(tokenizer, model.vocab_size(), end_ids_);
+  engine_ = std::make_unique<EngineThread>(model, std::move(engine), options_.queue_size);
+}
+
+std::vector<int32_t> ServedModel::encode_chat(const nlohmann::ordered_json& messages,
+                                              const nlohmann::ordered_json& tools,
+                                              bool generation_prompt, std::string* text) const {
+  if (!template_)
+    throw http::HttpError(400, "invalid_value", "this model has no chat template; use /v1/completions",
+                          "messages");
+  ChatInputs inputs;
+  inputs.messages = messages;
+  inputs.tools = tools;
+  inputs.add_generation_prompt = generation_prompt;
+  try {
+    const RenderedChat chat = template_->render(inputs);
+    if (text != nullptr) *text = chat.text;
+    return encoder_.encode(chat);
+  } catch (const Error& error) {
+    throw http::HttpError(400, "invalid_value", error.message(), "messages");
+  }
+}
+
+std::string ServedModel::token_bytes(int32_t id) const {
+  if (id < 0 || id >= tokenizer_.vocab_size() || tokenizer_.is_special(id)) return {};
+  return std::string(tokenizer_.token_bytes(id));
+}
+
+std::string ServedModel::token_label(int32_t id) const {
+  if (id >= tokenizer_.vocab_size()) return fmt::format("token_id:{}", id);
+  if (tokenizer_.is_special(id)) return std::string(tokenizer_.token_text(id));
+  const std::string_view bytes = tokenizer_.token_bytes(id);
+  if (!bytes.empty() && utf8::is_valid(bytes)) {
+    // Another id may have the same bytes (a byte token of "a" beside "a"): the first keeps them.
+    const auto same = tokenizer_.encode(bytes);
+    const bool own = same.size() != 1 || same[0] == id ||
+                     tokenizer_.token_bytes(same[0]) != bytes;
+    if (own) return std::string(bytes);
+    return fmt::format("token_id:{}", id);
+  }
+  std::string label = "bytes:";
+  for (const char byte : bytes) label += fmt::format("\\x{:02x}", static_cast<uint8_t>(byte));
+  return label;
+}
+
+std::shared_ptr<const Constraint> ServedModel::constraint(
+    std::shared_ptr<const Grammar> grammar) const {
+  return std::make_shared<const Constraint>(
+      std::make_shared<const TokenGrammar>(std::move(grammar), vocabulary_));
+}
+
+}  // namespace llm::api

@@ -1,0 +1,87 @@
+// What a server answers with: one model, its tokenizer and template, and the engine that runs it.
+//
+// Everything but the engine's queue is constant. Any thread.
+#pragma once
+
+#include <cstdint>
+#include <ctime>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "serving/constraint/constraint.h"
+#include "serving/engine_thread.h"
+#include "serving/generation_config.h"
+#include "tokenizer/chat_encoder.h"
+#include "tokenizer/chat_template.h"
+#include "tokenizer/tokenizer.h"
+
+namespace llm::api {
+
+struct ServedModelOptions {
+  std::string name;                  // what requests call it
+  std::filesystem::path directory;   // for the chat template
+  GenerationConfig defaults;         // of requests that do not say otherwise
+  int64_t max_model_len = 0;         // tokens of prompt and answer; 0 = the model's context
+  int64_t queue_size = 64;
+  int64_t parameters = 0;
+  std::string dtype = "float32";
+};
+
+/// Told of every token and every answer, from the engine's thread.
+struct ServingObserver {
+  std::function<void(double seconds)> between_tokens = [](double) {};
+  std::function<void(const GenerationResult&, size_t prompt_tokens)> ended =
+      [](const GenerationResult&, size_t) {};
+};
+
+class ServedModel {
+ public:
+  /// Keeps references to model and tokenizer.
+  ServedModel(const TokenModel& model, const Tokenizer& tokenizer, ServedModelOptions options,
+              EngineOptions engine);
+
+  const std::string& name() const { return options_.name; }
+  const ServedModelOptions& options() const { return options_; }
+  const TokenModel& model() const { return model_; }
+  const Tokenizer& tokenizer() const { return tokenizer_; }
+  EngineThread& engine() const { return *engine_; }
+  std::time_t created() const { return created_; }
+  int64_t max_model_len() const { return max_model_len_; }
+  const std::vector<int32_t>& end_ids() const { return end_ids_; }
+
+  const ChatTemplate* chat_template() const { return template_ ? &*template_ : nullptr; }
+  /// A chat as ids, by the template. Throws HttpError 400 where it refuses or there is none.
+  std::vector<int32_t> encode_chat(const nlohmann::ordered_json& messages,
+                                   const nlohmann::ordered_json& tools, bool generation_prompt,
+                                   std::string* text = nullptr) const;
+  /// The exact bytes of an id; "" for control ids and rows without a token.
+  std::string token_bytes(int32_t id) const;
+  /// Texts under which an id stands in logprobs: its own if that is unique, else "bytes:\xe2" or
+  /// "token_id:7".
+  std::string token_label(int32_t id) const;
+  /// Before the first request only.
+  void set_observer(ServingObserver observer) { observer_ = std::move(observer); }
+  const ServingObserver& observer() const { return observer_; }
+  /// A grammar's place for this vocabulary.
+  std::shared_ptr<const Constraint> constraint(std::shared_ptr<const Grammar> grammar) const;
+
+ private:
+  const TokenModel& model_;
+  const Tokenizer& tokenizer_;
+  ServedModelOptions options_;
+  int64_t max_model_len_;
+  std::time_t created_;
+  std::vector<int32_t> end_ids_;
+  std::optional<ChatTemplate> template_;
+  ChatEncoder encoder_;
+  std::shared_ptr<const TokenVocabulary> vocabulary_;
+  ServingObserver observer_;
+  std::unique_ptr<EngineThread> engine_;
+};
+
+}  // namespace llm::api

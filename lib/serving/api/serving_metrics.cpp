@@ -1,0 +1,112 @@
+#include "serving/api/serving_metrics.h"
+
+#include <fmt/format.h>
+
+#include <array>
+
+namespace llm::api {
+namespace {
+
+const std::vector<double> kSeconds = {0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25,
+                                      0.5,   0.75,  1,    2.5,  5,    7.5,  10};
+const std::vector<double> kLongSeconds = {0.3, 0.5, 0.8, 1, 1.5, 2, 2.5, 5, 10, 15, 20, 30, 60, 120};
+const std::vector<double> kTokens = {1,   2,   5,    10,   20,   50,   100,
+                                     200, 500, 1000, 2000, 5000, 10000, 20000};
+
+std::vector<std::string> both(const std::string& name) { return {"llm:" + name, "vllm:" + name}; }
+
+}  // namespace
+
+ServingMetrics::ServingMetrics(ServedModel& model, const ResponseCache& cache)
+    : labels_{{"model_name", model.name()}},
+      unknown_fields_(metrics_.counter({"llm:unknown_request_fields_total"},
+                                       "Fields of bodies that this server does not know")) {
+  auto& first = metrics_.histogram(both("time_to_first_token_seconds"),
+                                   "From arrival to the first token", kSeconds, labels_);
+  auto& between = metrics_.histogram(both("inter_token_latency_seconds"), "Between two tokens",
+                                     kSeconds, labels_);
+  auto& whole = metrics_.histogram(both("e2e_request_latency_seconds"),
+                                   "From arrival to the end", kLongSeconds, labels_);
+  auto& queue = metrics_.histogram(both("request_queue_time_seconds"),
+                                   "From arrival until the prompt is read", kLongSeconds, labels_);
+  auto& prefill = metrics_.histogram(both("request_prefill_time_seconds"),
+                                     "Reading the prompt", kLongSeconds, labels_);
+  auto& decode = metrics_.histogram(both("request_decode_time_seconds"),
+                                    "From the first token to the last", kLongSeconds, labels_);
+  auto& prompts = metrics_.histogram(both("request_prompt_tokens"), "Tokens of a prompt", kTokens,
+                                     labels_);
+  auto& answers = metrics_.histogram(both("request_generation_tokens"), "Tokens of an answer",
+                                     kTokens, labels_);
+  auto& prompt_total = metrics_.counter(
+      {"llm:prompt_tokens_total", "vllm:prompt_tokens_total", "llamacpp:prompt_tokens_total"},
+      "Tokens of prompts", labels_);
+  auto& new_total = metrics_.counter({"llm:generation_tokens_total", "vllm:generation_tokens_total",
+                                      "llamacpp:tokens_predicted_total"},
+                                     "Tokens of answers", labels_);
+  std::array<http::Counter*, 6> ends{};
+  for (size_t i = 1; i < ends.size(); ++i) {
+    http::Labels labels = labels_;
+    labels.emplace_back("finished_reason", finish_reason_name(static_cast<FinishReason>(i)));
+    ends[i] = &metrics_.counter(both("request_success_total"), "Answers by how they ended", labels);
+  }
+  declare_engine(model);
+  metrics_.gauge_of({"llm:response_cache_hits"}, "Answers given from the response cache",
+                    [&cache] { return static_cast<double>(cache.hits()); }, labels_);
+  ServingObserver observer;
+  observer.between_tokens = [&between](double seconds) { between.observe(seconds); };
+  observer.ended = [&, ends](const GenerationResult& result, size_t prompt_tokens) {
+    const GenerationTiming& timing = result.timing;
+    const size_t count = result.token_ids.size();
+    whole.observe(timing.total_ms / 1e3);
+    queue.observe(timing.queue_ms / 1e3);
+    if (count > 0) {
+      first.observe(timing.ttft_ms / 1e3);
+      prefill.observe((timing.ttft_ms - timing.queue_ms) / 1e3);
+      decode.observe((timing.total_ms - timing.ttft_ms) / 1e3);
+    }
+    prompts.observe(static_cast<double>(prompt_tokens));
+    answers.observe(static_cast<double>(count));
+    prompt_total.add(prompt_tokens);
+    new_total.add(count);
+    ends[static_cast<size_t>(result.finish_reason)]->add();
+    ++answered_;
+    seconds_.fetch_add(timing.total_ms / 1e3);
+  };
+  model.set_observer(std::move(observer));
+}
+
+void ServingMetrics::declare_engine(const ServedModel& model) {
+  const auto gauge = [&](std::vector<std::string> names, const char* help, auto&& of) {
+    metrics_.gauge_of(names, help,
+                      [&model, of] { return static_cast<double>(of(model.engine().stats())); },
+                      labels_);
+  };
+  using Stats = const EngineStats&;
+  gauge({"llm:num_requests_running", "vllm:num_requests_running", "llamacpp:requests_processing"},
+        "Requests in flight", [](Stats s) { return s.running; });
+  gauge({"llm:num_requests_waiting", "vllm:num_requests_waiting", "llamacpp:requests_deferred"},
+        "Requests that wait", [](Stats s) { return s.waiting; });
+  gauge(both("kv_cache_usage_perc"), "Share of the KV blocks in use, 0 to 1", [](Stats s) {
+    return s.kv_blocks > 0 ? static_cast<double>(s.kv_blocks_used) / static_cast<double>(s.kv_blocks)
+                           : 0.0;
+  });
+  gauge(both("num_preemptions_total"), "Requests put aside for lack of memory",
+        [](Stats s) { return s.preemptions; });
+  gauge(both("prefix_cache_queries_total"), "Prompt tokens looked up in the prefix cache",
+        [](Stats s) { return s.prefix_queries; });
+  gauge(both("prefix_cache_hits_total"), "Prompt tokens found in the prefix cache",
+        [](Stats s) { return s.prefix_hits; });
+  gauge({"llm:spec_decode_draft_tokens_total", "vllm:spec_decode_num_draft_tokens_total"},
+        "Tokens guessed ahead", [](Stats s) { return s.tokens_drafted; });
+  gauge({"llm:spec_decode_accepted_tokens_total", "vllm:spec_decode_num_accepted_tokens_total"},
+        "Guessed tokens that were right", [](Stats s) { return s.tokens_accepted; });
+}
+
+void ServingMetrics::count_exchange(const http::Exchange& exchange) {
+  metrics_
+      .counter({"llm:http_requests_total"}, "Answers by status",
+               {{"status", fmt::format("{}", exchange.status)}})
+      .add();
+}
+
+}  // namespace llm::api

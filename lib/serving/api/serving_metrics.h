@@ -1,0 +1,34 @@
+// The figures of a server, under llm:, vllm: and llamacpp: names (conventions 3), so that stock
+// dashboards work.
+#pragma once
+
+#include "serving/api/response_cache.h"
+#include "serving/api/served_model.h"
+#include "serving/http/http_server.h"
+#include "serving/http/metrics_text.h"
+
+namespace llm::api {
+
+class ServingMetrics {
+ public:
+  /// Keeps references to the model and the cache, and makes itself the model's observer.
+  ServingMetrics(ServedModel& model, const ResponseCache& cache);
+
+  void count_exchange(const http::Exchange& exchange);
+  void count_unknown_field() { unknown_fields_.add(); }
+  std::string text() const { return metrics_.text(); }
+
+  /// Requests that got an answer, and the seconds they took together (features B63 /stats).
+  uint64_t answered() const { return answered_.load(); }
+  double total_seconds() const { return seconds_.load(); }
+
+ private:
+  void declare_engine(const ServedModel& model);
+  http::Labels labels_;
+  http::Metrics metrics_;
+  http::Counter& unknown_fields_;
+  std::atomic<uint64_t> answered_{0};
+  std::atomic<double> seconds_{0};
+};
+
+}  // namespace llm::api

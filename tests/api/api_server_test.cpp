@@ -1,0 +1,224 @@
+#include "serving/api/api_server.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <thread>
+
+#include "base/error.h"
+#include "tests/api/served.h"
+
+namespace llm {
+namespace {
+
+using test::Json;
+using test::LetterTokenizer;
+using test::Served;
+
+/// A millisecond for every token, so that there is time to leave.
+void letter_write_slowly(const Served& api) {
+  auto& write = const_cast<CountingModel&>(api.model).write;
+  write = [quick = write](const auto& ids, auto logits) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    quick(ids, logits);
+  };
+}
+
+TEST(ApiServer, TellsOfItsModel) {
+  const Served api;
+  EXPECT_EQ(api.get("/health"), Json::parse(R"({"status":"ok","model_loaded":true,"device":"cpu"})"));
+  EXPECT_EQ(api.get("/v1/models")["data"][0]["id"], "letters");
+  EXPECT_EQ(api.get("/v1/models/letters")["max_model_len"], 256);
+  EXPECT_EQ(api.ask("GET", "/v1/models/other", "").status, 404);
+  EXPECT_EQ(api.get("/tokenizer_info")["eos_token"], "</s>");
+  EXPECT_EQ(api.get("/model-info")["vocab_size"], 259);
+}
+
+TEST(ApiServer, TokenizesUnderBothNames) {
+  const Served api;
+  const auto ids = LetterTokenizer().encode("ab");
+  EXPECT_EQ(api.post("/tokenize", {{"prompt", "ab"}})["tokens"], Json(ids));
+  EXPECT_EQ(api.post("/tokenize", {{"content", "ab"}})["count"], 2);
+  EXPECT_EQ(api.post("/detokenize", {{"tokens", ids}}),
+            Json::parse(R"({"prompt":"ab","content":"ab"})"));
+  EXPECT_EQ(api.post("/detokenize", {{"tokens", Json::array()}})["prompt"], "");
+  EXPECT_EQ(api.post("/apply-template",
+                     {{"messages", Json::array({{{"role", "user"}, {"content", "hi"}}})}})["prompt"],
+            "[user]hi\n[assistant]");
+}
+
+TEST(ApiServer, GenerateTakesItsAliasesAndRefusesUnknownFields) {
+  const Served api;
+  const Json base = {{"prompt", "ab"}, {"max_tokens", 5}, {"temperature", 0}};
+  const Json answer = api.post("/generate", base);
+  EXPECT_EQ(answer["choices"][0]["finish_reason"], "length");
+  EXPECT_EQ(answer["usage"]["completion_tokens"], 5);
+  EXPECT_EQ(answer["generated_text"], answer["choices"][0]["text"]);
+  for (const char* name : {"max_new_tokens", "max_length"}) {
+    const Json other = {{"inputs", "ab"}, {name, 5}, {"temperature", 0}};
+    EXPECT_EQ(api.post("/generate", other)["generated_text"], answer["generated_text"]);
+  }
+  Json unknown = base;
+  unknown["tempreature"] = 1;
+  const Json error = api.post("/generate", unknown, 400)["error"];
+  EXPECT_EQ(error["param"], "tempreature");
+  EXPECT_EQ(error["message"], "'tempreature' is not a field of /generate");
+}
+
+TEST(ApiServer, PredictGivesSharesOfTheFullSoftmax) {
+  const Served api;
+  const Json answer = api.post("/predict", {{"text", "ab"}, {"top_k", 4}});
+  ASSERT_EQ(answer["predictions"].size(), 4u);
+  std::vector<float> logits(LetterTokenizer::kVocab);
+  api.model.write(LetterTokenizer().encode("ab"), logits);
+  const Json& first = answer["predictions"][0];
+  EXPECT_EQ(first["token_id"], argmax(logits));
+  EXPECT_DOUBLE_EQ(first["probability"], std::exp(log_probability(logits, argmax(logits))));
+}
+
+TEST(ApiServer, EveryRouteButHealthAndThePageAsksForTheKey) {
+  api::ApiServerOptions options;
+  options.keys = {"secret-key"};
+  const Served api(options);
+  for (const http::Route& route : api.server->routes()) {
+    std::string path = route.pattern;
+    if (const size_t at = path.find("{model}"); at != std::string::npos)
+      path.replace(at, 7, "letters");
+    const bool open = path == "/health" || path == "/";
+    EXPECT_EQ(api.ask(route.method, path, "{}").status == 401, !open) << path;
+    EXPECT_NE(api.ask(route.method, path, "{}", "Authorization: bearer secret-key\r\n").status, 401)
+        << path;
+    if (!open) {
+      EXPECT_EQ(api.ask(route.method, path, "{}", "Authorization: Bearer secret-ke\r\n").status, 401);
+    }
+  }
+  EXPECT_EQ(api.ask("GET", "/nothing", "").status, 401);
+}
+
+TEST(ApiServer, APublicAddressNeedsAKey) {
+  api::ApiServerOptions options;
+  options.host = "0.0.0.0";
+  EXPECT_THROW(Served api(options), Error);
+}
+
+TEST(ApiServer, AFullQueueIs429WithRetryAfter) {
+  const Served api({}, [](auto& model, auto& engine) {
+    model.queue_size = 1;
+    engine.max_batch_size = 1;
+  });
+  const auto gate = std::make_shared<std::atomic<bool>>(false);
+  const auto write = api.model.write;
+  const_cast<CountingModel&>(api.model).write = [=](const auto& ids, auto logits) {
+    while (!gate->load()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    write(ids, logits);
+  };
+  std::vector<std::thread> busy;
+  std::atomic<int> answered{0};
+  for (int i = 0; i < 2; ++i) {
+    busy.emplace_back([&, i] {
+      answered += api.ask("POST", "/v1/completions",
+                          Json{{"prompt", std::string(1, static_cast<char>('a' + i))}, {"max_tokens", 2}}.dump()).status == 200;
+    });
+  }
+  while (api.served->engine().open_requests() < 2)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  const auto refused = api.ask("POST", "/v1/completions", R"({"prompt":"c"})");
+  EXPECT_EQ(refused.status, 429);
+  EXPECT_EQ(refused.header("Retry-After"), "2");
+  EXPECT_EQ(Json::parse(refused.body)["error"]["message"], "queue is full (1); retry after 2 s");
+  EXPECT_EQ(api.ask("GET", "/health", "").status, 200);  // not behind the others
+  gate->store(true);
+  for (std::thread& one : busy) one.join();
+  EXPECT_EQ(answered, 2);
+}
+
+TEST(ApiServer, AClientThatLeavesCancelsItsRequest) {
+  const Served api;
+  for (const bool stream : {true, false}) {
+    http::RawClient client(api.server->port());
+    letter_write_slowly(api);
+    const std::string body = Json{{"prompt", "a"}, {"max_tokens", 250}, {"stream", stream}}.dump();
+    client.send("POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body);
+    while (api.served->engine().stats().generated_tokens < 3)
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    client.close();
+    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(5);
+    while (api.served->engine().open_requests() > 0 && std::chrono::steady_clock::now() < until)
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    EXPECT_EQ(api.served->engine().open_requests(), 0);
+    EXPECT_LT(api.served->engine().stats().generated_tokens, 200u);
+  }
+}
+
+TEST(ApiServer, ManyClientsGetWhatEachWouldGetAlone) {
+  const Served api;
+  const auto body = [](int i) {
+    return Json{{"prompt", std::string(static_cast<size_t>(1 + i), static_cast<char>('a' + i))},
+                {"max_tokens", 20}, {"temperature", i % 2}, {"seed", i}, {"logprobs", 0}};
+  };
+  std::vector<std::string> alone, together(12);
+  for (int i = 0; i < 12; ++i)
+    alone.push_back(api.post("/v1/completions", body(i))["choices"].dump());
+  const Served crowd;
+  std::vector<std::thread> clients;
+  for (int i = 0; i < 12; ++i)
+    clients.emplace_back([&, i] {
+      together[static_cast<size_t>(i)] = crowd.post("/v1/completions", body(i))["choices"].dump();
+    });
+  for (std::thread& client : clients) client.join();
+  EXPECT_EQ(together, alone);
+}
+
+TEST(ApiServer, MetricsCountUnderAllNames) {
+  const Served api;
+  api.post("/v1/completions", {{"prompt", "abc"}, {"max_tokens", 7}});
+  const std::string text = api.ask("GET", "/metrics", "").body;
+  for (const char* line : {"vllm:prompt_tokens_total{model_name=\"letters\"} 3",
+                           "llm:generation_tokens_total{model_name=\"letters\"} 7",
+                           "llamacpp:tokens_predicted_total{model_name=\"letters\"} 7",
+                           "vllm:request_success_total{model_name=\"letters\",finished_reason=\"length\"} 1",
+                           "vllm:time_to_first_token_seconds_count{model_name=\"letters\"} 1",
+                           "vllm:inter_token_latency_seconds_count{model_name=\"letters\"} 6"})
+    EXPECT_NE(text.find(std::string("\n") + line + "\n"), std::string::npos) << line << "\n" << text;
+  EXPECT_EQ(api.get("/stats")["requests_processed"], 1);
+}
+
+TEST(ApiServer, DrainingRefusesWorkAndLetsAnswersEnd) {
+  Served api;
+  letter_write_slowly(api);
+  std::thread client([&] {
+    const Json answer = api.post("/v1/completions", {{"prompt", "a"}, {"max_tokens", 60}});
+    EXPECT_EQ(answer["usage"]["completion_tokens"], 60);
+  });
+  while (api.served->engine().stats().generated_tokens < 3)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  EXPECT_TRUE(api.server->drain(std::chrono::seconds(20)));
+  client.join();
+  EXPECT_EQ(api.served->engine().open_requests(), 0);
+  http::RawClient late(api.server->port());
+  EXPECT_FALSE(late.connected());
+}
+
+TEST(ApiServer, DescribesEveryRoute) {
+  const Served api;
+  const Json document = api.get("/openapi.json");
+  EXPECT_EQ(document["openapi"], "3.1.0");
+  for (const http::Route& route : api.server->routes())
+    EXPECT_TRUE(document["paths"].contains(route.pattern)) << route.pattern;
+  EXPECT_EQ(document["paths"]["/v1/completions"]["post"]["requestBody"]["content"]["application/json"]
+                    ["schema"]["properties"]["n"]["maximum"], 16);
+}
+
+TEST(ApiServer, ThePageIsForBrowsersTheRestIsJson) {
+  const Served api;
+  EXPECT_EQ(api.get("/")["docs"], "/openapi.json");
+  const auto page = api.ask("GET", "/", "", "Accept: text/html,application/xhtml+xml\r\n");
+  EXPECT_EQ(page.header("Content-Type"), "text/html; charset=utf-8");
+  EXPECT_TRUE(page.body.starts_with("<!doctype html>"));
+  EXPECT_EQ(page.body.find("http://"), std::string::npos);  // nothing from elsewhere
+  EXPECT_EQ(page.body.find("https://"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace llm

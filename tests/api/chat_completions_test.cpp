@@ -1,0 +1,113 @@
+#include "serving/api/chat_completions.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/api/served.h"
+
+namespace llm {
+namespace {
+
+using test::greedy_text;
+using test::Json;
+using test::LetterTokenizer;
+using test::Served;
+
+const Json kChat = {{"messages", Json::array({{{"role", "user"}, {"content", "hi"}}})},
+                    {"max_tokens", 8},
+                    {"temperature", 0}};
+
+Json with(Json body, const Json& more) {
+  body.update(more);
+  return body;
+}
+
+TEST(ChatCompletions, TheAnswerFollowsTheTemplate) {
+  const Served api;
+  const Json answer = api.post("/v1/chat/completions", kChat);
+  const auto prompt = LetterTokenizer().encode("[user]hi\n[assistant]");
+  EXPECT_EQ(answer["choices"][0]["message"]["content"], greedy_text(api.model, prompt, 8));
+  EXPECT_EQ(answer["choices"][0]["message"]["role"], "assistant");
+  EXPECT_EQ(answer["usage"]["prompt_tokens"], prompt.size());
+  const Json parts = {{"messages", Json::array({{{"role", "user"},
+                       {"content", Json::array({{{"type", "text"}, {"text", "h"}},
+                                                {{"type", "text"}, {"text", "i"}}})}}})},
+                      {"max_tokens", 8}, {"temperature", 0}};
+  EXPECT_EQ(api.post("/v1/chat/completions", parts)["choices"][0]["message"]["content"],
+            answer["choices"][0]["message"]["content"]);
+}
+
+TEST(ChatCompletions, AStreamBeginsWithTheRoleAndEndsWithUsage) {
+  const Served api;
+  const Json whole = api.post("/v1/chat/completions", kChat);
+  const auto events = api.events(
+      "/v1/chat/completions",
+      with(kChat, {{"stream", true}, {"stream_options", {{"include_usage", true}}}}));
+  EXPECT_EQ(events[0]["choices"][0]["delta"]["role"], "assistant");
+  std::string text;
+  for (const Json& event : events) {
+    EXPECT_EQ(event["object"], "chat.completion.chunk");
+    if (!event["choices"].empty()) text += event["choices"][0]["delta"].value("content", "");
+  }
+  EXPECT_EQ(text, whole["choices"][0]["message"]["content"]);
+  EXPECT_EQ(events[events.size() - 2]["choices"][0]["finish_reason"], "length");
+  EXPECT_EQ(events.back()["usage"]["completion_tokens"], 8);
+}
+
+TEST(ChatCompletions, WithoutALimitTheAnswerMayFillTheContext) {
+  const Served api;
+  Json body = kChat;
+  body.erase("max_tokens");
+  const Json usage = api.post("/v1/chat/completions", body)["usage"];
+  EXPECT_EQ(usage["total_tokens"], test::kContext);
+}
+
+TEST(ChatCompletions, LogprobsNameTokensAndTheirBytes) {
+  const Served api;
+  const Json answer =
+      api.post("/v1/chat/completions", with(kChat, {{"logprobs", true}, {"top_logprobs", 3}}));
+  const Json& first = answer["choices"][0]["logprobs"]["content"][0];
+  const std::string text = answer["choices"][0]["message"]["content"];
+  EXPECT_EQ(first["token"], text.substr(0, 1));
+  EXPECT_EQ(first["bytes"], Json::array({static_cast<int>(text[0])}));
+  ASSERT_EQ(first["top_logprobs"].size(), 3u);
+  EXPECT_EQ(first["top_logprobs"][0]["logprob"], first["logprob"]);
+}
+
+TEST(ChatCompletions, AStructuredAnswerValidates) {
+  const Served api;
+  const Json schema = Json::parse(R"({"type":"object","properties":{"name":{"type":"string",
+      "maxLength":5},"age":{"type":"integer","minimum":0,"maximum":99}},
+      "required":["name","age"],"additionalProperties":false})");
+  const Json answer = api.post(
+      "/v1/chat/completions",
+      with(kChat, {{"max_tokens", 100},
+                   {"response_format",
+                    {{"type", "json_schema"}, {"json_schema", {{"name", "p"}, {"schema", schema}}}}}}));
+  EXPECT_EQ(answer["choices"][0]["finish_reason"], "stop");
+  const Json made = Json::parse(answer["choices"][0]["message"]["content"].get<std::string>());
+  EXPECT_EQ(made.begin().key(), "name");
+  EXPECT_LE(made["age"].get<int>(), 99);
+  EXPECT_LE(made["name"].get<std::string>().size(), 5u);
+}
+
+TEST(ChatCompletions, BadMessagesAreNamed) {
+  const Served api;
+  const auto refusal = [&](const char* body) {
+    const auto answer = api.ask("POST", "/v1/chat/completions", body);
+    EXPECT_EQ(answer.status, 400);
+    return Json::parse(answer.body)["error"]["message"].get<std::string>();
+  };
+  EXPECT_EQ(refusal("{}"), "'messages' is required");
+  EXPECT_EQ(refusal(R"({"messages":[]})"), "messages must hold at least one message");
+  EXPECT_EQ(refusal(R"({"messages":[{"role":"user","content":"a"},{"role":"robot","content":"a"}]})"),
+            "messages[1].role 'robot' is unknown");
+  EXPECT_EQ(refusal(R"({"messages":[{"content":"a"}]})"), "'messages[0].role' is required");
+  EXPECT_EQ(refusal(R"({"messages":[{"role":"user"}]})"), "'messages[0].content' is required");
+  EXPECT_EQ(refusal(R"({"messages":[{"role":"user","content":[{"type":"image_url"}]}]})"),
+            "messages[0].content: only parts of type text are supported");
+  EXPECT_EQ(refusal(R"({"messages":[{"role":"user","content":"a"}],"top_logprobs":2})"),
+            "top_logprobs needs logprobs: true");
+}
+
+}  // namespace
+}  // namespace llm
