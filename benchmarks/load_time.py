@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""From the start of the program to its first token, of `llm` and llama.cpp, on one GGUF file that lies in the page cache.
+"""From the start of the program to its first token, of `llm` and llama.cpp, on a model that lies in the page cache.
 
 usage: load_time.py --model FILE.gguf [--llama-cpp PROGRAMS] [--rounds N] [--threads N]
+       load_time.py --model DIRECTORY --peer-model FILE.gguf ...    a Hugging Face directory and the same model for llama.cpp
 
 A process per measurement, from its start to its end with one token printed; the programs take turns, round after round, because the
 machine's speed drifts. What counts is the ratio within a round: median and quartiles. Beside them: the start of each program with
@@ -36,17 +37,27 @@ def seconds(command):
 
 def quartiles(values):
     lower, middle, upper = statistics.quantiles(values, n=4, method="inclusive")
-    return f"{middle:.2f} ({lower:.2f}-{upper:.2f})"
+    return f"{middle:.3f} ({lower:.3f}-{upper:.3f})"
+
+
+def read_through(model):
+    """Into the page cache; returns the bytes."""
+    files = [path for path in model.iterdir() if path.is_file()] if model.is_dir() else [model]
+    for path in files:
+        with open(path, "rb") as file:
+            while file.read(1 << 24):
+                pass
+    return sum(path.stat().st_size for path in files)
 
 
 def arms(args):
     program = args.build / "bin" / "llm"
     all_arms = {"llm": [program, "generate", "--model-path", args.model, "--prompt", PROMPT, "--max-tokens", 1, "--temperature", 0, "--threads", args.threads,
                         "--quiet"],
-                "llm, nothing to load": [program, "--version"]}
+                "llm, nothing to load": [program, "generate", "--help"]}
     if args.llama_cpp:
         peer = args.llama_cpp / "llama-completion"
-        load = [peer, "-m", args.model, "-p", PROMPT, "-n", 1, "--temp", 0, "-t", args.threads, "-c", 512, "-no-cnv"]
+        load = [peer, "-m", args.peer_model or args.model, "-p", PROMPT, "-n", 1, "--temp", 0, "-t", args.threads, "-c", 512, "-no-cnv"]
         all_arms |= {"llama.cpp": [*load, "--no-warmup"], "llama.cpp with its warm-up": load, "llama.cpp, nothing to load": [peer, "--version"]}
     return all_arms
 
@@ -54,25 +65,28 @@ def arms(args):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--peer-model", type=Path)
     parser.add_argument("--llama-cpp", type=Path)
     parser.add_argument("--build", type=Path, default=ROOT / "build")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
-    with open(args.model, "rb") as file:  # into the page cache
-        while file.read(1 << 24):
-            pass
+    size = read_through(args.model)
+    if args.peer_model:
+        read_through(args.peer_model)
     times = {name: [] for name in arms(args)}
     for command in arms(args).values():
         seconds(command)
     for _ in range(args.rounds):
         for name, command in arms(args).items():
             times[name].append(seconds(command))
-    print(f"{args.model.name}, {args.model.stat().st_size / 2**20:.0f} MiB in the page cache, {args.threads} threads, {args.rounds} rounds\n")
+    print(f"{args.model.name}, {size / 2**20:.0f} MiB in the page cache, {args.threads} threads, {args.rounds} rounds\n")
     print("| program | seconds, median (quartiles) | llm / program |\n|---|---|---|")
     for name, values in times.items():
         ratio = "" if name.startswith("llm") else quartiles([ours / theirs for ours, theirs in zip(times["llm"], values)])
         print(f"| {name} | {quartiles(values)} | {'' if 'nothing' in name else ratio} |")
+    if args.model.is_dir():
+        return
     checks = json.loads(subprocess.run([args.build / "benchmarks" / "container_checks", args.model], capture_output=True, text=True, check=True).stdout)
     loading = statistics.median(times["llm"]) - statistics.median(times["llm, nothing to load"])
     print(f"\nOpening with all checks: {checks['microseconds'] / 1000:.1f} ms for {checks['tensors']} tensors, "
