@@ -19,7 +19,7 @@ using constraint::StackSet;
 using constraint::StackWalker;
 using constraint::WordsHash;
 
-constexpr size_t kKeptLocalTokens = 256;
+constexpr size_t kKeptLocalTokens = 128;
 constexpr size_t kKeptBuilders = 8;
 
 size_t count_bits(const std::vector<uint32_t>& bits) {
@@ -63,7 +63,7 @@ class TokenGrammar::Lease {
   }
   ~Lease() {
     const std::lock_guard lock(owner_.shared_->mutex);
-    if (builder_ && owner_.shared_->builders.size() < kKeptBuilders) {
+    if (builder_ && !builder_->large() && owner_.shared_->builders.size() < kKeptBuilders) {
       owner_.shared_->builders.push_back(std::move(builder_));
     }
   }

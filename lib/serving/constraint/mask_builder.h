@@ -32,6 +32,8 @@ class MaskBuilder {
               std::shared_ptr<const TokenVocabulary> vocabulary);
 
   StackWalker& walker() { return walker_; }
+  /// Holds more than is worth keeping.
+  bool large() const { return walker_.large() || local_walker_.large(); }
 
   /// The tokens that fit at `place`, without the end-of-text ids. `cache` finds or computes.
   std::vector<uint32_t> tokens_at(const StackSet& place, const LocalCache& cache);

@@ -8,7 +8,7 @@
 namespace llm::constraint {
 namespace {
 
-constexpr size_t kRememberedStates = 8192;  // beyond these, refresh() starts anew
+constexpr size_t kRememberedStates = 4096;  // beyond these, refresh() starts anew
 constexpr size_t kRememberedFrames = 65'536;
 constexpr size_t kMostStates = 100'000;  // in one walk
 constexpr size_t kMostMoves = 16'000'000;
@@ -50,7 +50,11 @@ void StackWalker::clear() {
 
 void StackWalker::refresh() {
   work_ = 0;
-  if (states_.size() > kRememberedStates || frames_.size() > kRememberedFrames) clear();
+  if (large()) clear();
+}
+
+bool StackWalker::large() const {
+  return states_.size() > kRememberedStates || frames_.size() > kRememberedFrames;
 }
 
 uint32_t StackWalker::push(uint32_t below, uint32_t step, uint32_t count) {

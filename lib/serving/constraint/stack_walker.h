@@ -43,6 +43,8 @@ class StackWalker {
   /// Gives a fresh allowance of work, and forgets what was remembered where that grew large: states
   /// of before are invalid then.
   void refresh();
+  /// Whether the next refresh() would forget.
+  bool large() const;
 
   int32_t start();
   int32_t load(const StackSet& set);
