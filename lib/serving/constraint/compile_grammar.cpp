@@ -9,6 +9,7 @@ namespace llm::constraint {
 namespace {
 
 constexpr uint32_t kFinish = 0;            // the step that ends every rule
+constexpr size_t kComparedTargets = 64;    // of a longer list none is looked for twice
 constexpr uint64_t kWrittenOutSteps = 24;  // a repetition up to this size is copied, not counted
 
 class ProgramWriter {
@@ -72,8 +73,8 @@ uint32_t ProgramWriter::rule_index(RuleId id) {
 void ProgramWriter::set_targets(uint32_t split, std::vector<uint32_t> targets) {
   std::vector<uint32_t> distinct;
   for (const uint32_t target : targets) {
-    if (std::find(distinct.begin(), distinct.end(), target) == distinct.end() ||
-        targets.size() > 64) {
+    if (targets.size() > kComparedTargets ||
+        std::find(distinct.begin(), distinct.end(), target) == distinct.end()) {
       distinct.push_back(target);
     }
   }
