@@ -94,7 +94,7 @@ TEST(Hostile, ClientsThatSendTooSlowlyAreCut) {
     healthy +=
         RawClient(test.port()).ask(get_request("/health", "Connection: close\r\n")).status == 200;
     ++asked;
-    EXPECT_LT(seconds_since(start), 0.2);
+    EXPECT_LT(seconds_since(start), allowed_seconds(0.2));
     std::this_thread::sleep_for(milliseconds(50));
   }
   EXPECT_EQ(healthy, asked);
@@ -207,7 +207,7 @@ TEST(Hostile, HealthIsQuickBeside200Streams) {
   }
   stop = true;
   writer.join();
-  EXPECT_LT(slowest, 0.2);
+  EXPECT_LT(slowest, allowed_seconds(0.2));
   EXPECT_LT(resident_megabytes(), before + allowed_growth(8));
   for (size_t i = 0; i < kStreams; ++i) EXPECT_FALSE(test.held(i)->gone());
 }

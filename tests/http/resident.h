@@ -1,4 +1,4 @@
-// Memory that this process holds, for tests that bound its growth.
+// Memory that this process holds, and what tests that bound growth and waiting allow.
 #pragma once
 
 #include <unistd.h>
@@ -15,7 +15,16 @@ inline double resident_megabytes() {
   return static_cast<double>(resident) * static_cast<double>(::sysconf(_SC_PAGESIZE)) / 1e6;
 }
 
-/// Sanitizers keep freed memory for a while.
+/// Sanitizers make everything several times slower.
+inline double allowed_seconds(double seconds) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  return 5 * seconds;
+#else
+  return seconds;
+#endif
+}
+
+/// They also keep freed memory for a while.
 inline double allowed_growth(double megabytes) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   return megabytes + 200;
