@@ -34,6 +34,9 @@ class ArgumentParser {
         option(argument.substr(2));
       } else if (argument == "-h") {
         out_.help = true;
+      } else if (argument.size() == 2 && argument[0] == '-' &&
+                 fields_.find_flag(argument.substr(1)) != nullptr) {
+        option(argument.substr(1));  // -p is --p where a verb has that
       } else if (argument.size() > 1 && argument[0] == '-') {
         fail(Exit::usage, "unknown option " + argument, flag_hint(argument.substr(1), fields_));
       } else {

@@ -26,7 +26,7 @@ give_up() {  # exit code, message, hint
 
 # --- Debian packages -------------------------------------------------------------------------------------------------------
 
-libraries="libboost-dev libcurl4-openssl-dev libfmt-dev libgtest-dev libpcre2-dev libsentencepiece-dev libssl-dev libutf8proc-dev libyaml-cpp-dev libzstd-dev nlohmann-json3-dev"
+libraries="libboost-dev libcurl4-openssl-dev libedit-dev libfmt-dev libgtest-dev libpcre2-dev libsentencepiece-dev libssl-dev libutf8proc-dev libyaml-cpp-dev libzstd-dev nlohmann-json3-dev"
 
 missing_packages() {
   local needed=() package
