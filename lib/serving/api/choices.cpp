@@ -30,8 +30,12 @@ struct Running {
   std::chrono::milliseconds timeout{0};
   std::vector<size_t> prompt_tokens;
   std::vector<Clock::time_point> last_token;
+  std::mutex starting;  // held until all are taken: no callback comes before start
+
+  void wait_for_start() { const std::lock_guard guard(starting); }
 
   bool token(size_t index, const TokenEvent& event) {
+    wait_for_start();
     const auto now = Clock::now();
     Clock::time_point& last = last_token[index];
     if (event.id >= 0 && last != Clock::time_point())
@@ -43,6 +47,7 @@ struct Running {
   }
 
   void end(size_t index, GenerationResult&& result) {
+    wait_for_start();
     model.observer().ended(result, prompt_tokens[index]);
     if (callbacks.on_end && !refused) callbacks.on_end(index, result);
     results[index] = std::move(result);
@@ -76,16 +81,17 @@ void run_choices(const ServedModel& model, const http::ReplyPtr& reply,
     running->prompt_tokens.push_back(request.prompt_ids.size());
   running->timeout = timeout;
   reply->on_close([cancelled = running->cancelled] { cancelled->store(true); });
+  const auto refuse = [&] {
+    running->refused = true;
+    running->cancelled->store(true);
+  };
+  const std::lock_guard guard(running->starting);
   for (size_t i = 0; i < requests.size(); ++i) {
     GenerationRequest& request = requests[i];
     request.cancelled = running->cancelled;
     if (timeout.count() > 0) request.deadline = std::chrono::steady_clock::now() + timeout;
     request.on_token = [running, i](const TokenEvent& event) { return running->token(i, event); };
     bool taken = false;
-    const auto refuse = [&] {
-      running->refused = true;
-      running->cancelled->store(true);
-    };
     try {
       taken = model.engine().submit(std::move(request), [running, i](GenerationResult&& result) {
         running->end(i, std::move(result));
@@ -100,6 +106,7 @@ void run_choices(const ServedModel& model, const http::ReplyPtr& reply,
                                               model.options().queue_size, kRetrySeconds),
                                   kRetrySeconds);
   }
+  if (running->callbacks.start && !running->callbacks.start()) refuse();
 }
 
 }  // namespace llm::api

@@ -1,7 +1,8 @@
 // The texts that one HTTP request asks for, run together through the engine.
 //
 // n choices of one prompt, or of several, are requests of their own; they end together. The client
-// leaving, a deadline or a full queue cancels them all. Callbacks come from the engine's thread.
+// leaving, a deadline or a full queue cancels them all. Callbacks come from the engine's thread,
+// but start from the caller's.
 #pragma once
 
 #include <chrono>
@@ -15,6 +16,9 @@
 namespace llm::api {
 
 struct ChoiceCallbacks {
+  /// All were taken and none has begun: the place to begin a stream, so that a refusal still is an
+  /// answer with its own status. False cancels all. May be empty.
+  std::function<bool()> start;
   /// A new token of choice `index`; false cancels all. May be empty.
   std::function<bool(size_t index, const TokenEvent&)> on_token;
   /// A choice has ended. May be empty.

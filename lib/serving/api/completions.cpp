@@ -155,6 +155,15 @@ ChoiceCallbacks streamed(const std::shared_ptr<CompletionJob>& job,
   const auto text_offset = std::make_shared<std::vector<size_t>>(
       job->prompts.size() * job->per_prompt(), 0);
   ChoiceCallbacks callbacks;
+  callbacks.start = [=] {
+    if (!sse->begin()) return false;
+    for (size_t i = 0; job->echo && i < text_offset->size(); ++i)
+      sse->event(chunk({{"index", i},
+                        {"text", job->prompt_texts[i / job->per_prompt()]},
+                        {"logprobs", nullptr},
+                        {"finish_reason", nullptr}}));
+    return true;
+  };
   callbacks.on_token = [=](size_t index, const TokenEvent& event) {
     const bool with_logprob = job->logprobs && event.id >= 0;
     if (event.text.empty() && !with_logprob) return !sse->reply().gone();
@@ -277,20 +286,7 @@ void answer_completions(const ServedModel& model, const AnswerOptions& options,
     return run_choices(model, reply, std::move(requests), std::move(whole), options.timeout);
   }
   const auto sse = std::make_shared<http::SseStream>(reply, options.ping);
-  if (!sse->begin()) return;
-  if (job->echo) {
-    for (size_t i = 0; i < requests.size(); ++i)
-      sse->event(dumped(job->frame(
-          OrderedJson::array({{{"index", i},
-                               {"text", job->prompt_texts[i / job->per_prompt()]},
-                               {"logprobs", nullptr},
-                               {"finish_reason", nullptr}}}))));
-  }
-  try {
-    run_choices(model, reply, std::move(requests), streamed(job, sse), options.timeout);
-  } catch (const HttpError& error) {
-    sse->fail(error);
-  }
+  run_choices(model, reply, std::move(requests), streamed(job, sse), options.timeout);
 }
 
 }  // namespace llm::api

@@ -107,7 +107,7 @@ void answer_generate(const ServedModel& model, const AnswerOptions& options,
     return run_choices(model, reply, std::move(requests), std::move(callbacks), options.timeout);
   }
   const auto sse = std::make_shared<http::SseStream>(reply, options.ping);
-  if (!sse->begin()) return;
+  callbacks.start = [sse] { return sse->begin(); };
   callbacks.on_token = [sse](size_t index, const TokenEvent& event) {
     if (event.text.empty()) return !sse->reply().gone();
     return sse->event(dumped({{"index", index}, {"text", event.text}}));
@@ -117,11 +117,7 @@ void answer_generate(const ServedModel& model, const AnswerOptions& options,
     sse->done();
   };
   callbacks.fail = [sse](const HttpError& error) { sse->fail(error); };
-  try {
-    run_choices(model, reply, std::move(requests), std::move(callbacks), options.timeout);
-  } catch (const HttpError& error) {
-    sse->fail(error);
-  }
+  run_choices(model, reply, std::move(requests), std::move(callbacks), options.timeout);
 }
 
 void answer_predict(const ServedModel& model, const AnswerOptions& options,
