@@ -117,6 +117,11 @@ line 2; line 3
 expect "/clear forgets all but the system message" '"prompt":"system:kind\nuser:two\nassistant:"' line2
 expect "so does the bare word" '"prompt":"system:kind\nuser:three\nassistant:"' line3
 holds "quit leaves" [ "$(wc -l < out)" = 3 ]
+piped "another conversation" $'Line 7: the cat\nLine 8: the\n/clear\nLine 7: the cat\n/regen\nLine 8: the\n' spoken "${sampled[@]}"
+sed 's/,"reused_tokens.*//' out | sed -n '3,5p' > cleared
+piped "a conversation alone" $'Line 7: the cat\n/regen\nLine 8: the\n' spoken "${sampled[@]}"
+sed 's/,"reused_tokens.*//' out > alone
+same "nothing leaks from one conversation into the next" cleared alone
 piped "exit" $'/exit\none\n' spoken; holds "/exit leaves" [ ! -s out ]
 printf 'the text\nof a file' > file
 piped "read" $'/read file\nWhat is it?\n' spoken --max-tokens 2 --json; expect "/read stands before the message" '"message":"the text\nof a file\nWhat is it?"' out
