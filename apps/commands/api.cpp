@@ -228,14 +228,14 @@ int run(ApiConfig& config, const Fields& fields) {
 Command api_command() {
   return make_command<ApiConfig>(
       {.name = "api",
+       .aliases = {"serve"},
        .summary = "Serve a model over HTTP to OpenAI clients, curl and the browser",
        .details = "Answers /v1/completions, /v1/chat/completions and more (docs/serving.md) until "
                   "SIGINT or SIGTERM, then lets running answers end.\n\n"
                   "  llm api checkpoints --port 8000\n"
                   "  curl http://127.0.0.1:8000/v1/completions -H 'Content-Type: application/json' "
                   "-d '{\"prompt\": \"Once\", \"max_tokens\": 16}'\n",
-       .positional = "model_path",
-       .aliases = {"serve"}},
+       .positional = "model_path"},
       run);
 }
 
