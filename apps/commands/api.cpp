@@ -51,7 +51,9 @@ void ApiConfig::server_fields(Fields& f) {
   f("port", port, "Port; 0 takes a free one", in_range(0, 65535)).flag("port");
   f("api_key", api_key, "Key that callers must give, as KEY or KEY:generate,embed,admin",
     non_empty())
-      .flag("api-key");
+      .flag("api-key")
+      .verbatim()  // commas separate the scopes of a key, not keys
+      .secret();
   f("insecure", insecure, "Listen on other addresses than this machine's without a key")
       .flag("insecure");
   f("queue_size", queue_size, "Requests that may wait; beyond it 429", in_range(0, 100'000))
