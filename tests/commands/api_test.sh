@@ -1,0 +1,175 @@
+#!/bin/bash
+# llm api from outside, with curl: every route, streams, keys, what is refused before it listens, the text that generate writes, and how it ends.
+. "$(dirname "$0")/harness.sh"
+command -v curl > /dev/null || { echo "skipped: no curl"; exit 77; }
+SERVED=$PWD/served "$SOURCES/tests/clients/make_served.sh" > make.out 2>&1 || { cat make.out; exit 1; }
+model=$PWD/served/small
+unset LLM_API_KEY
+
+holds() {  # claim, condition...
+  local claim=$1
+  shift
+  rows=$((rows + 1))
+  command=("$@")
+  "$@" || { cp api.err .err 2> /dev/null; wrong "$claim" "it is not so"; }
+}
+start() {  # flags...: a server on a free port; its id in $pid, its address in $url
+  "$PROGRAM" api "$model" --port 0 --threads 1 "$@" > api.out 2> api.err < /dev/null &
+  pid=$!
+  for _ in $(seq 600); do
+    url=$(sed -n -E "s|^serving 'small' at (http://[^ ]*) .*|\1|p" api.err)
+    if [ -n "$url" ]; then return; fi
+    if ! kill -0 $pid 2> /dev/null; then break; fi
+    sleep 0.1
+  done
+  echo "the server did not start"; cat api.err; exit 1
+}
+end() {  # claim, status: after SIGTERM
+  kill -s TERM $pid
+  wait $pid
+  local status=$?
+  holds "$1: exit status $status at SIGTERM" [ $status = "$2" ]
+  holds "$1: nothing on stdout" [ ! -s api.out ]
+}
+get() { curl -sS --max-time 60 -o body -w '%{http_code}' "$url$1" "${@:2}"; }
+post() { curl -sS --max-time 60 -o body -w '%{http_code}' -H 'Content-Type: application/json' -d "$2" "$url$1" "${@:3}"; }
+# Of a line of JSON: a member whose value is a text or a number, with the escapes undone.
+field() { printf '%b' "$(sed -E "s/.*\"$1\":(\"(([^\"\\]|\\\\.)*)\"|([^,}]*)).*/\2\4/" body)"; }
+
+# --- refused before it listens ---------------------------------------------------------------------------------------------
+refuse "a public address without a key" 2 "refusing to listen on 0.0.0.0 without --api-key" "--insecure to allow" -- api "$model" --host 0.0.0.0 --port 0
+refuse "every IPv6 address without a key" 2 "refusing to listen on :: without --api-key" -- api "$model" --host :: --port 0
+refuse "port" 2 "--port: '65536' must be between 0 and 65535" -- api "$model" --port 65536
+refuse "queue size" 2 "--queue-size: '-1' must be between 0 and 100000" -- api "$model" --queue-size -1
+refuse "batch size" 2 "--max-batch-size: '0' must be between 1 and 4096" -- api "$model" --max-batch-size 0
+refuse "drain" 2 "--drain-timeout: -1 is outside 0 to 86400" -- api "$model" --drain-timeout -1
+refuse "body" 2 "--max-body-bytes: '5' must be between 1024 and 2147483648" -- api "$model" --max-body-bytes 5
+refuse "layout" 2 "--kv-cache-layout: 'heap' is not supported; choose paged, slab, bmc" -- api "$model" --kv-cache-layout heap
+refuse "context" 2 "--max-model-len: 4096 is more than the model's context of 2048" -- api "$model" --max-model-len 4096 --port 0
+refuse "temperature" 2 "--temperature: 3 is outside 0 to 2" -- api "$model" --temperature 3
+refuse "an unknown flag" 2 "--prot" "--port" -- api "$model" --prot 8000
+refuse "no such model" 3 "nowhere" -- api nowhere --port 0
+refuse "a host that is none" 2 "cannot listen on" -- api "$model" --host 300.1.1.1 --insecure --port 0
+accept "what it would be" -- api "$model" --print-config --port 8123 --api-key secret-key
+expect "the configuration has the port" 8123 out
+for key in host port queue_size rate_limit request_timeout max_body_bytes max_connections drain_timeout kv_cache_layout; do expect "it has $key" "$key" out; done
+holds "it does not show the key" [ "$(grep -c secret-key out)" = 0 ]
+
+# --- every route -----------------------------------------------------------------------------------------------------------
+start
+refuse "a port in use" 2 "cannot listen on 127.0.0.1:${url##*:}: Address already in use" -- api "$model" --port "${url##*:}"
+for route in / /health /v1/health /version /metrics /stats /v1/server_metrics /v1/queue/status /openapi.json /v1/models /v1/models/small /model-info /tokenizer_info /props; do
+  holds "GET $route" [ "$(get $route)" = 200 ]
+  holds "GET $route has a body" [ -s body ]
+  holds "POST $route is refused" [ "$(post $route '{}')" = 405 ]
+done
+holds "HEAD /health" [ "$(get /health -I)" = 200 ]
+holds "a browser gets a page" [ "$(get / -H 'Accept: text/html')" = 200 -a "$(head -c 15 body)" = "<!doctype html>" ]
+ask='{"prompt":"Line 7: the cat","max_tokens":12,"temperature":0}'
+chat='{"messages":[{"role":"user","content":"Line 7"}],"max_tokens":12,"temperature":0}'
+holds "/v1/completions" [ "$(post /v1/completions "$ask")" = 200 ]
+holds "/v1/chat/completions" [ "$(post /v1/chat/completions "$chat")" = 200 ]
+holds "/generate" [ "$(post /generate "$ask")" = 200 ]
+holds "/predict" [ "$(post /predict '{"text":"Line 7"}')" = 200 ]
+holds "/tokenize" [ "$(post /tokenize '{"prompt":"Line 7"}')" = 200 ]
+holds "/detokenize" [ "$(post /detokenize '{"tokens":[70,71]}')" = 200 ]
+holds "/apply-template" [ "$(post /apply-template "$chat")" = 200 ]
+holds "another path" [ "$(get /v1/nothing)" = 404 ]
+holds "another model" [ "$(post /v1/completions '{"model":"gpt-9","prompt":"a"}')" = 404 ]
+expect "the error names both" "model 'gpt-9' is not served; available: small" body
+get / -D head > /dev/null
+holds "no CORS headers" [ "$(grep -ci '^access-control' head)" = 0 ]
+
+# --- the text is generate's ------------------------------------------------------------------------------------------------
+same_text() {  # claim, body, generate's flags...
+  accept "generate: $1" -- generate "$model" --threads 1 --json --prompt "Line 7: the cat" --max-tokens 12 "${@:3}"
+  local wanted got
+  wanted=$(sed -n -E 's/^ *"text": ("([^"\\]|\\.)*"),?$/\1/p' out)
+  post /v1/completions "$2" > /dev/null
+  got=$(sed -E 's/.*"text":("([^"\\]|\\.)*").*/\1/' body)
+  holds "$1: '$got' is '$wanted'" [ -n "$wanted" -a "$got" = "$wanted" ]
+}
+same_text "greedy" "$ask" --temperature 0
+for seed in 1 2 3; do
+  same_text "seed $seed" "{\"prompt\":\"Line 7: the cat\",\"max_tokens\":12,\"temperature\":1.2,\"top_p\":0.9,\"seed\":$seed}" --temperature 1.2 --top-p 0.9 --seed $seed
+done
+same_text "beams" '{"prompt":"Line 7: the cat","max_tokens":12,"num_beams":3,"do_sample":false}' --num-beams 3 --do-sample false
+
+# --- streams ---------------------------------------------------------------------------------------------------------------
+post /v1/completions "$ask" > /dev/null; text=$(field text)
+streamed='{"prompt":"Line 7: the cat","max_tokens":12,"temperature":0,"stream":true}'
+post /v1/completions "$streamed" -N -D head > /dev/null; cp body events
+expect "a stream is an event stream" "Content-Type: text/event-stream" head
+expect "nobody keeps it" "Cache-Control: no-cache" head
+holds "it ends with [DONE]" [ "$(grep -v '^$' events | tail -1 | tr -d '\r')" = "data: [DONE]" ]
+pieces=""
+while read -r line; do printf '%s\n' "$line" > body; pieces+=$(field text; echo .); pieces=${pieces%.}; done < <(sed -n 's/^data: {/{/p' events)
+holds "its pieces are the text: '$pieces'" [ "$pieces" = "$text" ]
+long='{"prompt":"Line","max_tokens":1900,"temperature":1,"ignore_eos":true,"stream":true}'
+curl -sN --max-time 60 -H 'Content-Type: application/json' -d "$long" "$url/v1/completions" 2> /dev/null | head -c 600 > /dev/null
+for _ in $(seq 100); do get /stats > /dev/null; if [ "$(field active_requests)" = 0 ]; then break; fi; sleep 0.1; done
+holds "who hangs up ends the work" [ "$(field active_requests)" = 0 -a "$(field generated_tokens)" -lt 1900 ]
+holds "the log has a line for each request" [ "$(grep -c 'POST /v1/completions' api.err)" -ge 8 ]
+holds "and no prompt" [ "$(grep -c 'the cat' api.err)" = 0 ]
+end "after all that" 0
+
+# --- keys ------------------------------------------------------------------------------------------------------------------
+start --api-key first-key --api-key second-key:embed --api-key third-key:generate,embed
+holds "/health needs no key" [ "$(get /health)" = 200 ]
+for route in /metrics /stats /openapi.json /v1/models /model-info /tokenizer_info /props /version /v1/nothing; do
+  holds "$route needs a key" [ "$(get $route)" = 401 ]
+  holds "$route with one" [ "$(get $route -H 'Authorization: Bearer first-key')" != 401 ]
+done
+for route in /v1/completions /v1/chat/completions /generate /predict /tokenize /detokenize /apply-template; do holds "$route needs a key" [ "$(post $route '{}')" = 401 ]; done
+expect "the error has its code" '"code":"invalid_api_key"' body
+holds "a part of a key is none" [ "$(get /v1/models -H 'Authorization: Bearer first-ke')" = 401 ]
+holds "the scheme in small letters" [ "$(get /v1/models -H 'authorization: bearer first-key')" = 200 ]
+holds "a key of another scope" [ "$(post /v1/completions "$ask" -H 'Authorization: Bearer second-key')" = 403 ]
+holds "a key of two scopes" [ "$(post /v1/completions "$ask" -H 'Authorization: Bearer third-key')" = 200 ]
+holds "the name of a scope is no key" [ "$(get /v1/models -H 'Authorization: Bearer embed')" = 401 ]
+end "with keys" 0
+holds "the log has no key" [ "$(grep -c 'first-key\|second-key\|third-key' api.err)" = 0 ]
+LLM_API_KEY=key-of-the-environment start --host 0.0.0.0
+url=http://127.0.0.1:${url##*:}
+holds "a key from the environment is asked for" [ "$(get /v1/models)" = 401 ]
+holds "and taken" [ "$(get /v1/models -H 'Authorization: Bearer key-of-the-environment')" = 200 ]
+end "with a key from the environment" 0
+
+# --- how it ends (reliability T23) -----------------------------------------------------------------------------------------
+twenty_streams() {  # flags...: a server with 20 streams that have begun
+  start "$@"
+  for i in $(seq 20); do
+    curl -sN --max-time 60 -H 'Content-Type: application/json' -d "$long" "$url/v1/completions" > "stream$i" 2> /dev/null &
+    streams[i]=$!
+  done
+  for _ in $(seq 300); do if [ "$(cat stream* | grep -c '^data: ')" -ge 40 ]; then break; fi; sleep 0.05; done
+}
+twenty_streams
+end "20 streams open" 0
+wait "${streams[@]}"
+for i in $(seq 20); do holds "stream $i is whole" [ "$(grep -v '^$' "stream$i" | tail -1 | tr -d '\r')" = "data: [DONE]" ]; done
+twenty_streams --drain-timeout 0
+end "20 streams and no time" 0
+wait "${streams[@]}"
+for i in $(seq 20); do holds "stream $i is whole or says that it is not" grep -qE '^data: (\[DONE\]|\{"error":)' "stream$i"; done
+holds "at least one was cut" [ "$(cat stream* | grep -c '^data: {"error":')" -ge 1 ]
+twenty_streams
+kill -s TERM $pid
+for _ in $(seq 100); do grep -q '^SIGTERM' api.err && break; sleep 0.05; done
+kill -s TERM $pid
+before=$SECONDS
+wait $pid
+status=$?
+holds "a second signal: exit status $status, at once" [ $status = 143 -a $((SECONDS - before)) -le 1 ]
+wait "${streams[@]}"
+start
+kill -s INT $pid
+wait $pid
+holds "SIGINT ends it as SIGTERM does" [ $? = 0 ]
+"$PROGRAM" api "$model" --port 0 > /dev/full 2> api.err < /dev/null &
+pid=$!
+for _ in $(seq 300); do grep -q '^serving' api.err && break; sleep 0.1; done
+kill -s TERM $pid
+wait $pid
+holds "it prints nothing on stdout: a full disk there is nothing to it" [ $? = 0 ]
+finish
