@@ -13,6 +13,8 @@ function allow(folder, others) { name[++rooms] = folder; above[folder] = " " oth
 BEGIN {                      # nested folders first
   allow("model/kernels", "base")
   allow("serving/http", "base")
+  allow("serving/constraint", "base")
+  allow("serving/api", "base tokenizer serving serving/http serving/constraint")
   allow("base", "")
   allow("hub", "base")
   allow("gguf", "base")
@@ -20,10 +22,10 @@ BEGIN {                      # nested folders first
   allow("data", "base tokenizer")
   allow("model", "base hub gguf model/kernels")
   allow("training", "base tokenizer data model model/kernels")
-  allow("serving", "base model model/kernels")
+  allow("serving", "base model model/kernels serving/constraint")
   allow("evaluation", "base tokenizer data model serving")
   allow("evolution", "base tokenizer data model training evaluation")
-  tensorless = " base hub gguf tokenizer data serving/http "
+  tensorless = " base hub gguf tokenizer data serving/http serving/constraint serving/api "
 }
 FNR == 1 { here = room(substr(FILENAME, 5)); if (here == "") { print FILENAME ": lies in no folder that the layers name"; bad = 1 } }
 /^[ \t]*#[ \t]*include/ {

@@ -226,8 +226,8 @@ void PackedModel::layers(std::span<const Run> runs, Workspace& work) const {
   });
 }
 
-/// Final norm and output product of the `count` rows in work.wanted.
-void PackedModel::head(int64_t count, float* logits, Workspace& work) const {
+/// Final norm of the `count` rows in work.wanted, into work.input as the output product reads it.
+void PackedModel::norm(int64_t count, Workspace& work) const {
   const int64_t C = config_.hidden_size;
   const int64_t elements = activation_row_elements(weights_->output());
   const auto eps = static_cast<float>(config_.rms_norm_eps);
@@ -242,10 +242,21 @@ void PackedModel::head(int64_t count, float* logits, Workspace& work) const {
   } else {
     normed(reinterpret_cast<float*>(work.input.data()));
   }
+}
+
+void PackedModel::head(int64_t count, float* logits, Workspace& work) const {
+  norm(count, work);
   packed_linear(weights_->output(), work.input.data(), count, logits, config_.vocab_size, *team_);
 }
 
 int64_t PackedModel::pass(std::span<const Run> runs, float* logits, Workspace& work) const {
+  const int64_t count = walk(runs, work);
+  if (count > 0) head(count, logits, work);
+  return count;
+}
+
+/// Through all layers; leaves the rows that were asked for in work.wanted and returns their number.
+int64_t PackedModel::walk(std::span<const Run> runs, Workspace& work) const {
   work.resize(runs.back().first_row + runs.back().tokens(), config_, team_->size());
   work.run_of_row.clear();
   for (size_t i = 0; i < runs.size(); ++i)
@@ -266,9 +277,30 @@ int64_t PackedModel::pass(std::span<const Run> runs, float* logits, Workspace& w
     const auto rows = work.hidden.begin() + run.first_row * C;
     work.wanted.insert(work.wanted.end(), rows + skipped * C, rows + run.tokens() * C);
   }
-  const int64_t count = static_cast<int64_t>(work.wanted.size()) / C;
-  if (count > 0) head(count, logits, work);
-  return count;
+  return static_cast<int64_t>(work.wanted.size()) / C;
+}
+
+std::vector<float> PackedModel::last_hidden_state(std::span<const int32_t> ids) const {
+  const TokenSegment all{nullptr, ids, TokenSegment::Logits::none};
+  check_segments({&all, 1}, {});
+  const auto sequence = start(std::ssize(ids));
+  check(sequence->reserve(std::ssize(ids)), "no memory for a sequence of {} tokens", ids.size());
+  const auto weights = weights_->for_passes((std::ssize(ids) + kPassRows - 1) / kPassRows);
+  std::unique_ptr<Workspace> work = take_workspace();
+  for (size_t at = 0; at < ids.size(); at += kPassRows) {
+    const auto part = ids.subspan(at, std::min<size_t>(kPassRows, ids.size() - at));
+    const Run run{static_cast<PackedSequence*>(sequence.get()), part, 0,
+                  TokenSegment::Logits::last};
+    walk({&run, 1}, *work);
+  }
+  norm(1, *work);
+  std::vector<float> hidden(static_cast<size_t>(config_.hidden_size));
+  const auto* floats = reinterpret_cast<const float*>(work->input.data());
+  const auto* halves = reinterpret_cast<const uint16_t*>(work->input.data());
+  for (size_t c = 0; c < hidden.size(); ++c)
+    hidden[c] = bfloat_ ? std::bit_cast<float>(static_cast<uint32_t>(halves[c]) << 16) : floats[c];
+  return_workspace(std::move(work));
+  return hidden;
 }
 
 void PackedModel::check_segments(std::span<const TokenSegment> segments,

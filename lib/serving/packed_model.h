@@ -50,6 +50,8 @@ class PackedModel final : public TokenModel {
   std::unique_ptr<TokenSequence> start_in(const std::shared_ptr<KvPool>& pool, int64_t capacity,
                                           std::span<const int32_t> block_ids = {}) const override;
   void forward(std::span<const TokenSegment> segments, std::span<float> logits) const override;
+  int64_t hidden_size() const override { return config_.hidden_size; }
+  std::vector<float> last_hidden_state(std::span<const int32_t> ids) const override;
 
   /// Bytes of weights that one token's step reads: the denominator of a share-of-bandwidth figure.
   int64_t bytes_per_token() const;
@@ -70,6 +72,8 @@ class PackedModel final : public TokenModel {
   void rotation(std::span<const Run> runs, Workspace& work) const;
   /// One pass over at most kPassRows tokens; returns how many rows of logits it wrote.
   int64_t pass(std::span<const Run> runs, float* logits, Workspace& work) const;
+  int64_t walk(std::span<const Run> runs, Workspace& work) const;
+  void norm(int64_t count, Workspace& work) const;
   void head(int64_t count, float* logits, Workspace& work) const;
   void check_segments(std::span<const TokenSegment> segments, std::span<float> logits) const;
 

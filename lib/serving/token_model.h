@@ -78,6 +78,11 @@ class TokenModel {
   /// after row in the order of the segments. Sequences must have room (reserve).
   virtual void forward(std::span<const TokenSegment> segments, std::span<float> logits) const = 0;
 
+  /// Values of a hidden state; and the one behind the last of `ids`, after the final norm: what
+  /// embeddings are made of. Computed alone, in memory of its own.
+  virtual int64_t hidden_size() const = 0;
+  virtual std::vector<float> last_hidden_state(std::span<const int32_t> ids) const = 0;
+
   // The usual passes.
   /// Appends `ids`; the logits after the last of them (V), valid until the sequence's next call.
   std::span<const float> append(TokenSequence& sequence, std::span<const int32_t> ids) const;

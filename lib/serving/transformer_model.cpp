@@ -71,6 +71,17 @@ void TransformerModel::forward(std::span<const TokenSegment> segments,
   }
 }
 
+int64_t TransformerModel::hidden_size() const { return model_.config().embedding_size(); }
+
+std::vector<float> TransformerModel::last_hidden_state(std::span<const int32_t> ids) const {
+  const c10::InferenceMode inference;
+  CachedSequence sequence(KvCache(model_.config(), std::ssize(ids)));
+  const at::Tensor last =
+      read(model_, sequence, ids).slice(1, -1).to(at::kCPU, at::kFloat).contiguous();
+  const float* values = last.const_data_ptr<float>();
+  return {values, values + last.numel()};
+}
+
 std::unique_ptr<TokenModel> make_token_model(const Transformer& model, bool allow_packed) {
   if (allow_packed && !why_not_packed(model)) return std::make_unique<PackedModel>(model);
   return std::make_unique<TransformerModel>(model);

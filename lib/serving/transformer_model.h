@@ -22,6 +22,8 @@ class TransformerModel final : public TokenModel {
   int64_t context_length() const override;
   std::unique_ptr<TokenSequence> start(int64_t capacity) const override;
   void forward(std::span<const TokenSegment> segments, std::span<float> logits) const override;
+  int64_t hidden_size() const override;
+  std::vector<float> last_hidden_state(std::span<const int32_t> ids) const override;
 
  private:
   const Transformer& model_;

@@ -76,6 +76,28 @@ TEST(ApiServer, PredictGivesSharesOfTheFullSoftmax) {
   EXPECT_DOUBLE_EQ(first["probability"], std::exp(log_probability(logits, argmax(logits))));
 }
 
+TEST(ApiServer, EmbeddingsAreHiddenStatesOfLengthOne) {
+  const Served api;
+  const auto ids = LetterTokenizer().encode("ab");
+  const std::vector<float> hidden = api.model.last_hidden_state(ids);
+  EXPECT_EQ(api.post("/embed", {{"input", "ab"}})["embeddings"][0], Json(hidden));
+  const Json answer = api.post("/v1/embeddings", {{"input", {"ab", "b"}}});
+  ASSERT_EQ(answer["data"].size(), 2u);
+  EXPECT_EQ(answer["usage"]["prompt_tokens"], 3);
+  double sum = 0;
+  for (const double x : answer["data"][0]["embedding"]) sum += x * x;
+  EXPECT_NEAR(sum, 1, 1e-6);
+  const float length = std::sqrt(2 * 2 * 2 + static_cast<float>(ids[1] * ids[1]));
+  EXPECT_FLOAT_EQ(answer["data"][0]["embedding"][0].get<float>(), 2 / length);
+  // 1.0f 0 0 0 would be "AACAPwAA..."; a float's bytes, little endian.
+  const std::string text = api.post("/v1/embeddings", {{"input", "ab"}, {"encoding_format", "base64"}})
+                               ["data"][0]["embedding"];
+  EXPECT_EQ(text.size(), 24u);
+  EXPECT_EQ(text.substr(22), "==");
+  EXPECT_EQ(api.post("/v1/embeddings", {{"input", "ab"}, {"dimensions", 3}}, 400)["error"]["message"],
+            "dimensions: this model's embeddings have 4");
+}
+
 TEST(ApiServer, EveryRouteButHealthAndThePageAsksForTheKey) {
   api::ApiServerOptions options;
   options.keys = {"secret-key"};

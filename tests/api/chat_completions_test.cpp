@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
+
 #include "tests/api/served.h"
 
 namespace llm {
@@ -88,6 +90,71 @@ TEST(ChatCompletions, AStructuredAnswerValidates) {
   EXPECT_EQ(made.begin().key(), "name");
   EXPECT_LE(made["age"].get<int>(), 99);
   EXPECT_LE(made["name"].get<std::string>().size(), 5u);
+}
+
+/// A model's template that takes tools, in the Hermes shape.
+constexpr const char* kToolTemplate =
+    "{% if tools %}{% for t in tools %}{{ t.function.name }}{% endfor %}<tool_call>{% endif %}"
+    "{% for m in messages %}[{{ m.role }}]{{ m.content }}\n{% endfor %}[assistant]";
+
+Json tool_body() {
+  return {{"messages", Json::array({{{"role", "user"}, {"content", "hi"}}})},
+          {"max_tokens", 200},
+          {"temperature", 0},
+          {"tools", Json::parse(R"([{"type":"function","function":{"name":"add","parameters":
+              {"type":"object","properties":{"a":{"type":"integer","minimum":0,"maximum":9},
+              "b":{"type":"boolean"}},"required":["a","b"],"additionalProperties":false}}}])")}};
+}
+
+Served with_tools() {
+  return Served({}, [](auto& model, auto&) {
+    std::ofstream(model.directory / "chat_template.jinja") << kToolTemplate;
+  });
+}
+
+TEST(ChatCompletions, ARequiredCallIsMadeWithValidArguments) {
+  const Served api = with_tools();
+  for (const Json& choice :
+       {Json("required"), Json::parse(R"({"type":"function","function":{"name":"add"}})")}) {
+    const Json body = with(tool_body(), {{"tool_choice", choice}, {"parallel_tool_calls", false}});
+    const Json answer = api.post("/v1/chat/completions", body)["choices"][0];
+    EXPECT_EQ(answer["finish_reason"], "tool_calls");
+    EXPECT_TRUE(answer["message"]["content"].is_null());
+    ASSERT_EQ(answer["message"]["tool_calls"].size(), 1u);
+    const Json& call = answer["message"]["tool_calls"][0];
+    EXPECT_EQ(call["function"]["name"], "add");
+    const Json arguments = Json::parse(call["function"]["arguments"].get<std::string>());
+    EXPECT_LE(arguments["a"].get<int>(), 9);
+    EXPECT_TRUE(arguments["b"].is_boolean());
+
+    std::string streamed;
+    Json reason;
+    for (const Json& event : api.events("/v1/chat/completions", with(body, {{"stream", true}}))) {
+      const Json& piece = event["choices"][0];
+      if (piece["delta"].contains("tool_calls")) {
+        EXPECT_EQ(piece["delta"]["tool_calls"][0]["index"], 0);
+        streamed += piece["delta"]["tool_calls"][0]["function"]["arguments"].get<std::string>();
+      }
+      EXPECT_EQ(piece["delta"].value("content", ""), "");
+      reason = piece["finish_reason"];
+    }
+    EXPECT_EQ(streamed, call["function"]["arguments"]);
+    EXPECT_EQ(reason, "tool_calls");
+  }
+}
+
+TEST(ChatCompletions, ToolsThatAreNotWantedChangeNothing) {
+  const Served api = with_tools();
+  Json without = tool_body();
+  without.erase("tools");
+  EXPECT_EQ(api.post("/v1/chat/completions", with(tool_body(), {{"tool_choice", "none"}}))["choices"],
+            api.post("/v1/chat/completions", without)["choices"]);
+}
+
+TEST(ChatCompletions, ATemplateWithoutToolsRefusesThem) {
+  const Served api;
+  EXPECT_EQ(api.post("/v1/chat/completions", tool_body(), 400)["error"]["message"],
+            "tools: this model's chat template does not take tools");
 }
 
 TEST(ChatCompletions, BadMessagesAreNamed) {

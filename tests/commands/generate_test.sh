@@ -130,7 +130,11 @@ refuse "no prompt" 2 "--prompt is required" "--prompt-file" -- generate "$run"
 refuse "two prompts" 2 "--prompt and --prompt-file cannot be used together" -- generate "$run" --prompt a --prompt-file prompts
 refuse "no prompt file" 2 "cannot open prompts 'nope': No such file or directory" -- generate "$run" --prompt-file nope
 refuse "a folder of prompts" 2 "'own' is a directory" -- generate "$run" --prompt-file own
-refuse "beams" 2 "beam search is not available" -- "${base[@]}" --num-beams 4
+refuse "too many beams" 2 "--num-beams" -- "${base[@]}" --num-beams 65
+refuse "a draft without guesses" 2 "--draft-model-path needs --num-speculative-tokens" -- "${base[@]}" --draft-model-path "$run"
+refuse "two grammars" 2 "--grammar and --json-schema cannot be used together" -- "${base[@]}" --grammar a --json-schema b
+refuse "no grammar file" 2 "cannot open grammar 'nope.gbnf'" -- "${base[@]}" --grammar nope.gbnf
+refuse "more texts than a stream shows" 2 "--stream shows one text" -- "${base[@]}" --stream --num-beams 2 --num-return-sequences 2
 refuse "stream and json" 2 "--stream and --json cannot be used together" -- "${base[@]}" --stream --json
 refuse "too hot" 2 "--temperature: 9 is outside 0 to 2" -- generate "$run" --prompt a --temperature 9
 refuse "top-p" 2 "--top-p: 1.5 is outside 0 to 1" -- "${base[@]}" --top-p 1.5

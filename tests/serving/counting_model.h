@@ -73,6 +73,12 @@ class CountingModel final : public TokenModel {
         static_cast<int64_t>(block_ids.size()) * kKvBlockTokens);
   }
 
+  int64_t hidden_size() const override { return 4; }
+  std::vector<float> last_hidden_state(std::span<const int32_t> ids) const override {
+    const auto count = static_cast<float>(ids.size());
+    return {count, static_cast<float>(ids.back()), 0, -count};
+  }
+
   void forward(std::span<const TokenSegment> segments, std::span<float> logits) const override {
     ++passes;
     largest_batch = std::max(largest_batch, segments.size());

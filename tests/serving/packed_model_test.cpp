@@ -225,6 +225,16 @@ TEST_F(PackedModels, GreedyTextEqualsTheTransformersInFloat) {
     EXPECT_EQ(generate(*packed, 1, {i})[0].token_ids, generate(*general, 1, {i})[0].token_ids);
 }
 
+TEST_F(PackedModels, TheLastHiddenStateIsTheTransformers) {
+  const auto source = test::small_model(
+      config_with([](auto& c) { c.max_position_embeddings = 600; }));
+  const std::vector<int32_t> ids = some_ids(500, source->config().vocab_size);
+  const std::vector<float> packed = PackedModel(*source).last_hidden_state(ids),
+                           plain = TransformerModel(*source).last_hidden_state(ids);
+  ASSERT_EQ(packed.size(), static_cast<size_t>(source->config().hidden_size));
+  EXPECT_LT(test::largest_difference(copied(packed), copied(plain)), 1e-4);
+}
+
 ParameterReader in_place_reader(const Transformer& model, std::vector<std::string>& done) {
   return {.read = [&model](const std::string& name) -> std::optional<ParameterRows> {
             const Parameter* parameter = model.find_parameter(name);

@@ -89,6 +89,9 @@ void ApiServer::State::add_tokens() {
       answer(model, request, reply);
     };
   };
+  add("POST", "/v1/embeddings", Scope::embed, "Embeddings of texts, of length 1",
+      with_model(answer_embeddings));
+  add("POST", "/embed", Scope::embed, "Hidden states of texts", with_model(answer_embed));
   add("POST", "/tokenize", Scope::any_key, "Token ids of a text or chat", with_model(answer_tokenize));
   add("POST", "/detokenize", Scope::any_key, "The text of token ids", with_model(answer_detokenize));
   add("POST", "/apply-template", Scope::any_key, "A chat as the model's text",
@@ -148,6 +151,16 @@ void ApiServer::State::add_status() {
   };
   add("GET", "/stats", Scope::any_key, "Requests and tokens so far", stats, true);
   add("GET", "/v1/server_metrics", Scope::any_key, "The same", stats, true);
+  add("GET", "/slots", Scope::any_key, "What each place of the batch does",
+      [this](const Request&, const ReplyPtr& reply) {
+        const EngineStats now = model.engine().stats();
+        OrderedJson slots = OrderedJson::array();
+        for (int64_t id = 0; id < model.engine().max_batch_size(); ++id)
+          slots.push_back({{"id", id},
+                           {"n_ctx", model.max_model_len()},
+                           {"is_processing", id < now.running}});
+        reply->send_json(200, dumped(slots));
+      }, true);
   add("GET", "/v1/queue/status", Scope::any_key, "Requests that run and wait",
       [this](const Request&, const ReplyPtr& reply) {
         const EngineStats now = model.engine().stats();

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "serving/api/answer_json.h"
+#include "serving/api/chat_tools.h"
 #include "serving/api/choices.h"
 #include "serving/api/generation_fields.h"
 #include "serving/http/json_body.h"
@@ -28,6 +29,7 @@ struct ChatJob {
   GenerationFields fields;
   bool logprobs = false;
   std::vector<int32_t> prompt;
+  ChatTools tools;
 
   OrderedJson frame(const char* object, OrderedJson choices) const {
     return {{"id", id},
@@ -58,7 +60,7 @@ OrderedJson read_content(const OrderedJson& content, size_t index) {
   if (!content.is_array()) refuse_message(index, ".content must be a text or a list of parts");
   std::string text;
   for (const OrderedJson& part : content) {
-    const bool is_text = part.is_object() && part.value("type", "") == "text" &&
+    const bool is_text = part.is_object() && part.value("type", OrderedJson()) == "text" &&
                          part.contains("text") && part["text"].is_string();
     if (!is_text) refuse_message(index, ".content: only parts of type text are supported");
     text += part["text"].get<std::string>();
@@ -66,11 +68,33 @@ OrderedJson read_content(const OrderedJson& content, size_t index) {
   return text;
 }
 
+/// The reason, unless the text turned out to call functions.
+OrderedJson finish_reason(const GenerationResult& result, bool called) {
+  const bool ended = result.finish_reason == FinishReason::stop ||
+                     result.finish_reason == FinishReason::stop_string;
+  return called && ended ? "tool_calls" : openai_finish_reason(result.finish_reason);
+}
+
 OrderedJson choice_json(const ChatJob& job, size_t index, const GenerationResult& result) {
+  OrderedJson message = {{"role", "assistant"}, {"content", result.text}, {"refusal", nullptr}};
+  bool called = false;
+  if (job.tools.offered()) {
+    const auto parser = job.tools.parser();
+    ToolCallDelta found = parser->feed(result.text);
+    const ToolCallDelta rest = parser->finish();
+    found.content += rest.content;
+    found.calls.insert(found.calls.end(), rest.calls.begin(), rest.calls.end());
+    called = !found.calls.empty();
+    message["content"] = called && found.content.empty() ? OrderedJson(nullptr)
+                                                         : OrderedJson(found.content);
+    if (called)
+      message["tool_calls"] =
+          tool_calls_json(found.calls, fmt::format("{}_{}", job.id, index), 0, false);
+  }
   return {{"index", index},
-          {"message", {{"role", "assistant"}, {"content", result.text}, {"refusal", nullptr}}},
+          {"message", std::move(message)},
           {"logprobs", job.logprobs_of(result)},
-          {"finish_reason", openai_finish_reason(result.finish_reason)}};
+          {"finish_reason", finish_reason(result, called)}};
 }
 
 Usage usage_of(const ChatJob& job, const std::vector<GenerationResult>& results) {
@@ -111,25 +135,49 @@ ChoiceCallbacks streamed(const std::shared_ptr<ChatJob>& job,
     if (job->fields.include_usage) json["usage"] = nullptr;
     return dumped(json);
   };
-  for (int64_t i = 0; i < job->fields.n; ++i)
-    sse->event(chunk(static_cast<size_t>(i), {{"role", "assistant"}, {"content", ""}}, nullptr,
-                     nullptr));
+  struct CallsSoFar {
+    std::unique_ptr<ToolCallParser> parser;  // null: no functions are offered
+    size_t calls = 0;
+  };
+  const auto so_far = std::make_shared<std::vector<CallsSoFar>>(static_cast<size_t>(job->fields.n));
+  for (CallsSoFar& one : *so_far) one.parser = job->tools.offered() ? job->tools.parser() : nullptr;
+  // Sends what has become certain; true while the client is there.
+  const auto send = [=](size_t index, const ToolCallDelta& piece, OrderedJson logprobs) {
+    CallsSoFar& own = (*so_far)[index];
+    OrderedJson delta = OrderedJson::object();
+    if (!piece.content.empty() || !logprobs.is_null()) delta["content"] = piece.content;
+    if (!piece.calls.empty())
+      delta["tool_calls"] =
+          tool_calls_json(piece.calls, fmt::format("{}_{}", job->id, index), own.calls, true);
+    own.calls += piece.calls.size();
+    if (delta.empty()) return !sse->reply().gone();
+    return sse->event(chunk(index, std::move(delta), std::move(logprobs), nullptr));
+  };
   ChoiceCallbacks callbacks;
+  callbacks.start = [=] {
+    if (!sse->begin()) return false;
+    for (int64_t i = 0; i < job->fields.n; ++i)
+      sse->event(chunk(static_cast<size_t>(i), {{"role", "assistant"}, {"content", ""}}, nullptr,
+                       nullptr));
+    return true;
+  };
   callbacks.on_token = [=](size_t index, const TokenEvent& event) {
-    const bool with_logprob = job->logprobs && event.id >= 0;
-    if (event.text.empty() && !with_logprob) return !sse->reply().gone();
     OrderedJson logprobs = nullptr;
-    if (with_logprob)
+    if (job->logprobs && event.id >= 0)
       logprobs = {{"content", OrderedJson::array({chat_logprob(job->model, event.id, event.logprob,
                                                                event.top)})}};
-    return sse->event(chunk(index, {{"content", event.text}}, std::move(logprobs), nullptr));
+    const auto& parser = (*so_far)[index].parser;
+    return send(index,
+                parser ? parser->feed(event.text) : ToolCallDelta{std::string(event.text), {}},
+                std::move(logprobs));
   };
   callbacks.on_end = [=](size_t index, const GenerationResult& result) {
-    const bool whole = result.finish_reason != FinishReason::error &&
-                       result.finish_reason != FinishReason::cancelled;
-    if (whole)
-      sse->event(chunk(index, OrderedJson::object(), nullptr,
-                       openai_finish_reason(result.finish_reason)));
+    if (result.finish_reason == FinishReason::error ||
+        result.finish_reason == FinishReason::cancelled)
+      return;
+    CallsSoFar& own = (*so_far)[index];
+    if (own.parser) send(index, own.parser->finish(), nullptr);
+    sse->event(chunk(index, OrderedJson::object(), nullptr, finish_reason(result, own.calls > 0)));
   };
   callbacks.done = [=](std::vector<GenerationResult>&& results) {
     if (job->fields.include_usage) {
@@ -148,6 +196,7 @@ std::vector<http::Field> chat_fields(int64_t context) {
   fields.push_back(http::array_field("messages"));
   fields.push_back(http::array_field("tools"));
   fields.push_back(http::any_field("tool_choice"));
+  fields.push_back(http::flag_field("parallel_tool_calls"));
   fields.push_back(http::flag_field("logprobs"));
   fields.push_back(http::whole_field("top_logprobs", 0, 20));
   return fields;
@@ -156,10 +205,12 @@ std::vector<http::Field> chat_fields(int64_t context) {
 std::shared_ptr<ChatJob> read_job(const ServedModel& model, const http::FieldReader& body,
                                   const OrderedJson& ordered, const std::string& id) {
   auto job = std::make_shared<ChatJob>(
-      ChatJob{.model = model, .id = "chatcmpl-" + id, .fields = read_generation(body, model), .prompt = {}});
+      ChatJob{.model = model, .id = "chatcmpl-" + id, .fields = read_generation(body, model), .prompt = {}, .tools = {}});
   body.require("messages");
   const OrderedJson messages = read_messages(ordered["messages"]);
-  job->prompt = model.encode_chat(messages, ordered.value("tools", OrderedJson(nullptr)), true);
+  job->tools = read_chat_tools(ordered, model);
+  job->prompt = model.encode_chat(
+      messages, job->tools.offered() ? ordered["tools"] : OrderedJson(nullptr), true);
   check_prompt_length(model, job->prompt.size(), true, "messages");
   GenerationConfig& config = job->fields.config;
   // A chat answer goes on until the model ends it.
@@ -207,9 +258,14 @@ void answer_chat(const ServedModel& model, const AnswerOptions& options,
   const json document = http::json_body(request);
   const http::FieldReader body(document, table);
   check_model(body, model);
-  const OrderedJson ordered = OrderedJson::parse(request.body);
+  const OrderedJson ordered = ordered_body(request);
   const auto job = read_job(model, body, ordered, request.id);
-  const auto constraint = requested_constraint(body, ordered, model);
+  auto constraint = requested_constraint(body, ordered, model);
+  if (auto calls = job->tools.grammar(body.flag("parallel_tool_calls", true))) {
+    if (constraint)
+      body.refuse("response_format", "response_format has no meaning where a call is required");
+    constraint = model.constraint(std::move(calls));
+  }
   const FrozenGenerationConfig frozen = freeze_for(model, job->fields.config);
   std::vector<GenerationRequest> requests;
   for (int64_t i = 0; i < job->fields.n; ++i) {
@@ -231,12 +287,7 @@ void answer_chat(const ServedModel& model, const AnswerOptions& options,
     return run_choices(model, reply, std::move(requests), std::move(whole), options.timeout);
   }
   const auto sse = std::make_shared<http::SseStream>(reply, options.ping);
-  if (!sse->begin()) return;
-  try {
-    run_choices(model, reply, std::move(requests), streamed(job, sse), options.timeout);
-  } catch (const HttpError& error) {
-    sse->fail(error);
-  }
+  run_choices(model, reply, std::move(requests), streamed(job, sse), options.timeout);
 }
 
 }  // namespace llm::api

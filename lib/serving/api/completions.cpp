@@ -264,7 +264,7 @@ void answer_completions(const ServedModel& model, const AnswerOptions& options,
     body.refuse("suffix", "suffix needs a model with fill-in-the-middle tokens; this one has none");
   const auto job = read_job(model, body, request.id);
   const auto constraint =
-      requested_constraint(body, OrderedJson::parse(request.body), model);
+      requested_constraint(body, ordered_body(request), model);
   const FrozenGenerationConfig frozen = freeze_for(model, job->fields.config);
   std::vector<GenerationRequest> requests;
   for (size_t i = 0; i < job->prompts.size() * job->per_prompt(); ++i) {

@@ -79,7 +79,7 @@ void answer_generate(const ServedModel& model, const AnswerOptions& options,
   if (fields.best_of > fields.n) body.refuse("best_of", "best_of is a field of /v1/completions");
   const auto prompts = read_prompts(model, body.require(param), param);
   const FrozenGenerationConfig frozen = freeze_for(model, fields.config);
-  const auto constraint = requested_constraint(body, OrderedJson::parse(request.body), model);
+  const auto constraint = requested_constraint(body, ordered_body(request), model);
   std::vector<GenerationRequest> requests;
   size_t prompt_tokens = 0;
   for (const auto& prompt : prompts) {

@@ -85,6 +85,14 @@ std::shared_ptr<const Grammar> format_grammar(const http::FieldReader& body, con
 
 }  // namespace
 
+nlohmann::ordered_json ordered_body(const http::Request& request) {
+  try {
+    return nlohmann::ordered_json::parse(request.body);
+  } catch (const nlohmann::json::exception&) {  // all else was refused when it was read first
+    throw HttpError(400, "invalid_json", "a number in the body is beyond what a double holds");
+  }
+}
+
 std::vector<Field> generation_fields(int64_t context) {
   const int64_t most = context > 0 ? context : int64_t{1} << 30;
   std::vector<Field> fields = {http::text_field("model", 1024),

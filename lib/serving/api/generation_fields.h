@@ -14,6 +14,10 @@
 
 namespace llm::api {
 
+/// The body once more with its members in their order, which schemas and templates need.
+/// 400 invalid_json where a number is beyond what a double holds.
+nlohmann::ordered_json ordered_body(const http::Request& request);
+
 /// Rows for http::FieldReader; `context` bounds the numbers of tokens.
 std::vector<http::Field> generation_fields(int64_t context);
 

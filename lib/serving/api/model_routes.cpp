@@ -4,6 +4,7 @@
 #include "base/utf8.h"
 #include "serving/api/answer_json.h"
 #include "serving/api/chat_completions.h"
+#include "serving/api/generation_fields.h"
 #include "serving/api/plain_routes.h"
 #include "serving/http/json_body.h"
 
@@ -30,6 +31,15 @@ OrderedJson special(const ServedModel& model, int32_t id) {
   return id < 0 ? OrderedJson(nullptr) : OrderedJson(model.tokenizer().token_text(id));
 }
 
+/// Ids of a text. One that is nothing but the spelling of a special token is that token: so clients
+/// learn the ids of what /tokenizer_info names (lm-eval does).
+std::vector<int32_t> spelled_ids(const Tokenizer& tokenizer, const std::string& text) {
+  for (const int32_t id : {tokenizer.bos_id(), tokenizer.eos_id(), tokenizer.pad_id()}) {
+    if (id >= 0 && tokenizer.token_text(id) == text) return {id};
+  }
+  return tokenizer.encode(text);
+}
+
 }  // namespace
 
 void answer_tokenize(const ServedModel& model, const http::Request& request,
@@ -42,14 +52,14 @@ void answer_tokenize(const ServedModel& model, const http::Request& request,
   const http::FieldReader body(document, kFields);
   std::vector<int32_t> ids;
   if (body.has("messages")) {
-    const OrderedJson ordered = OrderedJson::parse(request.body);
+    const OrderedJson ordered = ordered_body(request);
     ids = model.encode_chat(read_messages(ordered["messages"]), nullptr, true);
   } else {
     // vLLM's and llama.cpp's names; vLLM adds special tokens unless told not to.
     const bool llama = body.has("content");
     if (!llama && !body.has("prompt")) http::missing_field("prompt");
     const bool add = llama ? body.flag("add_special", false) : body.flag("add_special_tokens", true);
-    ids = model.tokenizer().encode(body.text(llama ? "content" : "prompt", ""));
+    ids = spelled_ids(model.tokenizer(), body.text(llama ? "content" : "prompt", ""));
     if (add) ids = model.tokenizer().with_template(std::move(ids));
   }
   reply->send_json(200, dumped({{"tokens", ids},
@@ -64,6 +74,7 @@ void answer_detokenize(const ServedModel& model, const http::Request& request,
   const json document = http::json_body(request);
   const http::FieldReader body(document, kFields);
   const json& given = body.require("tokens");
+  if (!given.empty() && !given[0].is_number()) body.refuse("tokens", "tokens must be a list of ids");
   std::string text;
   if (!given.empty()) text = model.tokenizer().decode(read_prompts(model, given, "tokens").at(0));
   reply->send_json(200, dumped({{"prompt", text}, {"content", text}}));
@@ -77,7 +88,7 @@ void answer_apply_template(const ServedModel& model, const http::Request& reques
   const json document = http::json_body(request);
   const http::FieldReader body(document, kFields);
   body.require("messages");
-  const OrderedJson ordered = OrderedJson::parse(request.body);
+  const OrderedJson ordered = ordered_body(request);
   std::string text;
   model.encode_chat(read_messages(ordered["messages"]), ordered.value("tools", OrderedJson(nullptr)),
                     body.flag("add_generation_prompt", true), &text);

@@ -42,6 +42,13 @@ Json prompt_schema() {
 }
 
 Json messages_schema() {
+  const Json part = {{"type", "object"},
+                     {"required", {"type", "text"}},
+                     {"properties",
+                      {{"type", {{"type", "string"}, {"enum", {"text"}}}},
+                       {"text", {{"type", "string"}}}}}};
+  const Json content = {{"anyOf",
+                         {{{"type", {"string", "null"}}}, {{"type", "array"}, {"items", part}}}}};
   return {{"type", "array"},
           {"minItems", 1},
           {"items",
@@ -50,7 +57,7 @@ Json messages_schema() {
             {"properties",
              {{"role", {{"type", "string"},
                         {"enum", {"system", "developer", "user", "assistant", "tool"}}}},
-              {"content", {{"type", "string"}}}}}}}};
+              {"content", content}}}}}};
 }
 
 /// Properties of a POST body, and the required ones.
@@ -67,6 +74,9 @@ std::pair<Json, Json> body_of(const std::string& path) {
   } else if (path == "/v1/chat/completions" || path == "/apply-template") {
     properties["messages"] = messages_schema();
     required.push_back("messages");
+  } else if (path == "/v1/embeddings" || path == "/embed") {
+    properties["input"] = prompt_schema();
+    required.push_back("input");
   } else if (path == "/tokenize") {
     properties["prompt"] = {{"type", "string"}};
     required.push_back("prompt");
@@ -75,7 +85,7 @@ std::pair<Json, Json> body_of(const std::string& path) {
     required.push_back("tokens");
   } else if (path == "/predict") {
     properties["text"] = {{"type", "string"}};
-    properties["top_k"] = {{"type", "integer"}, {"minimum", 1}, {"maximum", 20}};
+    properties["top_k"] = {{"type", {"integer", "null"}}, {"minimum", 1}, {"maximum", 20}};
     required.push_back("text");
   }
   return {std::move(properties), std::move(required)};

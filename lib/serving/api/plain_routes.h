@@ -11,6 +11,11 @@ void answer_generate(const ServedModel& model, const AnswerOptions& options,
 /// {text, top_k} -> the most probable next tokens with their share of the full softmax.
 void answer_predict(const ServedModel& model, const AnswerOptions& options,
                     const http::Request& request, const http::ReplyPtr& reply);
+/// Computed on the caller's thread, beside the engine.
+void answer_embeddings(const ServedModel& model, const http::Request& request,
+                       const http::ReplyPtr& reply);
+void answer_embed(const ServedModel& model, const http::Request& request,
+                  const http::ReplyPtr& reply);
 void answer_tokenize(const ServedModel& model, const http::Request& request,
                      const http::ReplyPtr& reply);
 void answer_detokenize(const ServedModel& model, const http::Request& request,

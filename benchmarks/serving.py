@@ -1,0 +1,187 @@
+#!/usr/bin/env python3
+"""Figures of `llm api` on this machine: what docs/serving.md shows.
+
+usage: serving.py --model DIR [--llm build/bin/llm] [--rounds 3] [--prompt 128] [--new 128]
+
+Arms of one round, one after another against one server: one stream through HTTP, sixteen through
+HTTP (with `hey` where it is installed, as a second opinion), and between rounds the in-process loop
+(`llm generate --json`). Then, once: a 2,000-token prompt arriving beside four running texts (time
+between their tokens), a shared 1,000-token beginning (time to the first token, cold and again),
+prompt lookup on code-like text. Prompts are random ids, another one for each request; texts are
+greedy and go on past the end token. Only ratios mean anything on a shared machine.
+"""
+import argparse
+import http.client
+import json
+import random
+import re
+import shutil
+import statistics
+import subprocess
+import tempfile
+import threading
+import time
+
+
+def start(args, extra=()):
+    command = [args.llm, "api", args.model, "--port", "0", "--response-cache", "0", *extra]
+    server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    for line in server.stderr:
+        found = re.search(r"at http://127\.0\.0\.1:(\d+)", line)
+        if found:
+            threading.Thread(target=server.stderr.read, daemon=True).start()
+            return server, int(found.group(1))
+    raise SystemExit("the server did not start")
+
+
+def post(port, body):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=600)
+    connection.request("POST", "/v1/completions", json.dumps(body), {"Content-Type": "application/json"})
+    answer = connection.getresponse()
+    if answer.status != 200:
+        raise SystemExit(answer.read().decode())
+    return answer
+
+
+def ask(port, body):
+    return json.loads(post(port, body).read())
+
+
+def stream_times(port, body):
+    """Seconds from the request to each token."""
+    started, times = time.perf_counter(), []
+    answer = post(port, {**body, "stream": True, "logprobs": 0})
+    for line in answer:
+        if line.startswith(b"data: {") and b'"token_logprobs"' in line:
+            times.append(time.perf_counter() - started)
+    return times
+
+
+def body(args, prompt_tokens, new_tokens, vocab):
+    ids = [random.randrange(300, vocab) for _ in range(prompt_tokens)]
+    return {"prompt": ids, "max_tokens": new_tokens, "temperature": 0, "ignore_eos": True}
+
+
+def crowd(port, bodies):
+    started = time.perf_counter()
+    threads = [threading.Thread(target=ask, args=(port, one)) for one in bodies]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return time.perf_counter() - started
+
+
+def in_process(args):
+    result = subprocess.run([args.llm, "generate", args.model, "--prompt", "one two three " * (args.prompt // 4), "--json",
+                             "--max-tokens", str(args.new), "--temperature", "0", "--ignore-eos"],
+                            capture_output=True, text=True, check=True)
+    return json.loads(result.stdout)["timing"]["tokens_per_second"]
+
+
+def decode_rate(times):
+    return (len(times) - 1) / (times[-1] - times[0])
+
+
+def throughput(args, port, vocab):
+    ratios, overheads, single, many = [], [], [], []
+    for _ in range(args.rounds):
+        loop = in_process(args)
+        started = time.perf_counter()
+        times = stream_times(port, body(args, args.prompt, args.new, vocab))
+        one = args.new / (time.perf_counter() - started)
+        sixteen = 16 * args.new / crowd(port, [body(args, args.prompt, args.new, vocab) for _ in range(16)])
+        single.append(one)
+        many.append(sixteen)
+        ratios.append(sixteen / one)
+        overheads.append(decode_rate(times) / loop)
+        print(f"  one {one:.1f} tok/s | sixteen {sixteen:.1f} tok/s | ratio {sixteen / one:.2f} | HTTP / loop {overheads[-1]:.3f}", flush=True)
+    print(f"concurrency 16 / one stream: median {statistics.median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f})")
+    print(f"HTTP single stream / in-process loop: median {statistics.median(overheads):.3f} ({min(overheads):.3f}-{max(overheads):.3f})")
+
+
+def long_prompt(args, port, vocab, tokens):
+    gaps, lock = [], threading.Lock()
+
+    def run():
+        times = stream_times(port, body(args, 32, 160, vocab))
+        with lock:
+            gaps.extend(later - earlier for earlier, later in zip(times, times[1:]))
+
+    threads = [threading.Thread(target=run) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    time.sleep(2)
+    first = stream_times(port, body(args, tokens, 2, vocab))[0]
+    for thread in threads:
+        thread.join()
+    gaps.sort()
+    median, p99 = statistics.median(gaps), gaps[int(0.99 * len(gaps))]
+    print(f"between tokens of four texts while {tokens} tokens of a prompt arrive: median {1e3 * median:.1f} ms, P99 {1e3 * p99:.1f} ms, "
+          f"ratio {p99 / median:.2f}; the prompt's first token after {first:.2f} s")
+
+
+def shared_prefix(args, port, vocab):
+    ratios = []
+    for _ in range(args.rounds):
+        prefix = body(args, 1000, 2, vocab)
+        cold = stream_times(port, prefix)[0]
+        warm = stream_times(port, {**prefix, "prompt": prefix["prompt"] + [301, 302, 303]})[0]
+        ratios.append(warm / cold)
+    print(f"first token with a shared beginning of 1,000 tokens / cold: median {statistics.median(ratios):.3f}")
+
+
+def speculation(args, port):
+    text = "".join(f"def value_{i}(self):\n    return self._value_{i}\n\n" for i in range(12))
+    base = {"prompt": text, "max_tokens": 128, "temperature": 0, "ignore_eos": True}
+    ratios = []
+    for _ in range(args.rounds):
+        rates, texts = [], []
+        for guesses in (0, 7):
+            answer = ask(port, {**base, "num_speculative_tokens": guesses})
+            rates.append(answer["timings"]["predicted_per_second"])
+            texts.append(answer["choices"][0]["text"])
+        if texts[0] != texts[1]:
+            raise SystemExit("speculation changed the text")
+        ratios.append(rates[1] / rates[0])
+    print(f"prompt lookup / plain on code-like text, same text: median {statistics.median(ratios):.2f}")
+
+
+def with_hey(args, port, vocab):
+    if not shutil.which("hey"):
+        return print("hey is not installed: no second opinion")
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        json.dump(body(args, args.prompt, args.new, vocab), file)
+        file.flush()
+        for clients in (1, 16):
+            result = subprocess.run(["hey", "-n", str(2 * clients), "-c", str(clients), "-t", "0", "-m", "POST", "-T", "application/json",
+                                     "-D", file.name, f"http://127.0.0.1:{port}/v1/completions"], capture_output=True, text=True, check=True)
+            rate = float(re.search(r"Requests/sec:\s+([\d.]+)", result.stdout).group(1))
+            print(f"hey -c {clients}: {rate * args.new:.1f} tok/s (one prompt for all: its prefix is shared)")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--llm", default="build/bin/llm")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--prompt", type=int, default=128)
+    parser.add_argument("--new", type=int, default=128)
+    args = parser.parse_args()
+    server, port = start(args)
+    try:
+        told = http.client.HTTPConnection("127.0.0.1", port)
+        told.request("GET", "/model-info")
+        info = json.loads(told.getresponse().read())
+        ask(port, body(args, 16, 4, info["vocab_size"]))  # packs the weights
+        throughput(args, port, info["vocab_size"])
+        long_prompt(args, port, info["vocab_size"], min(2000, info["max_model_len"] - 8))
+        shared_prefix(args, port, info["vocab_size"])
+        speculation(args, port)
+        with_hey(args, port, info["vocab_size"])
+    finally:
+        server.terminate()
+        server.wait()
+
+
+main()

@@ -1,0 +1,64 @@
+#include "serving/api/chat_tools.h"
+
+#include <fmt/format.h>
+
+#include "base/error.h"
+#include "serving/http/http_error.h"
+#include "serving/http/http_error.h"
+
+namespace llm::api {
+
+std::unique_ptr<ToolCallParser> ChatTools::parser() const {
+  std::vector<std::string> names;
+  for (const ToolFunction& function : functions) names.push_back(function.name);
+  return std::make_unique<ToolCallParser>(shape, std::move(names));
+}
+
+std::shared_ptr<const Grammar> ChatTools::grammar(bool parallel) const {
+  const bool bound =
+      choice.kind == ToolChoice::Kind::required || choice.kind == ToolChoice::Kind::named;
+  if (!bound) return nullptr;
+  try {
+    return tool_call_grammar(functions, choice, shape, parallel);
+  } catch (const Error& error) {
+    throw http::HttpError(400, "unsupported_schema", error.message(), "tools");
+  }
+}
+
+ChatTools read_chat_tools(const OrderedJson& body, const ServedModel& model) {
+  ChatTools tools;
+  const OrderedJson given = body.value("tools", OrderedJson(nullptr));
+  const OrderedJson choice = body.value("tool_choice", OrderedJson(nullptr));
+  try {
+    if (!given.is_null()) tools.functions = read_tools(given);
+    tools.choice = read_tool_choice(choice, tools.functions);
+  } catch (const Error& error) {
+    throw http::HttpError(400, "invalid_value", error.message(), "tools");
+  }
+  if (tools.functions.empty()) tools.choice.kind = ToolChoice::Kind::none;
+  if (!tools.offered()) return tools;
+  const ChatTemplate* chat = model.chat_template();
+  const auto shape = chat == nullptr ? std::nullopt : tool_call_shape(chat->source());
+  if (!shape)
+    throw http::HttpError(400, "invalid_value",
+                          "tools: this model's chat template does not take tools", "tools");
+  tools.shape = *shape;
+  return tools;
+}
+
+OrderedJson tool_calls_json(const std::vector<ToolCall>& calls, const std::string& request_id,
+                            size_t first, bool with_index) {
+  OrderedJson all = OrderedJson::array();
+  for (const ToolCall& call : calls) {
+    const size_t number = first + all.size();
+    OrderedJson one = OrderedJson::object();
+    if (with_index) one["index"] = number;
+    one["id"] = fmt::format("call_{}_{}", request_id, number);
+    one["type"] = "function";
+    one["function"] = {{"name", call.name}, {"arguments", call.arguments}};
+    all.push_back(std::move(one));
+  }
+  return all;
+}
+
+}  // namespace llm::api

@@ -1,0 +1,35 @@
+// The functions that a chat request offers, and the calls that its answers make of them.
+#pragma once
+
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "serving/api/answer_json.h"
+#include "serving/constraint/tool_call_parser.h"
+
+namespace llm::api {
+
+struct ChatTools {
+  std::vector<ToolFunction> functions;
+  ToolChoice choice;
+  ToolCallShape shape = ToolCallShape::hermes;
+
+  /// Calls may come: the template shows the functions, answers are searched.
+  bool offered() const { return choice.kind != ToolChoice::Kind::none; }
+  std::unique_ptr<ToolCallParser> parser() const;
+  /// The grammar of required and named calls; null where the model is free.
+  std::shared_ptr<const Grammar> grammar(bool parallel) const;
+};
+
+/// `tools` and `tool_choice` of a body; HttpError 400 for what is wrong or cannot be kept, and where
+/// the model's template does not take tools.
+ChatTools read_chat_tools(const OrderedJson& body, const ServedModel& model);
+
+/// [{index, id, type, function: {name, arguments}}], numbered from `first` on.
+OrderedJson tool_calls_json(const std::vector<ToolCall>& calls, const std::string& request_id,
+                            size_t first, bool with_index);
+
+}  // namespace llm::api

@@ -1,0 +1,98 @@
+// POST /v1/embeddings (OpenAI's shape, float or base64) and /embed (features B62).
+//
+// An embedding is the hidden state behind the text's last token, after the final norm: of length 1
+// where normalised, which /v1/embeddings always is.
+#include <fmt/format.h>
+
+#include <cmath>
+#include <cstring>
+
+#include "serving/api/answer_json.h"
+#include "serving/api/generation_fields.h"
+#include "serving/api/plain_routes.h"
+#include "serving/http/json_body.h"
+
+namespace llm::api {
+namespace {
+
+using nlohmann::json;
+
+std::vector<float> embedding(const ServedModel& model, const std::vector<int32_t>& ids,
+                             bool normalised) {
+  std::vector<float> values = model.model().last_hidden_state(ids);
+  if (!normalised) return values;
+  double sum = 0;
+  for (const float x : values) sum += static_cast<double>(x) * static_cast<double>(x);
+  const auto length = static_cast<float>(std::sqrt(sum));
+  if (length > 0) {
+    for (float& x : values) x /= length;
+  }
+  return values;
+}
+
+std::string base64(const std::vector<float>& values) {
+  constexpr const char* kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string bytes(values.size() * sizeof(float), '\0');
+  std::memcpy(bytes.data(), values.data(), bytes.size());  // little endian, as the clients read it
+  std::string text;
+  for (size_t i = 0; i < bytes.size(); i += 3) {
+    uint32_t group = 0;
+    const size_t count = std::min<size_t>(3, bytes.size() - i);
+    for (size_t k = 0; k < 3; ++k)
+      group = group << 8 | (k < count ? static_cast<uint8_t>(bytes[i + k]) : 0);
+    for (size_t k = 0; k < 4; ++k)
+      text += k <= count ? kDigits[group >> (18 - 6 * k) & 63] : '=';
+  }
+  return text;
+}
+
+}  // namespace
+
+void answer_embeddings(const ServedModel& model, const http::Request& request,
+                       const http::ReplyPtr& reply) {
+  static const std::vector<http::Field> kFields = {
+      http::text_field("model", 1024), http::any_field("input"),
+      http::text_field("encoding_format", 16), http::whole_field("dimensions", 1, 1 << 20),
+      http::text_field("user", 1024)};
+  const json document = http::json_body(request);
+  const http::FieldReader body(document, kFields);
+  check_model(body, model);
+  const std::string format = body.text("encoding_format", "float");
+  if (format != "float" && format != "base64")
+    body.refuse("encoding_format", "encoding_format must be float or base64");
+  if (body.whole("dimensions", model.model().hidden_size()) != model.model().hidden_size())
+    body.refuse("dimensions", fmt::format("dimensions: this model's embeddings have {}",
+                                          model.model().hidden_size()));
+  OrderedJson data = OrderedJson::array();
+  size_t tokens = 0;
+  for (const auto& ids : read_prompts(model, body.require("input"), "input")) {
+    check_prompt_length(model, ids.size(), false, "input");
+    tokens += ids.size();
+    const std::vector<float> values = embedding(model, ids, true);
+    data.push_back({{"object", "embedding"},
+                    {"index", data.size()},
+                    {"embedding", format == "base64" ? OrderedJson(base64(values))
+                                                     : OrderedJson(values)}});
+  }
+  reply->send_json(200, dumped({{"object", "list"},
+                                {"data", std::move(data)},
+                                {"model", model.name()},
+                                {"usage", {{"prompt_tokens", tokens}, {"total_tokens", tokens}}}}));
+}
+
+void answer_embed(const ServedModel& model, const http::Request& request,
+                  const http::ReplyPtr& reply) {
+  static const std::vector<http::Field> kFields = {http::any_field("input"),
+                                                   http::flag_field("normalize")};
+  const json document = http::json_body(request);
+  const http::FieldReader body(document, kFields);
+  OrderedJson embeddings = OrderedJson::array();
+  for (const auto& ids : read_prompts(model, body.require("input"), "input")) {
+    check_prompt_length(model, ids.size(), false, "input");
+    embeddings.push_back(embedding(model, ids, body.flag("normalize", false)));
+  }
+  reply->send_json(200, dumped({{"embeddings", std::move(embeddings)},
+                                {"dim", model.model().hidden_size()}}));
+}
+
+}  // namespace llm::api

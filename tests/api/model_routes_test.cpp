@@ -1,0 +1,41 @@
+// What the server tells of its tokenizer, as remote clients of it ask.
+#include <gtest/gtest.h>
+
+#include "serving/api/plain_routes.h"
+#include "tests/api/served.h"
+
+namespace llm::test {
+namespace {
+
+TEST(ModelRoutes, TheSpellingOfASpecialTokenAloneIsItsId) {
+  const Served one;
+  const Json info = one.get("/tokenizer_info");
+  const auto ids = [&](const Json& text) {
+    return one.post("/tokenize", {{"prompt", text}, {"add_special_tokens", false}})["tokens"];
+  };
+  EXPECT_EQ(ids(info["bos_token"]), Json({1}));
+  EXPECT_EQ(ids(info["eos_token"]), Json({2}));
+  EXPECT_EQ(one.post("/tokenize", {{"content", "<pad>"}})["tokens"], Json({0}));
+}
+
+TEST(ModelRoutes, InsideATextItIsText) {
+  const Served one;
+  EXPECT_EQ(one.post("/tokenize", {{"prompt", "a<s>"}})["count"], 4);
+  EXPECT_EQ(one.post("/tokenize", {{"prompt", "<s> "}})["count"], 4);
+  EXPECT_EQ(one.post("/tokenize", {{"prompt", ""}})["count"], 0);
+}
+
+TEST(ModelRoutes, OnlyIdsAreDetokenized) {
+  const Served one;
+  EXPECT_EQ(one.post("/detokenize", {{"tokens", {100, 101}}})["prompt"], "ab");
+  EXPECT_EQ(one.post("/detokenize", {{"tokens", Json::array()}})["prompt"], "");
+  for (const char* tokens : {"[\"ab\"]", "[[100]]", "[null]", "[true]"}) {
+    const http::RawAnswer answer =
+        one.ask("POST", "/detokenize", std::string("{\"tokens\":") + tokens + "}");
+    EXPECT_EQ(answer.status, 400) << tokens;
+    EXPECT_EQ(Json::parse(answer.body)["error"]["param"], "tokens") << tokens;
+  }
+}
+
+}  // namespace
+}  // namespace llm::test
