@@ -153,7 +153,8 @@ std::shared_ptr<const Constraint> open_constraint(const std::string& grammar_fil
     grammar = schema_grammar(parse_ordered_json(text, schema_file, {.exit = Exit::usage}));
   }
   std::vector<std::string> tokens(static_cast<size_t>(model.loaded.config.vocab_size));
-  for (int32_t id = 0; id < std::min<int64_t>(std::ssize(tokens), model.tokenizer->vocab_size()); ++id) {
+  for (int32_t id = 0; id < std::min<int64_t>(std::ssize(tokens), model.tokenizer->vocab_size());
+       ++id) {
     if (!model.tokenizer->is_special(id)) tokens[static_cast<size_t>(id)] = model.token_bytes(id);
   }
   const std::vector<int32_t> ends(end_ids.begin(), end_ids.end());

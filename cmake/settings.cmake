@@ -22,7 +22,7 @@ if(LLM_WERROR)
   target_compile_options(llm_settings INTERFACE -Werror)
 endif()
 if(LLM_SANITIZE STREQUAL "thread")
-  target_compile_options(llm_settings INTERFACE -fsanitize=thread -fno-omit-frame-pointer)
+  target_compile_options(llm_settings INTERFACE -fsanitize=thread -fno-omit-frame-pointer -Wno-tsan)  # (Asio has fences)
   target_link_options(llm_settings INTERFACE -fsanitize=thread)
 elseif(LLM_SANITIZE)
   target_compile_options(llm_settings INTERFACE -fsanitize=address,undefined -fno-sanitize=vptr -fno-sanitize-recover=undefined

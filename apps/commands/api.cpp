@@ -95,8 +95,7 @@ void ApiConfig::engine_fields(Fields& f) {
   f("prefix_caching", prefix_caching, "Compute a common beginning of prompts once")
       .flag("prefix-caching");
   f("prefill_chunk", prefill_chunk,
-    "Prompt tokens read beside running texts in one pass; 0 goes by measurement",
-    in_range(0, 4096))
+    "Prompt tokens read beside running texts in one pass; 0 goes by measurement", in_range(0, 4096))
       .flag("prefill-chunk");
 }
 
@@ -215,8 +214,8 @@ int run(ApiConfig& config, const Fields& fields) {
   const int64_t context = config.max_model_len > 0 ? config.max_model_len : most;
   const EngineOptions options = engine_options(config, text, context, draft);
   log_info("KV cache: {} tokens, {} MiB, {}{}", options.kv.max_blocks * 32,
-           options.kv.max_blocks * 32 *
-                   text.loaded.model->kv_bytes_per_token(options.kv.int8) / (1 << 20),
+           options.kv.max_blocks * 32 * text.loaded.model->kv_bytes_per_token(options.kv.int8) /
+               (1 << 20),
            options.kv.layout, options.kv.int8 ? ", int8" : "");
   api::ServedModel model(*text.loaded.model, *text.tokenizer,
                          model_options(config, text, context, fields), options);

@@ -159,12 +159,14 @@ Json json_of(const Prompt& prompt, const GenerationResult& result,
     json["prompt_tokens_dropped"] = result.prompt_tokens_dropped;
   if (generation.num_beams > 1) json["score"] = result.score;
   if (generation.num_speculative_tokens > 0)
-    json["speculation"] = {{"drafted", result.tokens_drafted}, {"accepted", result.tokens_accepted}};
+    json["speculation"] = {{"drafted", result.tokens_drafted},
+                           {"accepted", result.tokens_accepted}};
   if (generation.top_logprobs > 0) {
     Json places = Json::array();
     for (const auto& place : result.top_logprobs) {
       Json top = Json::array();
-      for (const TokenLogprob& one : place) top.push_back({{"id", one.id}, {"logprob", one.logprob}});
+      for (const TokenLogprob& one : place)
+        top.push_back({{"id", one.id}, {"logprob", one.logprob}});
       places.push_back(std::move(top));
     }
     json["top_logprobs"] = std::move(places);

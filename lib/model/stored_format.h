@@ -6,8 +6,8 @@
 
 namespace llm {
 
-/// The numbers from `data` on as rows of `columns`, a multiple of the format's block; format.readable
-/// holds. The bytes are the caller's.
+/// The numbers from `data` on as rows of `columns`, a multiple of the format's block;
+/// format.readable holds. The bytes are the caller's.
 StoredRows rows_in_format(const BlockFormat& format, const std::byte* data, int64_t rows,
                           int64_t columns);
 

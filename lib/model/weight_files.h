@@ -12,9 +12,9 @@ namespace llm {
 enum class WeightFile { safetensors, sharded_safetensors, pytorch, sharded_pytorch };
 /// "model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", ...
 const char* weight_file_name(WeightFile kind);
-inline constexpr WeightFile kWeightFiles[] = {
-    WeightFile::safetensors, WeightFile::sharded_safetensors, WeightFile::pytorch,
-    WeightFile::sharded_pytorch};
+inline constexpr WeightFile kWeightFiles[] = {WeightFile::safetensors,
+                                              WeightFile::sharded_safetensors, WeightFile::pytorch,
+                                              WeightFile::sharded_pytorch};
 
 /// Maps the weights of a resolved model directory or .gguf file and asks for all their pages: who
 /// opens them while the result lives (weight_source.h) finds them there. Nothing where they would

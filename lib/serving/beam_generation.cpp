@@ -71,7 +71,8 @@ bool BeamGeneration::decoding() const {
 }
 
 int64_t BeamGeneration::generated_tokens() const {
-  return beams_.empty() ? 0 : std::ssize(beams_.front().history) - static_cast<int64_t>(prompt_tokens_);
+  return beams_.empty() ? 0
+                        : std::ssize(beams_.front().history) - static_cast<int64_t>(prompt_tokens_);
 }
 
 bool BeamGeneration::plan(int64_t budget, SequenceSource& source, std::vector<TokenSegment>& pass) {
@@ -83,7 +84,8 @@ bool BeamGeneration::plan(int64_t budget, SequenceSource& source, std::vector<To
   clock_.began();
   for (Beam& beam : beams_) {
     if (beam.sequence) continue;
-    const int64_t capacity = static_cast<int64_t>(prompt_tokens_) + request_.config.max_new_tokens();
+    const int64_t capacity =
+        static_cast<int64_t>(prompt_tokens_) + request_.config.max_new_tokens();
     beam.sequence = source.start(beam.history, std::max(capacity, std::ssize(beam.history)), true);
     if (!beam.sequence) return false;
   }
@@ -172,8 +174,8 @@ void BeamGeneration::advance(const std::vector<Candidate>& candidates) {
   std::vector<Beam> next;
   for (size_t rank = 0; rank < candidates.size() && next.size() < width; ++rank) {
     Beam beam = extended(candidates[rank].beam, candidates[rank]);
-    const bool text_end = request_.config.ends_text(candidates[rank].id) &&
-                          !request_.config->ignore_eos;
+    const bool text_end =
+        request_.config.ends_text(candidates[rank].id) && !request_.config->ignore_eos;
     const bool complete = beam.constraint && beam.constraint->must_end();
     const bool stopped = beam.streamer.stopped();
     if (!text_end && !complete && !stopped) {

@@ -27,8 +27,8 @@ class Constraint;
 /// A new token as it is drawn, or (id -1) the end with the rest of the text.
 struct TokenEvent {
   int32_t id = -1;
-  std::string_view text;  // what became showable, "" while something is held back
-  double logprob = 0;     // with return_logprobs
+  std::string_view text;              // what became showable, "" while something is held back
+  double logprob = 0;                 // with return_logprobs
   std::span<const TokenLogprob> top;  // the most probable ones, best first (top_logprobs)
 };
 
@@ -69,9 +69,9 @@ struct GenerationResult {
   FinishReason finish_reason = FinishReason::none;
   std::string error;  // with FinishReason::error: why
   uint64_t seed = 0;
-  int64_t prompt_tokens_dropped = 0;   // by truncate-left
-  int64_t prompt_tokens_cached = 0;    // not computed: another request had the same beginning
-  int64_t tokens_drafted = 0;          // by speculation, and how many of them were right
+  int64_t prompt_tokens_dropped = 0;  // by truncate-left
+  int64_t prompt_tokens_cached = 0;   // not computed: another request had the same beginning
+  int64_t tokens_drafted = 0;         // by speculation, and how many of them were right
   int64_t tokens_accepted = 0;
   std::vector<double> logprobs;        // per new token, raw distribution (return_logprobs)
   std::vector<double> probabilities;   // per new token, after the filters (return_probs)

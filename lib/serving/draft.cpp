@@ -33,14 +33,16 @@ class NgramDrafter final : public Drafter {
  private:
   static uint64_t key(std::span<const int32_t> tokens, size_t end, size_t n) {
     uint64_t key = n;
-    for (size_t i = end - n; i < end; ++i) key = combine_keys(key, static_cast<uint64_t>(tokens[i]));
+    for (size_t i = end - n; i < end; ++i)
+      key = combine_keys(key, static_cast<uint64_t>(tokens[i]));
     return key;
   }
   /// All n-grams but those that end the text, which would find themselves.
   void remember(std::span<const int32_t> tokens) {
     for (; known_ + 1 < tokens.size(); ++known_) {
       const size_t end = known_ + 1;
-      for (size_t n = 1; n <= std::min(ends_.size(), end); ++n) ends_[n - 1][key(tokens, end, n)] = end;
+      for (size_t n = 1; n <= std::min(ends_.size(), end); ++n)
+        ends_[n - 1][key(tokens, end, n)] = end;
     }
   }
   std::vector<std::unordered_map<uint64_t, size_t>> ends_;  // by n - 1: n-gram -> one past its end

@@ -58,8 +58,8 @@ void Engine::submit(GenerationRequest request, Done done) {
   Task task;
   task.done = std::move(done);
   if (request.config->num_beams > 1) {
-    task.generation = std::make_unique<BeamGeneration>(std::move(request), plan,
-                                                       model_.vocab_size(), asked);
+    task.generation =
+        std::make_unique<BeamGeneration>(std::move(request), plan, model_.vocab_size(), asked);
   } else {
     std::unique_ptr<Drafter> drafter;
     if (request.config->num_speculative_tokens > 0)
@@ -132,8 +132,8 @@ void Engine::settle_ended() {
 /// beside what runs.
 void Engine::admit() {
   while (!waiting_.empty() && std::ssize(running_) < options_.max_batch_size) {
-    const int64_t wanted = blocks_of(waiting_.front().generation->pending_tokens() + 1) +
-                           std::ssize(running_);
+    const int64_t wanted =
+        blocks_of(waiting_.front().generation->pending_tokens() + 1) + std::ssize(running_);
     if (pool_ && !running_.empty()) {
       const int64_t cached = prefixes_ ? prefixes_->evictable() : 0;
       if (wanted > pool_->free_blocks() + cached) return;
@@ -200,8 +200,8 @@ int64_t Engine::chunk_budget() const {
 void Engine::learn(double milliseconds, int64_t rows, bool decodes, bool prompts) {
   if (!decodes || options_.prefill_chunk > 0) return;
   if (!prompts) {
-    decode_ms_ = decode_ms_ == 0 ? milliseconds
-                                 : decode_ms_ + kSmoothing * (milliseconds - decode_ms_);
+    decode_ms_ =
+        decode_ms_ == 0 ? milliseconds : decode_ms_ + kSmoothing * (milliseconds - decode_ms_);
     return;
   }
   if (decode_ms_ == 0 || rows == 0) return;

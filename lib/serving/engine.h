@@ -43,7 +43,7 @@ struct EngineOptions {
 struct EngineStats {
   int64_t running = 0, waiting = 0;
   int64_t kv_blocks = 0, kv_blocks_used = 0, kv_blocks_cached = 0;
-  uint64_t passes = 0, prompt_tokens = 0, generated_tokens = 0;  // prompt: computed, not cached
+  uint64_t passes = 0, prompt_tokens = 0, generated_tokens = 0;   // prompt: computed, not cached
   uint64_t preemptions = 0, prefix_queries = 0, prefix_hits = 0;  // tokens asked for and found
   uint64_t tokens_drafted = 0, tokens_accepted = 0;
   uint64_t finished[6] = {};  // by FinishReason
@@ -104,7 +104,7 @@ class Engine final : private SequenceSource {
   };
   std::vector<Share> planned_;
   std::vector<float> logits_;
-  double decode_ms_ = 0;    // of a pass without prompts, smoothed
+  double decode_ms_ = 0;  // of a pass without prompts, smoothed
   double chunk_tokens_ = 24;
   EngineStats stats_;
 };

@@ -180,8 +180,8 @@ void GenerationConfig::fields(Fields& f) {
   f("num_beams", num_beams, "Beams; more than 1 searches for the most probable text",
     in_range(1, kMostBeams))
       .flag("num-beams");
-  f("length_penalty", length_penalty,
-    "Beam search: scores are divided by the length to this power", within(kLengthPenalty))
+  f("length_penalty", length_penalty, "Beam search: scores are divided by the length to this power",
+    within(kLengthPenalty))
       .flag("length-penalty");
   f("early_stopping", early_stopping, "Beam search: end as soon as num_beams texts are finished")
       .flag("early-stopping");

@@ -37,7 +37,7 @@ struct GenerationConfig {
       1.0;  // over prompt and new tokens; positive logits are divided, negative ones multiplied
   double frequency_penalty = 0.0;  // subtracted once per occurrence among the new tokens
   double presence_penalty =
-      0.0;                // subtracted once from each token that occurs among the new tokens
+      0.0;                      // subtracted once from each token that occurs among the new tokens
   int64_t num_beams = 1;        // more: beam search, deterministic, the sampling settings aside
   double length_penalty = 1.0;  // of beam search: score = sum of logprobs / length ^ penalty
   bool early_stopping = false;  // of beam search: end with num_beams finished texts; else when none
@@ -50,10 +50,10 @@ struct GenerationConfig {
   std::vector<std::string> stop_strings;
   std::vector<std::pair<int32_t, double>> logit_bias;  // added to an id's logit; HTTP only
   int64_t num_speculative_tokens = 0;  // drafted per step, checked together; the text is the same
-  bool return_probs = false;     // probability of each chosen token after the filters
+  bool return_probs = false;           // probability of each chosen token after the filters
   bool return_logprobs = false;  // log probability of each chosen token under the raw distribution
   bool return_input_logprobs = false;  // the same for the prompt's tokens
-  int64_t top_logprobs = 0;  // the k most probable tokens in each place (with logprobs)
+  int64_t top_logprobs = 0;            // the k most probable tokens in each place (with logprobs)
   bool return_text = true;
   std::string max_context_policy = "error";  // error, truncate-left, slide: what happens where
                                              // prompt + new tokens exceed the context

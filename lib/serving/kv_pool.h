@@ -26,9 +26,9 @@
 namespace llm {
 
 struct KvPoolOptions {
-  int64_t max_blocks = 256;       // of kKvBlockTokens tokens
-  std::string layout = "paged";   // paged, slab, bmc
-  int64_t slab_tokens = 0;        // capacity of a slab; also what bmc takes the root of
+  int64_t max_blocks = 256;      // of kKvBlockTokens tokens
+  std::string layout = "paged";  // paged, slab, bmc
+  int64_t slab_tokens = 0;       // capacity of a slab; also what bmc takes the root of
   bool int8 = false;
 };
 
@@ -60,8 +60,8 @@ class KvPool {
   KvShape shape_;
   KvPoolOptions options_;
   size_t block_bytes_;
-  StreamBuffer memory_;              // paged
-  std::vector<int32_t> free_;        // last freed first
+  StreamBuffer memory_;        // paged
+  std::vector<int32_t> free_;  // last freed first
   std::vector<int32_t> owners_;
   int32_t fresh_ = 0;                // blocks from here on were never used: still zero
   std::vector<StreamBuffer> slabs_;  // returned ones

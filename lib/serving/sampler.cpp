@@ -213,9 +213,9 @@ std::vector<TokenLogprob> top_log_probabilities(std::span<const float> logits, i
   std::vector<TokenLogprob> top;
   const double total = log_sum_exp(logits);
   for (auto id = ids.begin(); id != end; ++id) {
-    top.push_back({*id, std::isinf(total) ? log_probability(logits, *id)
-                                          : static_cast<double>(logits[static_cast<size_t>(*id)]) -
-                                                total});
+    top.push_back({*id, std::isinf(total)
+                            ? log_probability(logits, *id)
+                            : static_cast<double>(logits[static_cast<size_t>(*id)]) - total});
   }
   return top;
 }
@@ -279,8 +279,10 @@ TokenChoice Sampler::choose(std::span<const float> logits) {
   keep_min_p(candidates, weights, config_->min_p);
   const CounterRandom random(combine_keys(config_.seed(), static_cast<uint64_t>(sequence_)));
   const size_t place = draw(weights, random.uniform(static_cast<uint64_t>(generated_)));
-  return {candidates.ids[place], 0.0,
-          weights[place] / std::accumulate(weights.begin(), weights.end(), 0.0), {}};
+  return {candidates.ids[place],
+          0.0,
+          weights[place] / std::accumulate(weights.begin(), weights.end(), 0.0),
+          {}};
 }
 
 TokenChoice Sampler::next(std::span<const float> logits, std::span<const uint32_t> allowed) {

@@ -60,8 +60,8 @@ std::vector<TokenLogprob> top_log_probabilities(std::span<const float> logits, i
 
 struct TokenChoice {
   int32_t id = -1;
-  double logprob = 0;      // raw distribution; only with return_logprobs
-  double probability = 0;  // after all filters; only with return_probs
+  double logprob = 0;             // raw distribution; only with return_logprobs
+  double probability = 0;         // after all filters; only with return_probs
   std::vector<TokenLogprob> top;  // raw distribution; only with top_logprobs
 };
 

@@ -49,7 +49,7 @@ struct TokenSegment {
   Logits logits = Logits::last;
 
   int64_t rows() const {
-    return logits == Logits::none ? 0
+    return logits == Logits::none   ? 0
            : logits == Logits::last ? 1
                                     : static_cast<int64_t>(ids.size());
   }

@@ -26,7 +26,8 @@ void letter_write_slowly(const Served& api) {
 
 TEST(ApiServer, TellsOfItsModel) {
   const Served api;
-  EXPECT_EQ(api.get("/health"), Json::parse(R"({"status":"ok","model_loaded":true,"device":"cpu"})"));
+  EXPECT_EQ(api.get("/health"),
+            Json::parse(R"({"status":"ok","model_loaded":true,"device":"cpu"})"));
   EXPECT_EQ(api.get("/v1/models")["data"][0]["id"], "letters");
   EXPECT_EQ(api.get("/v1/models/letters")["max_model_len"], 256);
   EXPECT_EQ(api.ask("GET", "/v1/models/other", "").status, 404);
@@ -42,9 +43,10 @@ TEST(ApiServer, TokenizesUnderBothNames) {
   EXPECT_EQ(api.post("/detokenize", {{"tokens", ids}}),
             Json::parse(R"({"prompt":"ab","content":"ab"})"));
   EXPECT_EQ(api.post("/detokenize", {{"tokens", Json::array()}})["prompt"], "");
-  EXPECT_EQ(api.post("/apply-template",
-                     {{"messages", Json::array({{{"role", "user"}, {"content", "hi"}}})}})["prompt"],
-            "[user]hi\n[assistant]");
+  EXPECT_EQ(
+      api.post("/apply-template",
+               {{"messages", Json::array({{{"role", "user"}, {"content", "hi"}}})}})["prompt"],
+      "[user]hi\n[assistant]");
 }
 
 TEST(ApiServer, GenerateTakesItsAliasesAndRefusesUnknownFields) {
@@ -90,12 +92,13 @@ TEST(ApiServer, EmbeddingsAreHiddenStatesOfLengthOne) {
   const float length = std::sqrt(2 * 2 * 2 + static_cast<float>(ids[1] * ids[1]));
   EXPECT_FLOAT_EQ(answer["data"][0]["embedding"][0].get<float>(), 2 / length);
   // 1.0f 0 0 0 would be "AACAPwAA..."; a float's bytes, little endian.
-  const std::string text = api.post("/v1/embeddings", {{"input", "ab"}, {"encoding_format", "base64"}})
-                               ["data"][0]["embedding"];
+  const std::string text = api.post(
+      "/v1/embeddings", {{"input", "ab"}, {"encoding_format", "base64"}})["data"][0]["embedding"];
   EXPECT_EQ(text.size(), 24u);
   EXPECT_EQ(text.substr(22), "==");
-  EXPECT_EQ(api.post("/v1/embeddings", {{"input", "ab"}, {"dimensions", 3}}, 400)["error"]["message"],
-            "dimensions: this model's embeddings have 4");
+  EXPECT_EQ(
+      api.post("/v1/embeddings", {{"input", "ab"}, {"dimensions", 3}}, 400)["error"]["message"],
+      "dimensions: this model's embeddings have 4");
 }
 
 TEST(ApiServer, EveryRouteButHealthAndThePageAsksForTheKey) {
@@ -111,7 +114,8 @@ TEST(ApiServer, EveryRouteButHealthAndThePageAsksForTheKey) {
     EXPECT_NE(api.ask(route.method, path, "{}", "Authorization: bearer secret-key\r\n").status, 401)
         << path;
     if (!open) {
-      EXPECT_EQ(api.ask(route.method, path, "{}", "Authorization: Bearer secret-ke\r\n").status, 401);
+      EXPECT_EQ(api.ask(route.method, path, "{}", "Authorization: Bearer secret-ke\r\n").status,
+                401);
     }
   }
   EXPECT_EQ(api.ask("GET", "/nothing", "").status, 401);
@@ -138,8 +142,11 @@ TEST(ApiServer, AFullQueueIs429WithRetryAfter) {
   std::atomic<int> answered{0};
   for (int i = 0; i < 2; ++i) {
     busy.emplace_back([&, i] {
-      answered += api.ask("POST", "/v1/completions",
-                          Json{{"prompt", std::string(1, static_cast<char>('a' + i))}, {"max_tokens", 2}}.dump()).status == 200;
+      answered +=
+          api.ask("POST", "/v1/completions",
+                  Json{{"prompt", std::string(1, static_cast<char>('a' + i))}, {"max_tokens", 2}}
+                      .dump())
+              .status == 200;
     });
   }
   while (api.served->engine().open_requests() < 2)
@@ -160,8 +167,10 @@ TEST(ApiServer, AClientThatLeavesCancelsItsRequest) {
     http::RawClient client(api.server->port());
     letter_write_slowly(api);
     const std::string body = Json{{"prompt", "a"}, {"max_tokens", 250}, {"stream", stream}}.dump();
-    client.send("POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-                "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body);
+    client.send(
+        "POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        "Content-Length: " +
+        std::to_string(body.size()) + "\r\n\r\n" + body);
     while (api.served->engine().stats().generated_tokens < 3)
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
     client.close();
@@ -177,7 +186,10 @@ TEST(ApiServer, ManyClientsGetWhatEachWouldGetAlone) {
   const Served api;
   const auto body = [](int i) {
     return Json{{"prompt", std::string(static_cast<size_t>(1 + i), static_cast<char>('a' + i))},
-                {"max_tokens", 20}, {"temperature", i % 2}, {"seed", i}, {"logprobs", 0}};
+                {"max_tokens", 20},
+                {"temperature", i % 2},
+                {"seed", i},
+                {"logprobs", 0}};
   };
   std::vector<std::string> alone, together(12);
   for (int i = 0; i < 12; ++i)
@@ -196,13 +208,15 @@ TEST(ApiServer, MetricsCountUnderAllNames) {
   const Served api;
   api.post("/v1/completions", {{"prompt", "abc"}, {"max_tokens", 7}});
   const std::string text = api.ask("GET", "/metrics", "").body;
-  for (const char* line : {"vllm:prompt_tokens_total{model_name=\"letters\"} 3",
-                           "llm:generation_tokens_total{model_name=\"letters\"} 7",
-                           "llamacpp:tokens_predicted_total{model_name=\"letters\"} 7",
-                           "vllm:request_success_total{model_name=\"letters\",finished_reason=\"length\"} 1",
-                           "vllm:time_to_first_token_seconds_count{model_name=\"letters\"} 1",
-                           "vllm:inter_token_latency_seconds_count{model_name=\"letters\"} 6"})
-    EXPECT_NE(text.find(std::string("\n") + line + "\n"), std::string::npos) << line << "\n" << text;
+  for (const char* line :
+       {"vllm:prompt_tokens_total{model_name=\"letters\"} 3",
+        "llm:generation_tokens_total{model_name=\"letters\"} 7",
+        "llamacpp:tokens_predicted_total{model_name=\"letters\"} 7",
+        "vllm:request_success_total{model_name=\"letters\",finished_reason=\"length\"} 1",
+        "vllm:time_to_first_token_seconds_count{model_name=\"letters\"} 1",
+        "vllm:inter_token_latency_seconds_count{model_name=\"letters\"} 6"})
+    EXPECT_NE(text.find(std::string("\n") + line + "\n"), std::string::npos) << line << "\n"
+                                                                             << text;
   EXPECT_EQ(api.get("/stats")["requests_processed"], 1);
 }
 
@@ -228,8 +242,9 @@ TEST(ApiServer, DescribesEveryRoute) {
   EXPECT_EQ(document["openapi"], "3.1.0");
   for (const http::Route& route : api.server->routes())
     EXPECT_TRUE(document["paths"].contains(route.pattern)) << route.pattern;
-  EXPECT_EQ(document["paths"]["/v1/completions"]["post"]["requestBody"]["content"]["application/json"]
-                    ["schema"]["properties"]["n"]["maximum"], 16);
+  EXPECT_EQ(document["paths"]["/v1/completions"]["post"]["requestBody"]["content"]
+                    ["application/json"]["schema"]["properties"]["n"]["maximum"],
+            16);
 }
 
 TEST(ApiServer, ThePageIsForBrowsersTheRestIsJson) {

@@ -30,10 +30,12 @@ TEST(ChatCompletions, TheAnswerFollowsTheTemplate) {
   EXPECT_EQ(answer["choices"][0]["message"]["content"], greedy_text(api.model, prompt, 8));
   EXPECT_EQ(answer["choices"][0]["message"]["role"], "assistant");
   EXPECT_EQ(answer["usage"]["prompt_tokens"], prompt.size());
-  const Json parts = {{"messages", Json::array({{{"role", "user"},
-                       {"content", Json::array({{{"type", "text"}, {"text", "h"}},
-                                                {{"type", "text"}, {"text", "i"}}})}}})},
-                      {"max_tokens", 8}, {"temperature", 0}};
+  const Json parts = {
+      {"messages", Json::array({{{"role", "user"},
+                                 {"content", Json::array({{{"type", "text"}, {"text", "h"}},
+                                                          {{"type", "text"}, {"text", "i"}}})}}})},
+      {"max_tokens", 8},
+      {"temperature", 0}};
   EXPECT_EQ(api.post("/v1/chat/completions", parts)["choices"][0]["message"]["content"],
             answer["choices"][0]["message"]["content"]);
 }
@@ -41,9 +43,9 @@ TEST(ChatCompletions, TheAnswerFollowsTheTemplate) {
 TEST(ChatCompletions, AStreamBeginsWithTheRoleAndEndsWithUsage) {
   const Served api;
   const Json whole = api.post("/v1/chat/completions", kChat);
-  const auto events = api.events(
-      "/v1/chat/completions",
-      with(kChat, {{"stream", true}, {"stream_options", {{"include_usage", true}}}}));
+  const auto events =
+      api.events("/v1/chat/completions",
+                 with(kChat, {{"stream", true}, {"stream_options", {{"include_usage", true}}}}));
   EXPECT_EQ(events[0]["choices"][0]["delta"]["role"], "assistant");
   std::string text;
   for (const Json& event : events) {
@@ -82,9 +84,10 @@ TEST(ChatCompletions, AStructuredAnswerValidates) {
       "required":["name","age"],"additionalProperties":false})");
   const Json answer = api.post(
       "/v1/chat/completions",
-      with(kChat, {{"max_tokens", 100},
-                   {"response_format",
-                    {{"type", "json_schema"}, {"json_schema", {{"name", "p"}, {"schema", schema}}}}}}));
+      with(kChat,
+           {{"max_tokens", 100},
+            {"response_format",
+             {{"type", "json_schema"}, {"json_schema", {{"name", "p"}, {"schema", schema}}}}}}));
   EXPECT_EQ(answer["choices"][0]["finish_reason"], "stop");
   const Json made = Json::parse(answer["choices"][0]["message"]["content"].get<std::string>());
   EXPECT_EQ(made.begin().key(), "name");
@@ -147,8 +150,9 @@ TEST(ChatCompletions, ToolsThatAreNotWantedChangeNothing) {
   const Served api = with_tools();
   Json without = tool_body();
   without.erase("tools");
-  EXPECT_EQ(api.post("/v1/chat/completions", with(tool_body(), {{"tool_choice", "none"}}))["choices"],
-            api.post("/v1/chat/completions", without)["choices"]);
+  EXPECT_EQ(
+      api.post("/v1/chat/completions", with(tool_body(), {{"tool_choice", "none"}}))["choices"],
+      api.post("/v1/chat/completions", without)["choices"]);
 }
 
 TEST(ChatCompletions, ATemplateWithoutToolsRefusesThem) {
@@ -166,8 +170,9 @@ TEST(ChatCompletions, BadMessagesAreNamed) {
   };
   EXPECT_EQ(refusal("{}"), "'messages' is required");
   EXPECT_EQ(refusal(R"({"messages":[]})"), "messages must hold at least one message");
-  EXPECT_EQ(refusal(R"({"messages":[{"role":"user","content":"a"},{"role":"robot","content":"a"}]})"),
-            "messages[1].role 'robot' is unknown");
+  EXPECT_EQ(
+      refusal(R"({"messages":[{"role":"user","content":"a"},{"role":"robot","content":"a"}]})"),
+      "messages[1].role 'robot' is unknown");
   EXPECT_EQ(refusal(R"({"messages":[{"content":"a"}]})"), "'messages[0].role' is required");
   EXPECT_EQ(refusal(R"({"messages":[{"role":"user"}]})"), "'messages[0].content' is required");
   EXPECT_EQ(refusal(R"({"messages":[{"role":"user","content":[{"type":"image_url"}]}]})"),

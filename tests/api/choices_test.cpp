@@ -39,7 +39,9 @@ TEST(Choices, AFullQueueIsAnAnswerOfItsOwnAlsoToAStream) {
 TEST(Choices, WhatWasTakenOfARefusedRequestMakesRoomAgain) {
   const Served one = with_one_place();
   for (int i = 0; i < 20; ++i)
-    EXPECT_EQ(one.ask("POST", "/v1/completions", R"({"prompt":"ab","n":2,"max_tokens":200})").status, 429);
+    EXPECT_EQ(
+        one.ask("POST", "/v1/completions", R"({"prompt":"ab","n":2,"max_tokens":200})").status,
+        429);
   Json body = {{"prompt", "ab"}, {"max_tokens", 3}};
   http::RawAnswer answer;
   for (int i = 0; i < 200; ++i) {

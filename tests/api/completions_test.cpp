@@ -59,8 +59,9 @@ TEST(Completions, ChoicesAreIndexedPromptByPrompt) {
       "/v1/completions",
       {{"prompt", {"ab", "c"}}, {"max_tokens", 6}, {"n", 3}, {"seed", 5}, {"temperature", 1}});
   ASSERT_EQ(answer["choices"].size(), 6u);
-  const Json alone = api.post("/v1/completions", {{"prompt", "c"}, {"max_tokens", 6}, {"n", 3},
-                                                  {"seed", 5}, {"temperature", 1}});
+  const Json alone =
+      api.post("/v1/completions",
+               {{"prompt", "c"}, {"max_tokens", 6}, {"n", 3}, {"seed", 5}, {"temperature", 1}});
   for (size_t k = 0; k < 3; ++k)
     EXPECT_EQ(answer["choices"][3 + k]["text"], alone["choices"][k]["text"]);
   EXPECT_NE(alone["choices"][0]["text"], alone["choices"][1]["text"]);
@@ -71,9 +72,12 @@ TEST(Completions, EchoedLogprobsAreTheModelsOfEveryPromptToken) {
   const Served api;
   const auto ids = LetterTokenizer().encode("hello");
   for (const int max_tokens : {0, 1}) {
-    const Json answer = api.post("/v1/completions",
-                                 {{"prompt", Json::array({ids})}, {"max_tokens", max_tokens},
-                                  {"logprobs", 1}, {"echo", true}, {"temperature", 0}, {"seed", 1234}});
+    const Json answer = api.post("/v1/completions", {{"prompt", Json::array({ids})},
+                                                     {"max_tokens", max_tokens},
+                                                     {"logprobs", 1},
+                                                     {"echo", true},
+                                                     {"temperature", 0},
+                                                     {"seed", 1234}});
     const Json& logprobs = answer["choices"][0]["logprobs"];
     ASSERT_EQ(logprobs["token_logprobs"].size(), 5u + static_cast<size_t>(max_tokens));
     EXPECT_TRUE(logprobs["token_logprobs"][0].is_null());
@@ -101,9 +105,9 @@ TEST(Completions, StreamedPiecesAddUpToTheWholeAnswer) {
     const Json whole = api.post("/v1/completions", body);
     std::vector<std::string> texts(whole["choices"].size());
     std::vector<Json> reasons(texts.size());
-    const auto events = api.events(
-        "/v1/completions",
-        with(body, {{"stream", true}, {"stream_options", {{"include_usage", true}}}}));
+    const auto events =
+        api.events("/v1/completions",
+                   with(body, {{"stream", true}, {"stream_options", {{"include_usage", true}}}}));
     for (const Json& event : events) {
       EXPECT_EQ(event["id"], events[0]["id"]);
       if (event["choices"].empty()) {
@@ -143,11 +147,14 @@ TEST(Completions, BestOfIsTheMostProbableOfThem) {
 TEST(Completions, LogitBiasAndGrammarBindTheText) {
   const Served api;
   const std::string z = std::to_string(LetterTokenizer::id_of('z'));
-  EXPECT_EQ(api.post("/v1/completions", with(kGreedy, {{"logit_bias", {{z, 100}}}}))["choices"][0]["text"],
-            "zzzzzzzz");
   EXPECT_EQ(api.post("/v1/completions",
-                     with(kGreedy, {{"grammar", "root ::= \"x\" [0-9] \"y\""}}))["choices"][0]["finish_reason"],
-            "stop");
+                     with(kGreedy, {{"logit_bias", {{z, 100}}}}))["choices"][0]["text"],
+            "zzzzzzzz");
+  EXPECT_EQ(
+      api.post("/v1/completions",
+               with(kGreedy,
+                    {{"grammar", "root ::= \"x\" [0-9] \"y\""}}))["choices"][0]["finish_reason"],
+      "stop");
 }
 
 TEST(Completions, ADeterministicAnswerIsKeptASampledOneIsNot) {
@@ -204,8 +211,8 @@ TEST(Completions, BadBodiesAreNamed) {
     EXPECT_EQ(error["code"], bad.code) << bad.body;
     EXPECT_EQ(error["message"], bad.message) << bad.body;
   }
-  const auto too_long = api.ask("POST", "/v1/completions",
-                                Json{{"prompt", std::string(300, 'a')}}.dump());
+  const auto too_long =
+      api.ask("POST", "/v1/completions", Json{{"prompt", std::string(300, 'a')}}.dump());
   EXPECT_EQ(Json::parse(too_long.body)["error"]["message"],
             "prompt is 300 tokens; this model allows 256");
   EXPECT_EQ(Json::parse(too_long.body)["error"]["code"], "context_length_exceeded");

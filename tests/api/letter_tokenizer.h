@@ -16,7 +16,8 @@ class LetterTokenizer final : public Tokenizer {
   static constexpr int32_t kFirstByte = 3, kVocab = kFirstByte + 256;
 
   LetterTokenizer() {
-    for (int byte = 0; byte < 256; ++byte) bytes_[static_cast<size_t>(byte)] = std::string(1, static_cast<char>(byte));
+    for (int byte = 0; byte < 256; ++byte)
+      bytes_[static_cast<size_t>(byte)] = std::string(1, static_cast<char>(byte));
   }
   std::vector<int32_t> encode(std::string_view text) const override {
     std::vector<int32_t> ids;

@@ -35,9 +35,10 @@ inline CountingModel letter_model() {
 }
 
 struct Served {
-  explicit Served(api::ApiServerOptions options = {},
-                  const std::function<void(api::ServedModelOptions&, EngineOptions&)>& change =
-                      [](auto&, auto&) {}) {
+  explicit Served(
+      api::ApiServerOptions options = {},
+      const std::function<void(api::ServedModelOptions&, EngineOptions&)>& change = [](auto&,
+                                                                                       auto&) {}) {
     folder.write("chat_template.jinja",
                  "{% for m in messages %}[{{ m.role }}]{{ m.content }}\n{% endfor %}"
                  "{% if add_generation_prompt %}[assistant]{% endif %}");

@@ -228,8 +228,8 @@ TEST(Safetensors, WhatIsWrittenReadsBackByteForByte) {
       EXPECT_EQ(entry->dtype, tensor.dtype);
       EXPECT_EQ(entry->shape, tensor.shape);
       ASSERT_EQ(entry->end - entry->begin, tensor.bytes.size());
-      const auto stored = std::as_bytes(std::span(file)).subspan(
-          header.data_offset + entry->begin, tensor.bytes.size());
+      const auto stored = std::as_bytes(std::span(file))
+                              .subspan(header.data_offset + entry->begin, tensor.bytes.size());
       EXPECT_TRUE(std::equal(stored.begin(), stored.end(), tensor.bytes.begin()));
     }
   }

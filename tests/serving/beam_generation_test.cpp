@@ -15,8 +15,9 @@ using test::with_blocks;
 
 constexpr int64_t kFew = 5;
 
-GenerationRequest beams(int64_t width, int64_t length,
-                        const std::function<void(GenerationConfig&)>& change = [](auto&) {}) {
+GenerationRequest beams(
+    int64_t width, int64_t length,
+    const std::function<void(GenerationConfig&)>& change = [](auto&) {}) {
   GenerationConfig config;
   config.max_new_tokens = length;
   config.num_beams = width;
@@ -80,7 +81,8 @@ TEST(BeamSearch, WideBeamIsTheExhaustiveArgmax) {
       EXPECT_EQ(result.token_ids, expected[0].second);
       EXPECT_NEAR(result.score, expected[0].first, 1e-9);
       ASSERT_EQ(result.others.size(), 3u);
-      for (size_t i = 0; i < 3; ++i) EXPECT_NEAR(result.others[i].score, expected[i + 1].first, 1e-9);
+      for (size_t i = 0; i < 3; ++i)
+        EXPECT_NEAR(result.others[i].score, expected[i + 1].first, 1e-9);
     }
   }
 }

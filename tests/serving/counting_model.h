@@ -91,8 +91,8 @@ class CountingModel final : public TokenModel {
         const bool last = i + 1 == segment.ids.size();
         if (segment.logits == TokenSegment::Logits::all ||
             (segment.logits == TokenSegment::Logits::last && last))
-          write(own.ids(), logits.subspan(row++ * static_cast<size_t>(vocab_),
-                                          static_cast<size_t>(vocab_)));
+          write(own.ids(),
+                logits.subspan(row++ * static_cast<size_t>(vocab_), static_cast<size_t>(vocab_)));
       }
       largest_length = std::max(largest_length, own.length());
     }

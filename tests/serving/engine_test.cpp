@@ -229,7 +229,7 @@ TEST(Engine, CallbacksMaySubmitFurtherRequests) {
   const CountingModel model(kVocab);
   Engine engine(model, with_blocks(50));
   int ended = 0;
-  std::function<void(GenerationResult&&)> again = [&](GenerationResult&&) {
+  std::function<void(GenerationResult &&)> again = [&](GenerationResult&&) {
     if (++ended < 5) engine.submit(a_request({5}), again);
   };
   engine.submit(a_request({5}), again);

@@ -143,8 +143,13 @@ TEST(GenerationConfig, FreezeRefusesWhatIsOutOfRangeNamingTheField) {
       {"num_speculative_tokens must be between 0 and 64, got 65",
        [](auto& c) { c.num_speculative_tokens = 65; }},
       {"logit_bias must be between -100 and 100, got 101",
-       [](auto& c) { c.logit_bias = {{3, 101.0}}; }},
-      {"logit_bias id -1 is out of range", [](auto& c) { c.logit_bias = {{-1, 1.0}}; }},
+       [](auto& c) {
+         c.logit_bias = {{3, 101.0}};
+       }},
+      {"logit_bias id -1 is out of range",
+       [](auto& c) {
+         c.logit_bias = {{-1, 1.0}};
+       }},
       {"num_return_sequences must be at least 1, got 0",
        [](auto& c) { c.num_return_sequences = 0; }},
       {"stop strings must not be empty",

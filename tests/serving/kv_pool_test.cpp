@@ -117,7 +117,8 @@ TEST(KvPool, SegmentsOfTheRootAreCopiedAsOftenAsNeeded) {
   KvBlocks blocks(pool, kTokens);
   for (int64_t tokens = 1; tokens <= 640; ++tokens) {
     ASSERT_TRUE(blocks.reserve(tokens - 1, tokens));
-    if (tokens % 32 == 1) mark(blocks, static_cast<size_t>(tokens / 32), 1 + static_cast<int>(tokens / 32));
+    if (tokens % 32 == 1)
+      mark(blocks, static_cast<size_t>(tokens / 32), 1 + static_cast<int>(tokens / 32));
   }
   EXPECT_EQ(pool->copies(), 640 / 64 - 1);  // ceil(n / segment) stretches
   EXPECT_EQ(pool->used_blocks(), 20);

@@ -226,8 +226,8 @@ TEST_F(PackedModels, GreedyTextEqualsTheTransformersInFloat) {
 }
 
 TEST_F(PackedModels, TheLastHiddenStateIsTheTransformers) {
-  const auto source = test::small_model(
-      config_with([](auto& c) { c.max_position_embeddings = 600; }));
+  const auto source =
+      test::small_model(config_with([](auto& c) { c.max_position_embeddings = 600; }));
   const std::vector<int32_t> ids = some_ids(500, source->config().vocab_size);
   const std::vector<float> packed = PackedModel(*source).last_hidden_state(ids),
                            plain = TransformerModel(*source).last_hidden_state(ids);

@@ -55,12 +55,15 @@ void expect_same_text(const CountingModel& model, const Make& make, double least
 }
 
 TEST(Speculation, PromptLookupGivesTheSameTextInFewerPasses) {
-  expect_same_text(cyclic_model(3), [](const auto&) { return make_ngram_drafter(); }, 0);
+  expect_same_text(
+      cyclic_model(3), [](const auto&) { return make_ngram_drafter(); }, 0);
   const CountingModel exact = cyclic_model(0);
   EngineStats stats;
-  run_all(exact, with_blocks(100), {a_request({3, 4}, [](auto& c) {
-            c.max_new_tokens = 60, c.num_speculative_tokens = 6, c.temperature = 0;
-          })},
+  run_all(exact, with_blocks(100),
+          {a_request({3, 4},
+                     [](auto& c) {
+                       c.max_new_tokens = 60, c.num_speculative_tokens = 6, c.temperature = 0;
+                     })},
           &stats);
   EXPECT_LT(stats.passes, 60u / 3);
 }
@@ -101,12 +104,12 @@ TEST(Speculation, ParallelDraftFillsMaskTokensInOnePass) {
   EngineOptions options = with_blocks(100);
   options.make_drafter = [&](const auto&) { return make_parallel_drafter(draft, kMask); };
   EngineStats stats;
-  const auto request = a_request({6}, [](auto& c) {
-    c.max_new_tokens = 61, c.num_speculative_tokens = 5, c.temperature = 0;
-  });
+  const auto request = a_request(
+      {6}, [](auto& c) { c.max_new_tokens = 61, c.num_speculative_tokens = 5, c.temperature = 0; });
   const auto result = run_all(model, options, {request}, &stats)[0];
   EXPECT_EQ(result.token_ids.size(), 61u);
-  EXPECT_EQ(stats.passes, 1u + 60 / 6);  // one to six tokens a pass: five right guesses and one more
+  EXPECT_EQ(stats.passes,
+            1u + 60 / 6);  // one to six tokens a pass: five right guesses and one more
   EXPECT_EQ(draft.passes, 60u / 6);
   EXPECT_EQ(result.tokens_accepted, result.tokens_drafted);
 }

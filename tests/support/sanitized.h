@@ -1,5 +1,5 @@
-// Whether this build is slowed down by AddressSanitizer: what claims speed or size cannot be asked of
-// it.
+// Whether this build is slowed down by AddressSanitizer: what claims speed or size cannot be asked
+// of it.
 #pragma once
 
 namespace llm::test {

@@ -153,8 +153,8 @@ void attend_as(const KvShape& shape, KvTable blocks, int64_t layer, int64_t head
   for (int64_t row = 0; row < rows; row += most) {
     const int64_t count = std::min(most, rows - row);
     const int64_t newest = queries.first_position + (row + count - 1) / group;
-    const int64_t from = oldest_seen(queries.first_position + row / group) / kKvBlockTokens *
-                         kKvBlockTokens;
+    const int64_t from =
+        oldest_seen(queries.first_position + row / group) / kKvBlockTokens * kKvBlockTokens;
     const int64_t to = padded_to_panel(newest + 1);
     const T* q = static_cast<const T*>(queries.q) + row * dim;
     for (int64_t position = from; position < to; position += kKvBlockTokens) {

@@ -22,8 +22,7 @@ inline void store(float* out, __m512 x) { _mm512_storeu_ps(out, x); }
 /// Each scale twice, as pairs of bfloat16 columns lie: 0 0 1 1 ... 7 7 from scales[8 * part].
 inline __m512 doubled(const float* scales, int part) {
   const __m512i places = _mm512_set_epi32(7, 7, 6, 6, 5, 5, 4, 4, 3, 3, 2, 2, 1, 1, 0, 0);
-  return _mm512_permutexvar_ps(places,
-                               _mm512_castps256_ps512(_mm256_loadu_ps(scales + 8 * part)));
+  return _mm512_permutexvar_ps(places, _mm512_castps256_ps512(_mm256_loadu_ps(scales + 8 * part)));
 }
 
 }  // namespace

@@ -130,7 +130,7 @@ void product(const T* panel, const T* x, int64_t x_stride, int64_t columns, int6
   const auto lanes = [](int64_t n) {
     return static_cast<__mmask16>(n >= 16 ? 0xffff : n <= 0 ? 0 : (1u << n) - 1);
   };
-  const Job<T> job{panel,    x,   x_stride, columns, y, y_stride, lanes(outputs), lanes(outputs - 16),
+  const Job<T> job{panel, x, x_stride, columns, y, y_stride, lanes(outputs), lanes(outputs - 16),
                    add};
   int64_t row = 0;
   for (; row + kRowsAtOnce <= count; row += kRowsAtOnce) rows_product<kRowsAtOnce>(job, row);

@@ -6,9 +6,7 @@ namespace llm::api {
 namespace {
 
 /// JSON has no -inf: the least double stands for it.
-double finite(double logprob) {
-  return std::max(logprob, std::numeric_limits<double>::lowest());
-}
+double finite(double logprob) { return std::max(logprob, std::numeric_limits<double>::lowest()); }
 
 OrderedJson label_json(const ServedModel& model, int32_t id, double logprob) {
   OrderedJson bytes = OrderedJson::array();

@@ -35,8 +35,8 @@ struct LabelledToken {
   bool has_logprob;  // not so of the first token of an echoed prompt
   std::vector<TokenLogprob> top;
 };
-/// {tokens, token_logprobs, top_logprobs, text_offset}; the chosen token is always in its dict, with
-/// the same number in both places.
+/// {tokens, token_logprobs, top_logprobs, text_offset}; the chosen token is always in its dict,
+/// with the same number in both places.
 OrderedJson completion_logprobs(const ServedModel& model, const std::vector<LabelledToken>& tokens,
                                 size_t offset);
 /// An entry of chat's logprobs.content.

@@ -60,7 +60,8 @@ struct ApiServer::State {
 };
 
 void ApiServer::State::add_generation() {
-  using Answer = void (*)(const ServedModel&, const AnswerOptions&, const Request&, const ReplyPtr&);
+  using Answer =
+      void (*)(const ServedModel&, const AnswerOptions&, const Request&, const ReplyPtr&);
   const auto answering = [this](Answer answer) {
     return [this, answer](const Request& request, const ReplyPtr& reply) {
       const std::string key = ResponseCache::key_of(request.path, request.body);
@@ -84,16 +85,19 @@ void ApiServer::State::add_generation() {
 }
 
 void ApiServer::State::add_tokens() {
-  const auto with_model = [this](void (*answer)(const ServedModel&, const Request&, const ReplyPtr&)) {
-    return [this, answer](const Request& request, const ReplyPtr& reply) {
-      answer(model, request, reply);
-    };
-  };
+  const auto with_model =
+      [this](void (*answer)(const ServedModel&, const Request&, const ReplyPtr&)) {
+        return [this, answer](const Request& request, const ReplyPtr& reply) {
+          answer(model, request, reply);
+        };
+      };
   add("POST", "/v1/embeddings", Scope::embed, "Embeddings of texts, of length 1",
       with_model(answer_embeddings));
   add("POST", "/embed", Scope::embed, "Hidden states of texts", with_model(answer_embed));
-  add("POST", "/tokenize", Scope::any_key, "Token ids of a text or chat", with_model(answer_tokenize));
-  add("POST", "/detokenize", Scope::any_key, "The text of token ids", with_model(answer_detokenize));
+  add("POST", "/tokenize", Scope::any_key, "Token ids of a text or chat",
+      with_model(answer_tokenize));
+  add("POST", "/detokenize", Scope::any_key, "The text of token ids",
+      with_model(answer_detokenize));
   add("POST", "/apply-template", Scope::any_key, "A chat as the model's text",
       with_model(answer_apply_template));
   add("GET", "/v1/models/{model}", Scope::any_key, "One model", with_model(answer_model));
@@ -125,8 +129,8 @@ OrderedJson ApiServer::State::stats_json() const {
           {"preemptions", stats.preemptions},
           {"prefix_hit_tokens", stats.prefix_hits},
           {"response_cache_hits", cache.hits()},
-          {"uptime_seconds", std::chrono::duration<double>(std::chrono::steady_clock::now() - started)
-                                 .count()}};
+          {"uptime_seconds",
+           std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count()}};
 }
 
 void ApiServer::State::add_status() {
@@ -138,42 +142,50 @@ void ApiServer::State::add_status() {
   };
   add("GET", "/health", Scope::open, "200 while the server takes requests", health, true);
   add("GET", "/v1/health", Scope::any_key, "The same", health, true);
-  add("GET", "/version", Scope::any_key, "The program's version",
+  add(
+      "GET", "/version", Scope::any_key, "The program's version",
       [](const Request&, const ReplyPtr& reply) {
         reply->send_json(200, dumped({{"version", program_version()}}));
-      }, true);
-  add("GET", "/metrics", Scope::any_key, "Figures for Prometheus",
+      },
+      true);
+  add(
+      "GET", "/metrics", Scope::any_key, "Figures for Prometheus",
       [this](const Request&, const ReplyPtr& reply) {
         reply->send(200, http::Metrics::kContentType, metrics.text());
-      }, true);
+      },
+      true);
   const auto stats = [this](const Request&, const ReplyPtr& reply) {
     reply->send_json(200, dumped(stats_json()));
   };
   add("GET", "/stats", Scope::any_key, "Requests and tokens so far", stats, true);
   add("GET", "/v1/server_metrics", Scope::any_key, "The same", stats, true);
-  add("GET", "/slots", Scope::any_key, "What each place of the batch does",
+  add(
+      "GET", "/slots", Scope::any_key, "What each place of the batch does",
       [this](const Request&, const ReplyPtr& reply) {
         const EngineStats now = model.engine().stats();
         OrderedJson slots = OrderedJson::array();
         for (int64_t id = 0; id < model.engine().max_batch_size(); ++id)
-          slots.push_back({{"id", id},
-                           {"n_ctx", model.max_model_len()},
-                           {"is_processing", id < now.running}});
+          slots.push_back(
+              {{"id", id}, {"n_ctx", model.max_model_len()}, {"is_processing", id < now.running}});
         reply->send_json(200, dumped(slots));
-      }, true);
-  add("GET", "/v1/queue/status", Scope::any_key, "Requests that run and wait",
+      },
+      true);
+  add(
+      "GET", "/v1/queue/status", Scope::any_key, "Requests that run and wait",
       [this](const Request&, const ReplyPtr& reply) {
         const EngineStats now = model.engine().stats();
         reply->send_json(200, dumped({{"running", now.running},
                                       {"waiting", now.waiting},
                                       {"queue_size", model.options().queue_size},
                                       {"max_batch_size", model.engine().max_batch_size()}}));
-      }, true);
+      },
+      true);
   add("GET", "/openapi.json", Scope::any_key, "This description",
       [this](const Request&, const ReplyPtr& reply) {
         reply->send_json(200, dumped(openapi_document(router.routes(), !keys.empty())));
       });
-  add("GET", "/", Scope::open, "The web page, or as JSON what is here",
+  add(
+      "GET", "/", Scope::open, "The web page, or as JSON what is here",
       [this](const Request& request, const ReplyPtr& reply) {
         const bool html = request.header("Accept").find("text/html") != std::string_view::npos;
         if (html) {
@@ -183,10 +195,13 @@ void ApiServer::State::add_status() {
                         "'unsafe-inline'; connect-src 'self'; img-src data:; base-uri 'none'; "
                         "form-action 'none'; frame-ancestors 'none'"}});
         } else {
-          reply->send_json(200, dumped({{"name", "llm"}, {"version", program_version()},
-                                        {"docs", "/openapi.json"}, {"health", "/health"}}));
+          reply->send_json(200, dumped({{"name", "llm"},
+                                        {"version", program_version()},
+                                        {"docs", "/openapi.json"},
+                                        {"health", "/health"}}));
         }
-      }, true);
+      },
+      true);
 }
 
 ApiServer::ApiServer(ServedModel& model, ApiServerOptions options)
@@ -198,14 +213,15 @@ ApiServer::ApiServer(ServedModel& model, ApiServerOptions options)
   state.add_model();
   state.add_status();
   const http::Router::Gate gate = http::make_gate(state.keys, state.rates);
-  state.router.set_gate([&state, gate](const http::Route* route, const Request& request,
-                                       http::Reply& reply) {
-    gate(route, request, reply);
-    const bool asks_for_work = route != nullptr && route->scope == Scope::generate;
-    if (asks_for_work && state.draining())
-      throw HttpError(503, "unavailable", "server is shutting down");
-  });
-  state.router.set_runner([&state](std::function<void()> work) { state.server->post(std::move(work)); });
+  state.router.set_gate(
+      [&state, gate](const http::Route* route, const Request& request, http::Reply& reply) {
+        gate(route, request, reply);
+        const bool asks_for_work = route != nullptr && route->scope == Scope::generate;
+        if (asks_for_work && state.draining())
+          throw HttpError(503, "unavailable", "server is shutting down");
+      });
+  state.router.set_runner(
+      [&state](std::function<void()> work) { state.server->post(std::move(work)); });
   http::ServerConfig config;
   config.host = state.options.host;
   config.port = state.options.port;

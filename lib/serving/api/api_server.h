@@ -1,8 +1,8 @@
 // `llm api`: the routes over the HTTP server, for one model.
 //
 // Constructing it listens and serves. drain() is what SIGTERM asks for: no new requests, /health
-// says 503, running answers may end. Keys, rates and limits as reliability 5 has them; docs/serving.md
-// lists the routes.
+// says 503, running answers may end. Keys, rates and limits as reliability 5 has them;
+// docs/serving.md lists the routes.
 #pragma once
 
 #include <chrono>

@@ -42,9 +42,9 @@ struct ChatJob {
     if (!logprobs) return nullptr;
     OrderedJson content = OrderedJson::array();
     for (size_t i = 0; i < result.token_ids.size(); ++i)
-      content.push_back(chat_logprob(model, result.token_ids[i], result.logprobs[i],
-                                     result.top_logprobs.empty() ? std::span<const TokenLogprob>{}
-                                                                 : result.top_logprobs[i]));
+      content.push_back(chat_logprob(
+          model, result.token_ids[i], result.logprobs[i],
+          result.top_logprobs.empty() ? std::span<const TokenLogprob>{} : result.top_logprobs[i]));
     return {{"content", std::move(content)}, {"refusal", nullptr}};
   }
 };
@@ -85,8 +85,8 @@ OrderedJson choice_json(const ChatJob& job, size_t index, const GenerationResult
     found.content += rest.content;
     found.calls.insert(found.calls.end(), rest.calls.begin(), rest.calls.end());
     called = !found.calls.empty();
-    message["content"] = called && found.content.empty() ? OrderedJson(nullptr)
-                                                         : OrderedJson(found.content);
+    message["content"] =
+        called && found.content.empty() ? OrderedJson(nullptr) : OrderedJson(found.content);
     if (called)
       message["tool_calls"] =
           tool_calls_json(found.calls, fmt::format("{}_{}", job.id, index), 0, false);
@@ -164,8 +164,8 @@ ChoiceCallbacks streamed(const std::shared_ptr<ChatJob>& job,
   callbacks.on_token = [=](size_t index, const TokenEvent& event) {
     OrderedJson logprobs = nullptr;
     if (job->logprobs && event.id >= 0)
-      logprobs = {{"content", OrderedJson::array({chat_logprob(job->model, event.id, event.logprob,
-                                                               event.top)})}};
+      logprobs = {{"content", OrderedJson::array(
+                                  {chat_logprob(job->model, event.id, event.logprob, event.top)})}};
     const auto& parser = (*so_far)[index].parser;
     return send(index,
                 parser ? parser->feed(event.text) : ToolCallDelta{std::string(event.text), {}},
@@ -204,8 +204,11 @@ std::vector<http::Field> chat_fields(int64_t context) {
 
 std::shared_ptr<ChatJob> read_job(const ServedModel& model, const http::FieldReader& body,
                                   const OrderedJson& ordered, const std::string& id) {
-  auto job = std::make_shared<ChatJob>(
-      ChatJob{.model = model, .id = "chatcmpl-" + id, .fields = read_generation(body, model), .prompt = {}, .tools = {}});
+  auto job = std::make_shared<ChatJob>(ChatJob{.model = model,
+                                               .id = "chatcmpl-" + id,
+                                               .fields = read_generation(body, model),
+                                               .prompt = {},
+                                               .tools = {}});
   body.require("messages");
   const OrderedJson messages = read_messages(ordered["messages"]);
   job->tools = read_chat_tools(ordered, model);

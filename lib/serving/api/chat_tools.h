@@ -24,8 +24,8 @@ struct ChatTools {
   std::shared_ptr<const Grammar> grammar(bool parallel) const;
 };
 
-/// `tools` and `tool_choice` of a body; HttpError 400 for what is wrong or cannot be kept, and where
-/// the model's template does not take tools.
+/// `tools` and `tool_choice` of a body; HttpError 400 for what is wrong or cannot be kept, and
+/// where the model's template does not take tools.
 ChatTools read_chat_tools(const OrderedJson& body, const ServedModel& model);
 
 /// [{index, id, type, function: {name, arguments}}], numbered from `first` on.

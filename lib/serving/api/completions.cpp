@@ -32,7 +32,9 @@ struct CompletionJob {
   std::vector<std::string> prompt_texts;
 
   size_t per_prompt() const { return static_cast<size_t>(fields.best_of); }
-  const std::vector<int32_t>& prompt_of(size_t index) const { return prompts[index / per_prompt()]; }
+  const std::vector<int32_t>& prompt_of(size_t index) const {
+    return prompts[index / per_prompt()];
+  }
   OrderedJson frame(OrderedJson choices) const {
     return {{"id", id},
             {"object", "text_completion"},
@@ -42,17 +44,18 @@ struct CompletionJob {
   }
 };
 
-std::vector<int32_t> read_ids(const ServedModel& model, const json& list, const std::string& param) {
+std::vector<int32_t> read_ids(const ServedModel& model, const json& list,
+                              const std::string& param) {
   std::vector<int32_t> ids;
   for (size_t i = 0; i < list.size(); ++i) {
     const std::string place = fmt::format("{}[{}]", param, i);
     const int64_t id = http::whole_value(list[i], std::numeric_limits<int64_t>::min(),
                                          std::numeric_limits<int64_t>::max(), place);
     if (id < 0 || id >= model.model().vocab_size())
-      throw HttpError(400, "invalid_token",
-                      fmt::format("{} = {} is not below vocab_size {}", place, id,
-                                  model.model().vocab_size()),
-                      param);
+      throw HttpError(
+          400, "invalid_token",
+          fmt::format("{} = {} is not below vocab_size {}", place, id, model.model().vocab_size()),
+          param);
     ids.push_back(static_cast<int32_t>(id));
   }
   if (ids.empty()) throw HttpError(400, "invalid_value", param + " holds no tokens", param);
@@ -80,9 +83,9 @@ std::vector<LabelledToken> labelled(const CompletionJob& job, size_t index,
                                                           : result.input_top_logprobs[i - 1]});
   }
   for (size_t i = 0; i < result.token_ids.size(); ++i)
-    tokens.push_back({result.token_ids[i], result.logprobs[i], true,
-                      result.top_logprobs.empty() ? std::vector<TokenLogprob>{}
-                                                  : result.top_logprobs[i]});
+    tokens.push_back(
+        {result.token_ids[i], result.logprobs[i], true,
+         result.top_logprobs.empty() ? std::vector<TokenLogprob>{} : result.top_logprobs[i]});
   return tokens;
 }
 
@@ -152,8 +155,8 @@ ChoiceCallbacks streamed(const std::shared_ptr<CompletionJob>& job,
     if (job->fields.include_usage) json["usage"] = nullptr;
     return dumped(json);
   };
-  const auto text_offset = std::make_shared<std::vector<size_t>>(
-      job->prompts.size() * job->per_prompt(), 0);
+  const auto text_offset =
+      std::make_shared<std::vector<size_t>>(job->prompts.size() * job->per_prompt(), 0);
   ChoiceCallbacks callbacks;
   callbacks.start = [=] {
     if (!sse->begin()) return false;
@@ -203,9 +206,12 @@ ChoiceCallbacks streamed(const std::shared_ptr<CompletionJob>& job,
 
 std::shared_ptr<CompletionJob> read_job(const ServedModel& model, const http::FieldReader& body,
                                         const std::string& id) {
-  auto job = std::make_shared<CompletionJob>(CompletionJob{
-      .model = model, .id = "cmpl-" + id, .fields = read_generation(body, model),
-      .logprobs = {}, .prompts = {}, .prompt_texts = {}});
+  auto job = std::make_shared<CompletionJob>(CompletionJob{.model = model,
+                                                           .id = "cmpl-" + id,
+                                                           .fields = read_generation(body, model),
+                                                           .logprobs = {},
+                                                           .prompts = {},
+                                                           .prompt_texts = {}});
   job->prompts = read_prompts(model, body.require("prompt"), "prompt");
   job->echo = body.flag("echo", false);
   if (body.has("logprobs")) job->logprobs = *body.whole("logprobs");
@@ -233,7 +239,8 @@ std::vector<std::vector<int32_t>> read_prompts(const ServedModel& model, const j
                     param);
   if (given[0].is_number()) return {read_ids(model, given, param)};
   if (given.size() > kMostPrompts)
-    throw HttpError(400, "invalid_value", fmt::format("{}: at most {}", param, kMostPrompts), param);
+    throw HttpError(400, "invalid_value", fmt::format("{}: at most {}", param, kMostPrompts),
+                    param);
   std::vector<std::vector<int32_t>> prompts;
   for (size_t i = 0; i < given.size(); ++i) {
     const std::string place = fmt::format("{}[{}]", param, i);
@@ -263,8 +270,7 @@ void answer_completions(const ServedModel& model, const AnswerOptions& options,
   if (!body.text("suffix", "").empty())
     body.refuse("suffix", "suffix needs a model with fill-in-the-middle tokens; this one has none");
   const auto job = read_job(model, body, request.id);
-  const auto constraint =
-      requested_constraint(body, ordered_body(request), model);
+  const auto constraint = requested_constraint(body, ordered_body(request), model);
   const FrozenGenerationConfig frozen = freeze_for(model, job->fields.config);
   std::vector<GenerationRequest> requests;
   for (size_t i = 0; i < job->prompts.size() * job->per_prompt(); ++i) {

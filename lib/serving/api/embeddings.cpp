@@ -31,7 +31,8 @@ std::vector<float> embedding(const ServedModel& model, const std::vector<int32_t
 }
 
 std::string base64(const std::vector<float>& values) {
-  constexpr const char* kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  constexpr const char* kDigits =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   std::string bytes(values.size() * sizeof(float), '\0');
   std::memcpy(bytes.data(), values.data(), bytes.size());  // little endian, as the clients read it
   std::string text;
@@ -40,8 +41,7 @@ std::string base64(const std::vector<float>& values) {
     const size_t count = std::min<size_t>(3, bytes.size() - i);
     for (size_t k = 0; k < 3; ++k)
       group = group << 8 | (k < count ? static_cast<uint8_t>(bytes[i + k]) : 0);
-    for (size_t k = 0; k < 4; ++k)
-      text += k <= count ? kDigits[group >> (18 - 6 * k) & 63] : '=';
+    for (size_t k = 0; k < 4; ++k) text += k <= count ? kDigits[group >> (18 - 6 * k) & 63] : '=';
   }
   return text;
 }
@@ -69,10 +69,10 @@ void answer_embeddings(const ServedModel& model, const http::Request& request,
     check_prompt_length(model, ids.size(), false, "input");
     tokens += ids.size();
     const std::vector<float> values = embedding(model, ids, true);
-    data.push_back({{"object", "embedding"},
-                    {"index", data.size()},
-                    {"embedding", format == "base64" ? OrderedJson(base64(values))
-                                                     : OrderedJson(values)}});
+    data.push_back(
+        {{"object", "embedding"},
+         {"index", data.size()},
+         {"embedding", format == "base64" ? OrderedJson(base64(values)) : OrderedJson(values)}});
   }
   reply->send_json(200, dumped({{"object", "list"},
                                 {"data", std::move(data)},
@@ -91,8 +91,8 @@ void answer_embed(const ServedModel& model, const http::Request& request,
     check_prompt_length(model, ids.size(), false, "input");
     embeddings.push_back(embedding(model, ids, body.flag("normalize", false)));
   }
-  reply->send_json(200, dumped({{"embeddings", std::move(embeddings)},
-                                {"dim", model.model().hidden_size()}}));
+  reply->send_json(
+      200, dumped({{"embeddings", std::move(embeddings)}, {"dim", model.model().hidden_size()}}));
 }
 
 }  // namespace llm::api

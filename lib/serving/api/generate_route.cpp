@@ -56,8 +56,8 @@ std::vector<http::Field> generate_fields(int64_t context) {
 void refuse_unknown(const http::FieldReader& body) {
   const auto unknown = body.unknown();
   if (!unknown.empty())
-    throw HttpError(400, "unknown_field", fmt::format("'{}' is not a field of /generate", unknown[0]),
-                    unknown[0]);
+    throw HttpError(400, "unknown_field",
+                    fmt::format("'{}' is not a field of /generate", unknown[0]), unknown[0]);
   if (const auto mode = body.text("mode"); mode && *mode != "ar")
     body.refuse("mode", "mode: this model writes token after token; only ar is served");
   if (const auto adapter = body.text("adapter"); adapter && !adapter->empty())

@@ -75,8 +75,7 @@ std::shared_ptr<const Grammar> format_grammar(const http::FieldReader& body, con
   if (type == "text") return nullptr;
   if (type == "json_object") return json_object_grammar();
   if (type != "json_schema")
-    body.refuse("response_format",
-                "response_format.type must be text, json_object or json_schema");
+    body.refuse("response_format", "response_format.type must be text, json_object or json_schema");
   const json& given = reader.require("json_schema");
   if (!given.contains("schema") || !given["schema"].is_object())
     http::missing_field("response_format.json_schema.schema");
@@ -225,7 +224,8 @@ std::shared_ptr<const Constraint> requested_constraint(const http::FieldReader& 
     }
     ++given;
   }
-  if (given > 1) body.refuse("response_format", "only one of response_format, grammar, guided_json");
+  if (given > 1)
+    body.refuse("response_format", "only one of response_format, grammar, guided_json");
   return grammar ? model.constraint(std::move(grammar)) : nullptr;
 }
 

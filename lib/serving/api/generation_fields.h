@@ -1,4 +1,5 @@
-// The generation fields of a request body, as every route has them: names, ranges, what they become.
+// The generation fields of a request body, as every route has them: names, ranges, what they
+// become.
 //
 // OpenAI's names first, then those of vLLM and of /generate; ranges and messages of
 // docs/serving.md. null counts as absent. Pure functions; refusals are HttpError 400 naming the

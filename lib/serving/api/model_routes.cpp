@@ -45,9 +45,9 @@ std::vector<int32_t> spelled_ids(const Tokenizer& tokenizer, const std::string& 
 void answer_tokenize(const ServedModel& model, const http::Request& request,
                      const http::ReplyPtr& reply) {
   static const std::vector<http::Field> kFields = {
-      http::text_field("model", 1024),    http::text_field("prompt", 10 << 20),
+      http::text_field("model", 1024),       http::text_field("prompt", 10 << 20),
       http::text_field("content", 10 << 20), http::flag_field("add_special_tokens"),
-      http::flag_field("add_special"),    http::array_field("messages")};
+      http::flag_field("add_special"),       http::array_field("messages")};
   const json document = http::json_body(request);
   const http::FieldReader body(document, kFields);
   std::vector<int32_t> ids;
@@ -58,13 +58,14 @@ void answer_tokenize(const ServedModel& model, const http::Request& request,
     // vLLM's and llama.cpp's names; vLLM adds special tokens unless told not to.
     const bool llama = body.has("content");
     if (!llama && !body.has("prompt")) http::missing_field("prompt");
-    const bool add = llama ? body.flag("add_special", false) : body.flag("add_special_tokens", true);
+    const bool add =
+        llama ? body.flag("add_special", false) : body.flag("add_special_tokens", true);
     ids = spelled_ids(model.tokenizer(), body.text(llama ? "content" : "prompt", ""));
     if (add) ids = model.tokenizer().with_template(std::move(ids));
   }
-  reply->send_json(200, dumped({{"tokens", ids},
-                                {"count", ids.size()},
-                                {"max_model_len", model.max_model_len()}}));
+  reply->send_json(
+      200,
+      dumped({{"tokens", ids}, {"count", ids.size()}, {"max_model_len", model.max_model_len()}}));
 }
 
 void answer_detokenize(const ServedModel& model, const http::Request& request,
@@ -74,7 +75,8 @@ void answer_detokenize(const ServedModel& model, const http::Request& request,
   const json document = http::json_body(request);
   const http::FieldReader body(document, kFields);
   const json& given = body.require("tokens");
-  if (!given.empty() && !given[0].is_number()) body.refuse("tokens", "tokens must be a list of ids");
+  if (!given.empty() && !given[0].is_number())
+    body.refuse("tokens", "tokens must be a list of ids");
   std::string text;
   if (!given.empty()) text = model.tokenizer().decode(read_prompts(model, given, "tokens").at(0));
   reply->send_json(200, dumped({{"prompt", text}, {"content", text}}));
@@ -90,26 +92,28 @@ void answer_apply_template(const ServedModel& model, const http::Request& reques
   body.require("messages");
   const OrderedJson ordered = ordered_body(request);
   std::string text;
-  model.encode_chat(read_messages(ordered["messages"]), ordered.value("tools", OrderedJson(nullptr)),
+  model.encode_chat(read_messages(ordered["messages"]),
+                    ordered.value("tools", OrderedJson(nullptr)),
                     body.flag("add_generation_prompt", true), &text);
   reply->send_json(200, dumped({{"prompt", text}}));
 }
 
 void answer_tokenizer_info(const ServedModel& model, const http::ReplyPtr& reply) {
   const Tokenizer& tokenizer = model.tokenizer();
-  reply->send_json(200, dumped({{"eos_token", special(model, tokenizer.eos_id())},
-                                {"bos_token", special(model, tokenizer.bos_id())},
-                                {"pad_token", special(model, tokenizer.pad_id())},
-                                {"vocab_size", tokenizer.vocab_size()},
-                                {"sha256", tokenizer.sha256()},
-                                {"chat_template", model.chat_template() == nullptr
-                                                      ? OrderedJson(nullptr)
-                                                      : OrderedJson(model.chat_template()->source())}}));
+  reply->send_json(200,
+                   dumped({{"eos_token", special(model, tokenizer.eos_id())},
+                           {"bos_token", special(model, tokenizer.bos_id())},
+                           {"pad_token", special(model, tokenizer.pad_id())},
+                           {"vocab_size", tokenizer.vocab_size()},
+                           {"sha256", tokenizer.sha256()},
+                           {"chat_template", model.chat_template() == nullptr
+                                                 ? OrderedJson(nullptr)
+                                                 : OrderedJson(model.chat_template()->source())}}));
 }
 
 void answer_models(const ServedModel& model, const http::ReplyPtr& reply) {
-  reply->send_json(200, dumped({{"object", "list"},
-                                {"data", OrderedJson::array({model_entry(model)})}}));
+  reply->send_json(
+      200, dumped({{"object", "list"}, {"data", OrderedJson::array({model_entry(model)})}}));
 }
 
 void answer_model(const ServedModel& model, const http::Request& request,

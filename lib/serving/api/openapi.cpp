@@ -33,7 +33,8 @@ Json schema_of(const Field& field) {
 }
 
 Json prompt_schema() {
-  const Json ids = {{"type", "array"}, {"items", {{"type", "integer"}, {"minimum", 0}}}, {"minItems", 1}};
+  const Json ids = {
+      {"type", "array"}, {"items", {{"type", "integer"}, {"minimum", 0}}}, {"minItems", 1}};
   return {{"anyOf",
            {{{"type", "string"}},
             {{"type", "array"}, {"items", {{"type", "string"}}}, {"minItems", 1}},
@@ -42,29 +43,30 @@ Json prompt_schema() {
 }
 
 Json messages_schema() {
-  const Json part = {{"type", "object"},
-                     {"required", {"type", "text"}},
-                     {"properties",
-                      {{"type", {{"type", "string"}, {"enum", {"text"}}}},
-                       {"text", {{"type", "string"}}}}}};
-  const Json content = {{"anyOf",
-                         {{{"type", {"string", "null"}}}, {{"type", "array"}, {"items", part}}}}};
-  return {{"type", "array"},
-          {"minItems", 1},
-          {"items",
-           {{"type", "object"},
-            {"required", {"role", "content"}},
-            {"properties",
-             {{"role", {{"type", "string"},
-                        {"enum", {"system", "developer", "user", "assistant", "tool"}}}},
-              {"content", content}}}}}};
+  const Json part = {
+      {"type", "object"},
+      {"required", {"type", "text"}},
+      {"properties",
+       {{"type", {{"type", "string"}, {"enum", {"text"}}}}, {"text", {{"type", "string"}}}}}};
+  const Json content = {
+      {"anyOf", {{{"type", {"string", "null"}}}, {{"type", "array"}, {"items", part}}}}};
+  return {
+      {"type", "array"},
+      {"minItems", 1},
+      {"items",
+       {{"type", "object"},
+        {"required", {"role", "content"}},
+        {"properties",
+         {{"role",
+           {{"type", "string"}, {"enum", {"system", "developer", "user", "assistant", "tool"}}}},
+          {"content", content}}}}}};
 }
 
 /// Properties of a POST body, and the required ones.
 std::pair<Json, Json> body_of(const std::string& path) {
   Json properties = Json::object(), required = Json::array();
-  const bool generates = path == "/v1/completions" || path == "/v1/chat/completions" ||
-                         path == "/generate";
+  const bool generates =
+      path == "/v1/completions" || path == "/v1/chat/completions" || path == "/generate";
   if (generates) {
     for (const Field& field : generation_fields(0)) properties[field.name] = schema_of(field);
   }
@@ -128,18 +130,17 @@ Json openapi_document(const std::vector<http::Route>& routes, bool needs_key) {
       operation["security"] = Json::array({{{"key", Json::array()}}});
     paths[route.pattern][method] = std::move(operation);
   }
-  const Json error_schema = {
-      {"type", "object"},
-      {"required", {"error"}},
-      {"properties",
-       {{"error",
-         {{"type", "object"},
-          {"required", {"message", "type", "param", "code"}},
-          {"properties",
-           {{"message", {{"type", "string"}}},
-            {"type", {{"type", "string"}}},
-            {"param", {{"type", {"string", "null"}}}},
-            {"code", {{"type", {"string", "null"}}}}}}}}}}};
+  const Json error_schema = {{"type", "object"},
+                             {"required", {"error"}},
+                             {"properties",
+                              {{"error",
+                                {{"type", "object"},
+                                 {"required", {"message", "type", "param", "code"}},
+                                 {"properties",
+                                  {{"message", {{"type", "string"}}},
+                                   {"type", {{"type", "string"}}},
+                                   {"param", {{"type", {"string", "null"}}}},
+                                   {"code", {{"type", {"string", "null"}}}}}}}}}}};
   return {{"openapi", "3.1.0"},
           {"info", {{"title", "llm"}, {"version", program_version()}}},
           {"paths", std::move(paths)},

@@ -42,8 +42,8 @@ std::vector<int32_t> ServedModel::encode_chat(const nlohmann::ordered_json& mess
                                               const nlohmann::ordered_json& tools,
                                               bool generation_prompt, std::string* text) const {
   if (!template_)
-    throw http::HttpError(400, "invalid_value", "this model has no chat template; use /v1/completions",
-                          "messages");
+    throw http::HttpError(400, "invalid_value",
+                          "this model has no chat template; use /v1/completions", "messages");
   ChatInputs inputs;
   inputs.messages = messages;
   inputs.tools = tools;
@@ -69,8 +69,7 @@ std::string ServedModel::token_label(int32_t id) const {
   if (!bytes.empty() && utf8::is_valid(bytes)) {
     // Another id may have the same bytes (a byte token of "a" beside "a"): the first keeps them.
     const auto same = tokenizer_.encode(bytes);
-    const bool own = same.size() != 1 || same[0] == id ||
-                     tokenizer_.token_bytes(same[0]) != bytes;
+    const bool own = same.size() != 1 || same[0] == id || tokenizer_.token_bytes(same[0]) != bytes;
     if (own) return std::string(bytes);
     return fmt::format("token_id:{}", id);
   }

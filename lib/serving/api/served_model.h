@@ -23,10 +23,10 @@
 namespace llm::api {
 
 struct ServedModelOptions {
-  std::string name;                  // what requests call it
-  std::filesystem::path directory;   // for the chat template
-  GenerationConfig defaults;         // of requests that do not say otherwise
-  int64_t max_model_len = 0;         // tokens of prompt and answer; 0 = the model's context
+  std::string name;                 // what requests call it
+  std::filesystem::path directory;  // for the chat template
+  GenerationConfig defaults;        // of requests that do not say otherwise
+  int64_t max_model_len = 0;        // tokens of prompt and answer; 0 = the model's context
   int64_t queue_size = 64;
   int64_t parameters = 0;
   std::string dtype = "float32";

@@ -7,10 +7,11 @@
 namespace llm::api {
 namespace {
 
-const std::vector<double> kSeconds = {0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25,
-                                      0.5,   0.75,  1,    2.5,  5,    7.5,  10};
-const std::vector<double> kLongSeconds = {0.3, 0.5, 0.8, 1, 1.5, 2, 2.5, 5, 10, 15, 20, 30, 60, 120};
-const std::vector<double> kTokens = {1,   2,   5,    10,   20,   50,   100,
+const std::vector<double> kSeconds = {0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1,
+                                      0.25,  0.5,   0.75, 1,    2.5,  5,    7.5,  10};
+const std::vector<double> kLongSeconds = {0.3, 0.5, 0.8, 1,  1.5, 2,  2.5,
+                                          5,   10,  15,  20, 30,  60, 120};
+const std::vector<double> kTokens = {1,   2,   5,    10,   20,   50,    100,
                                      200, 500, 1000, 2000, 5000, 10000, 20000};
 
 std::vector<std::string> both(const std::string& name) { return {"llm:" + name, "vllm:" + name}; }
@@ -25,16 +26,16 @@ ServingMetrics::ServingMetrics(ServedModel& model, const ResponseCache& cache)
                                    "From arrival to the first token", kSeconds, labels_);
   auto& between = metrics_.histogram(both("inter_token_latency_seconds"), "Between two tokens",
                                      kSeconds, labels_);
-  auto& whole = metrics_.histogram(both("e2e_request_latency_seconds"),
-                                   "From arrival to the end", kLongSeconds, labels_);
+  auto& whole = metrics_.histogram(both("e2e_request_latency_seconds"), "From arrival to the end",
+                                   kLongSeconds, labels_);
   auto& queue = metrics_.histogram(both("request_queue_time_seconds"),
                                    "From arrival until the prompt is read", kLongSeconds, labels_);
-  auto& prefill = metrics_.histogram(both("request_prefill_time_seconds"),
-                                     "Reading the prompt", kLongSeconds, labels_);
+  auto& prefill = metrics_.histogram(both("request_prefill_time_seconds"), "Reading the prompt",
+                                     kLongSeconds, labels_);
   auto& decode = metrics_.histogram(both("request_decode_time_seconds"),
                                     "From the first token to the last", kLongSeconds, labels_);
-  auto& prompts = metrics_.histogram(both("request_prompt_tokens"), "Tokens of a prompt", kTokens,
-                                     labels_);
+  auto& prompts =
+      metrics_.histogram(both("request_prompt_tokens"), "Tokens of a prompt", kTokens, labels_);
   auto& answers = metrics_.histogram(both("request_generation_tokens"), "Tokens of an answer",
                                      kTokens, labels_);
   auto& prompt_total = metrics_.counter(
@@ -50,8 +51,9 @@ ServingMetrics::ServingMetrics(ServedModel& model, const ResponseCache& cache)
     ends[i] = &metrics_.counter(both("request_success_total"), "Answers by how they ended", labels);
   }
   declare_engine(model);
-  metrics_.gauge_of({"llm:response_cache_hits"}, "Answers given from the response cache",
-                    [&cache] { return static_cast<double>(cache.hits()); }, labels_);
+  metrics_.gauge_of(
+      {"llm:response_cache_hits"}, "Answers given from the response cache",
+      [&cache] { return static_cast<double>(cache.hits()); }, labels_);
   ServingObserver observer;
   observer.between_tokens = [&between](double seconds) { between.observe(seconds); };
   observer.ended = [&, ends](const GenerationResult& result, size_t prompt_tokens) {
@@ -77,9 +79,9 @@ ServingMetrics::ServingMetrics(ServedModel& model, const ResponseCache& cache)
 
 void ServingMetrics::declare_engine(const ServedModel& model) {
   const auto gauge = [&](std::vector<std::string> names, const char* help, auto&& of) {
-    metrics_.gauge_of(names, help,
-                      [&model, of] { return static_cast<double>(of(model.engine().stats())); },
-                      labels_);
+    metrics_.gauge_of(
+        names, help, [&model, of] { return static_cast<double>(of(model.engine().stats())); },
+        labels_);
   };
   using Stats = const EngineStats&;
   gauge({"llm:num_requests_running", "vllm:num_requests_running", "llamacpp:requests_processing"},
@@ -87,8 +89,9 @@ void ServingMetrics::declare_engine(const ServedModel& model) {
   gauge({"llm:num_requests_waiting", "vllm:num_requests_waiting", "llamacpp:requests_deferred"},
         "Requests that wait", [](Stats s) { return s.waiting; });
   gauge(both("kv_cache_usage_perc"), "Share of the KV blocks in use, 0 to 1", [](Stats s) {
-    return s.kv_blocks > 0 ? static_cast<double>(s.kv_blocks_used) / static_cast<double>(s.kv_blocks)
-                           : 0.0;
+    return s.kv_blocks > 0
+               ? static_cast<double>(s.kv_blocks_used) / static_cast<double>(s.kv_blocks)
+               : 0.0;
   });
   gauge(both("num_preemptions_total"), "Requests put aside for lack of memory",
         [](Stats s) { return s.preemptions; });
