@@ -7,12 +7,15 @@ set -e -o pipefail
 if [ "$1" = --strict ]; then strict=ON; shift; fi
 
 set_up
-# What is written here must open in transformers: its tests skip themselves where the Python of build/venv lacks it.
-peers="transformers==5.23.0 numpy"
-if [ -x "$venv/bin/python3" ] && ! "$venv/bin/python3" -c 'import transformers' 2> /dev/null; then
-  say "Fetching $peers into build/venv for the tests"
+# What is written here must open in transformers, and strangers' clients must work: the tests of both skip themselves where the Python of build/venv
+# lacks a package. lm_eval comes without what it asks for (torch, datasets, scipy and more: 500 MB): its client for servers needs none of that.
+peers="transformers==5.23.0 numpy openai==3.54.0 schemathesis==4.32.5 aiohttp tenacity requests tqdm jinja2 pyyaml"
+evaluator="lm_eval==0.4.13"
+if [ -x "$venv/bin/python3" ] && ! "$venv/bin/python3" -c 'import transformers, openai, schemathesis, lm_eval' 2> /dev/null; then
+  say "Fetching $peers $evaluator into build/venv for the tests"
+  install=("$venv/bin/python3" -m pip install --disable-pip-version-check --no-compile --progress-bar off -q)
   # shellcheck disable=SC2086  # a list of words
-  "$venv/bin/python3" -m pip install --disable-pip-version-check --no-compile --progress-bar off -q $peers >&2 || say "without them: those tests are skipped"
+  { "${install[@]}" $peers && "${install[@]}" --no-deps $evaluator; } >&2 || say "without them: those tests are skipped"
 fi
 build all
 say "Testing (set-up took $setup_seconds s, the build $build_seconds s)"
