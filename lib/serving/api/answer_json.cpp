@@ -1,5 +1,6 @@
 #include "serving/api/answer_json.h"
 
+#include <algorithm>
 #include <limits>
 
 namespace llm::api {
@@ -45,6 +46,12 @@ OrderedJson timings_json(const GenerationResult& result, size_t prompt_tokens) {
           {"cache_n", result.prompt_tokens_cached}};
 }
 
+size_t characters_begun(std::string_view bytes) {
+  return static_cast<size_t>(std::count_if(bytes.begin(), bytes.end(), [](char byte) {
+    return (static_cast<uint8_t>(byte) & 0xC0) != 0x80;
+  }));
+}
+
 OrderedJson completion_logprobs(const ServedModel& model, const std::vector<LabelledToken>& tokens,
                                 size_t offset) {
   OrderedJson texts = OrderedJson::array(), logprobs = OrderedJson::array(),
@@ -52,7 +59,7 @@ OrderedJson completion_logprobs(const ServedModel& model, const std::vector<Labe
   for (const LabelledToken& token : tokens) {
     texts.push_back(model.token_label(token.id));
     offsets.push_back(offset);
-    offset += model.token_bytes(token.id).size();
+    offset += characters_begun(model.token_bytes(token.id));
     if (!token.has_logprob) {
       logprobs.push_back(nullptr);
       tops.push_back(nullptr);

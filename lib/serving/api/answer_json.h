@@ -35,6 +35,8 @@ struct LabelledToken {
   bool has_logprob;  // not so of the first token of an echoed prompt
   std::vector<TokenLogprob> top;
 };
+/// Characters that begin in these bytes: text_offset counts those, not bytes.
+size_t characters_begun(std::string_view bytes);
 /// {tokens, token_logprobs, top_logprobs, text_offset}; the chosen token is always in its dict,
 /// with the same number in both places.
 OrderedJson completion_logprobs(const ServedModel& model, const std::vector<LabelledToken>& tokens,

@@ -175,7 +175,7 @@ ChoiceCallbacks streamed(const std::shared_ptr<CompletionJob>& job,
       const LabelledToken token{
           event.id, event.logprob, true, {event.top.begin(), event.top.end()}};
       choice["logprobs"] = completion_logprobs(job->model, {token}, (*text_offset)[index]);
-      (*text_offset)[index] += job->model.token_bytes(event.id).size();
+      (*text_offset)[index] += characters_begun(job->model.token_bytes(event.id));
     }
     choice["finish_reason"] = nullptr;
     return sse->event(chunk(std::move(choice)));
