@@ -82,6 +82,8 @@ def read_choice(choice, length, context_length):
     claim("the token's number is the one in its dict, to the last bit", all(top[token] == value for token, value, top
                                                                         in zip(lists["tokens"][1:], logprobs[1:], tops[1:])), lists)
     claim("numbers are finite and below 0", all(math.isfinite(value) and value <= 0 for value in logprobs[1:]))
+    claim("text_offset is where the token's text is", all(choice["text"][offset:].startswith(token) for token, offset in zip(lists["tokens"], lists["text_offset"])
+                                                         if not token.startswith(("bytes:", "token_id:", "<"))), choice)
     counted = range(context_length, len(logprobs) - 1)
     return sum(logprobs[i] for i in counted), all(logprobs[i] == max(tops[i].values()) for i in counted)
 

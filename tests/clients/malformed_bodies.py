@@ -174,7 +174,7 @@ def mutations(server, count, seed):
 
 def main():
     count, seed = int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 1
-    with Server("--log-level", "info") as server:
+    with Server("--max-model-len", "2048") as server:
         table(server)
         mutations(server, count, seed)
     served.finish()

@@ -130,12 +130,12 @@ def errors(client, server):
     raises(openai.NotFoundError, lambda: client.get("/no/such/route", cast_to=object))
     error = raises(openai.BadRequestError, lambda: client.completions.create(model=NAME, prompt="a", n=1000))
     claim("the error names the field", error is not None and error.param == "n" and error.type == "invalid_request_error" and error.code == "out_of_range", error)
-    error = raises(openai.BadRequestError, lambda: client.completions.create(model=NAME, prompt="a " * 5000))
+    error = raises(openai.BadRequestError, lambda: client.completions.create(model=NAME, prompt="a " * 50000))
     claim("a prompt that is too long is told by its code", error is not None and error.code == "context_length_exceeded", error)
     raises(openai.BadRequestError, lambda: client.completions.create(model=NAME, prompt="a", stream=True, temperature=9))
     error = raises(openai.BadRequestError, lambda: client.chat.completions.create(model=NAME, messages=[{"role": "robot", "content": "a"}]))
     claim("the message that is wrong is named", error is not None and error.param == "messages[0]", error)
-    raises(openai.APITimeoutError, lambda: client.with_options(timeout=0.05).completions.create(model=NAME, prompt="a", max_tokens=2000, extra_body=ON))
+    raises(openai.APITimeoutError, lambda: client.with_options(timeout=0.05).completions.create(model=NAME, prompt="a", max_tokens=16000, extra_body=ON))
     claim("what nobody waits for is given up", server.wait_until(lambda stats: stats["active_requests"] == 0))
     raw = client.completions.with_raw_response.create(model=NAME, prompt="a", max_tokens=1)
     claim("every answer has a request id", bool(raw.headers.get("x-request-id")), raw.headers)
@@ -154,15 +154,15 @@ def keys():
 def early_leave(client, server):
     """A stream that is closed early: the server stops computing."""
     before = server.generated_tokens()
-    with client.completions.with_streaming_response.create(model=NAME, prompt="a", max_tokens=2000, stream=True, extra_body=ON) as raw:
+    with client.completions.with_streaming_response.create(model=NAME, prompt="a", max_tokens=16000, stream=True, extra_body=ON) as raw:
         for number, _ in enumerate(raw.iter_lines()):
             if number == 6:
                 break
     claim("nothing runs soon after", server.wait_until(lambda stats: stats["active_requests"] == 0))
     made = server.generated_tokens() - before
     time.sleep(0.3)
-    claim("no token is made for a client that left", made < 2000 and server.generated_tokens() - before == made, made)
-    stream = client.chat.completions.create(model=NAME, messages=MESSAGES, max_completion_tokens=1900, stream=True, extra_body=ON)
+    claim("no token is made for a client that left", made < 16000 and server.generated_tokens() - before == made, made)
+    stream = client.chat.completions.create(model=NAME, messages=MESSAGES, max_completion_tokens=16000, stream=True, extra_body=ON)
     next(iter(stream))
     stream.close()
     claim("nor for one that closed its stream", server.wait_until(lambda stats: stats["active_requests"] == 0))
@@ -172,7 +172,7 @@ def busy(server, client):
     """Fills the one place in the batch and the one in the queue; gives the streams."""
     streams = []
     for _ in range(2):
-        streams.append(client.completions.create(model=NAME, prompt="a", max_tokens=2000, stream=True, extra_body=ON))
+        streams.append(client.completions.create(model=NAME, prompt="a", max_tokens=16000, stream=True, extra_body=ON))
     return streams
 
 
