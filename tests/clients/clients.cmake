@@ -20,6 +20,7 @@ endfunction()
 llm_client_test(openai_client integration ${LLM_TEST_SECONDS})
 llm_client_test(lm_eval_client integration ${LLM_TEST_SECONDS})
 llm_client_test(streams integration ${LLM_TEST_SECONDS})
+llm_client_test(leaving integration ${LLM_TEST_SECONDS})
 llm_client_test(malformed_bodies integration ${LLM_TEST_SECONDS} 3000)
 # The long forms: ctest -L long.
 llm_client_test(schemathesis_client long 900 60)
