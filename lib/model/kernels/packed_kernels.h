@@ -13,11 +13,14 @@ namespace llm::packed {
 inline constexpr int64_t kPanelRows = 32;
 
 /// One panel: `outputs` <= 32 outputs for `count` rows of x. Strides in elements; y (count,
-/// outputs).
+/// outputs). `next`: the panel that will be asked for after this one; where several blocks of rows
+/// read this panel, it is brought in while the last of them computes.
 void panel_product(const uint16_t* panel, const uint16_t* x, int64_t x_stride, int64_t columns,
-                   int64_t count, float* y, int64_t y_stride, int64_t outputs);
+                   int64_t count, float* y, int64_t y_stride, int64_t outputs,
+                   const uint16_t* next = nullptr);
 void panel_product(const float* panel, const float* x, int64_t x_stride, int64_t columns,
-                   int64_t count, float* y, int64_t y_stride, int64_t outputs);
+                   int64_t count, float* y, int64_t y_stride, int64_t outputs,
+                   const float* next = nullptr);
 
 /// The same, going on from the 32 outputs that y holds: a product in stretches of columns is the
 /// same chain of additions as one over all of them.

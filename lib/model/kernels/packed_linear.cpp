@@ -108,8 +108,10 @@ void packed_linear(const PackedWeight& weight, const void* x, int64_t count, flo
   const auto one_panel = [&](const auto* panel_values, int64_t panel) {
     using T = std::remove_cvref_t<decltype(*panel_values)>;
     const int64_t outputs = std::min(kPanelRows, weight.rows - panel * kPanelRows);
+    const bool more = weight.unpacked.empty() && panel + 1 < panels;
+    const T* next = more ? panel_values + words * static_cast<int64_t>(4 / sizeof(T)) : nullptr;
     packed::panel_product(panel_values, static_cast<const T*>(x), columns, columns, count,
-                          y + panel * kPanelRows, y_stride, outputs);
+                          y + panel * kPanelRows, y_stride, outputs, next);
   };
   // Several items per member, so that one that is held up leaves its share to the others, but each
   // a stretch of sequential memory.
