@@ -117,7 +117,7 @@ function(llm_embed target file function)
   file(READ ${PROJECT_SOURCE_DIR}/${file} text)
   set(made ${CMAKE_BINARY_DIR}/generated/${function}.cpp)
   file(CONFIGURE OUTPUT ${made} @ONLY CONTENT "// Made from ${file}.
-#include \"serving/api/${function}.h\"
+#include \"serving/http/api/${function}.h\"
 
 std::string_view llm::api::${function}() { return R\"embedded(@text@)embedded\"; }
 ")

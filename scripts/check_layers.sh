@@ -12,9 +12,9 @@ function room(path,   i) {   # the longest listed folder that the path lies in
 function allow(folder, others) { name[++rooms] = folder; above[folder] = " " others " " }
 BEGIN {                      # nested folders first
   allow("model/kernels", "base")
+  allow("serving/http/api", "base tokenizer serving serving/http serving/constraint")
   allow("serving/http", "base")
   allow("serving/constraint", "base")
-  allow("serving/api", "base tokenizer serving serving/http serving/constraint")
   allow("base", "")
   allow("hub", "base")
   allow("gguf", "base")
@@ -25,7 +25,7 @@ BEGIN {                      # nested folders first
   allow("serving", "base model model/kernels serving/constraint")
   allow("evaluation", "base tokenizer data model serving")
   allow("evolution", "base tokenizer data model training evaluation")
-  tensorless = " base hub gguf tokenizer data serving/http serving/constraint serving/api "
+  tensorless = " base hub gguf tokenizer data serving/http serving/constraint serving/http/api "
 }
 FNR == 1 { here = room(substr(FILENAME, 5)); if (here == "") { print FILENAME ": lies in no folder that the layers name"; bad = 1 } }
 /^[ \t]*#[ \t]*include/ {

@@ -11,7 +11,7 @@
 #include "base/log.h"
 #include "base/number_text.h"
 #include "base/signals.h"
-#include "serving/api/api_server.h"
+#include "serving/http/api/api_server.h"
 #include "serving/http/api_keys.h"
 
 namespace llm {

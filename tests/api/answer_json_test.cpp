@@ -1,5 +1,5 @@
 // Numbers in answers.
-#include "serving/api/answer_json.h"
+#include "serving/http/api/answer_json.h"
 
 #include <gtest/gtest.h>
 
@@ -11,8 +11,7 @@ namespace {
 TEST(AnswerJson, OffsetsCountCharactersNotBytes) {
   const Served one;
   const Json answer = one.post(
-      "/v1/completions",
-      {{"prompt", "é日x"}, {"max_tokens", 0}, {"echo", true}, {"logprobs", 0}});
+      "/v1/completions", {{"prompt", "é日x"}, {"max_tokens", 0}, {"echo", true}, {"logprobs", 0}});
   EXPECT_EQ(answer["choices"][0]["text"], "é日x");
   // A token is a byte here: two of the first character, three of the second.
   EXPECT_EQ(answer["choices"][0]["logprobs"]["text_offset"], Json({0, 1, 1, 2, 2, 2}));

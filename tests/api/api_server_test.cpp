@@ -1,4 +1,4 @@
-#include "serving/api/api_server.h"
+#include "serving/http/api/api_server.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "serving/api/chat_completions.h"
+#include "serving/http/api/chat_completions.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // What a request with several texts is told where not all of them are taken.
-#include "serving/api/choices.h"
+#include "serving/http/api/choices.h"
 
 #include <gtest/gtest.h>
 

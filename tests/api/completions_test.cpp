@@ -1,4 +1,4 @@
-#include "serving/api/completions.h"
+#include "serving/http/api/completions.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // Bodies that are read twice: as fields, and with their members in order.
-#include "serving/api/generation_fields.h"
+#include "serving/http/api/generation_fields.h"
 
 #include <gtest/gtest.h>
 

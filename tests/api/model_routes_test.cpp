@@ -1,7 +1,7 @@
 // What the server tells of its tokenizer, as remote clients of it ask.
 #include <gtest/gtest.h>
 
-#include "serving/api/plain_routes.h"
+#include "serving/http/api/plain_routes.h"
 #include "tests/api/served.h"
 
 namespace llm::test {

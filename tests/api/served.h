@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "serving/api/api_server.h"
+#include "serving/http/api/api_server.h"
 #include "serving/sampler.h"
 #include "tests/api/letter_tokenizer.h"
 #include "tests/http/raw_client.h"

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "serving/api/served_model.h"
+#include "serving/http/api/served_model.h"
 #include "serving/http/reply.h"
 #include "serving/http/request.h"
 

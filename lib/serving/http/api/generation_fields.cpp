@@ -1,4 +1,4 @@
-#include "serving/api/generation_fields.h"
+#include "serving/http/api/generation_fields.h"
 
 #include <fmt/format.h>
 

@@ -2,8 +2,8 @@
 // dashboards work.
 #pragma once
 
-#include "serving/api/response_cache.h"
-#include "serving/api/served_model.h"
+#include "serving/http/api/response_cache.h"
+#include "serving/http/api/served_model.h"
 #include "serving/http/http_server.h"
 #include "serving/http/metrics_text.h"
 

@@ -1,7 +1,7 @@
 // The routes beside OpenAI's two: /generate, /predict, /tokenize and what tells of the model.
 #pragma once
 
-#include "serving/api/completions.h"
+#include "serving/http/api/completions.h"
 
 namespace llm::api {
 

@@ -1,10 +1,10 @@
-#include "serving/api/openapi.h"
+#include "serving/http/api/openapi.h"
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "base/version.h"
-#include "serving/api/generation_fields.h"
+#include "serving/http/api/generation_fields.h"
 
 namespace llm::api {
 namespace {

@@ -1,4 +1,4 @@
-#include "serving/api/serving_metrics.h"
+#include "serving/http/api/serving_metrics.h"
 
 #include <fmt/format.h>
 

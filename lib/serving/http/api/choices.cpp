@@ -1,4 +1,4 @@
-#include "serving/api/choices.h"
+#include "serving/http/api/choices.h"
 
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-#include "serving/api/response_cache.h"
+#include "serving/http/api/response_cache.h"
 
 #include <utility>
 

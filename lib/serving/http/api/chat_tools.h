@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "serving/api/answer_json.h"
+#include "serving/http/api/answer_json.h"
 #include "serving/constraint/tool_call_parser.h"
 
 namespace llm::api {

@@ -2,10 +2,10 @@
 #include <fmt/format.h>
 
 #include "base/utf8.h"
-#include "serving/api/answer_json.h"
-#include "serving/api/chat_completions.h"
-#include "serving/api/generation_fields.h"
-#include "serving/api/plain_routes.h"
+#include "serving/http/api/answer_json.h"
+#include "serving/http/api/chat_completions.h"
+#include "serving/http/api/generation_fields.h"
+#include "serving/http/api/plain_routes.h"
 #include "serving/http/json_body.h"
 
 namespace llm::api {

@@ -1,4 +1,4 @@
-#include "serving/api/served_model.h"
+#include "serving/http/api/served_model.h"
 
 #include <fmt/format.h>
 

@@ -7,9 +7,9 @@
 #include <cmath>
 #include <cstring>
 
-#include "serving/api/answer_json.h"
-#include "serving/api/generation_fields.h"
-#include "serving/api/plain_routes.h"
+#include "serving/http/api/answer_json.h"
+#include "serving/http/api/generation_fields.h"
+#include "serving/http/api/plain_routes.h"
 #include "serving/http/json_body.h"
 
 namespace llm::api {

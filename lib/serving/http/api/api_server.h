@@ -10,8 +10,8 @@
 #include <string>
 #include <vector>
 
-#include "serving/api/completions.h"
-#include "serving/api/served_model.h"
+#include "serving/http/api/completions.h"
+#include "serving/http/api/served_model.h"
 #include "serving/http/limits.h"
 #include "serving/http/router.h"
 

@@ -1,4 +1,4 @@
-#include "serving/api/completions.h"
+#include "serving/http/api/completions.h"
 
 #include <fmt/format.h>
 
@@ -6,9 +6,9 @@
 #include <memory>
 #include <numeric>
 
-#include "serving/api/answer_json.h"
-#include "serving/api/choices.h"
-#include "serving/api/generation_fields.h"
+#include "serving/http/api/answer_json.h"
+#include "serving/http/api/choices.h"
+#include "serving/http/api/generation_fields.h"
 #include "serving/http/json_body.h"
 #include "serving/http/sse.h"
 

@@ -1,9 +1,8 @@
-#include "serving/api/chat_tools.h"
+#include "serving/http/api/chat_tools.h"
 
 #include <fmt/format.h>
 
 #include "base/error.h"
-#include "serving/http/http_error.h"
 #include "serving/http/http_error.h"
 
 namespace llm::api {

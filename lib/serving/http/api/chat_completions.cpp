@@ -1,4 +1,4 @@
-#include "serving/api/chat_completions.h"
+#include "serving/http/api/chat_completions.h"
 
 #include <fmt/format.h>
 
@@ -6,10 +6,10 @@
 #include <array>
 #include <memory>
 
-#include "serving/api/answer_json.h"
-#include "serving/api/chat_tools.h"
-#include "serving/api/choices.h"
-#include "serving/api/generation_fields.h"
+#include "serving/http/api/answer_json.h"
+#include "serving/http/api/chat_tools.h"
+#include "serving/http/api/choices.h"
+#include "serving/http/api/generation_fields.h"
 #include "serving/http/json_body.h"
 #include "serving/http/sse.h"
 

@@ -4,10 +4,10 @@
 #include <cmath>
 #include <memory>
 
-#include "serving/api/answer_json.h"
-#include "serving/api/choices.h"
-#include "serving/api/generation_fields.h"
-#include "serving/api/plain_routes.h"
+#include "serving/http/api/answer_json.h"
+#include "serving/http/api/choices.h"
+#include "serving/http/api/generation_fields.h"
+#include "serving/http/api/plain_routes.h"
 #include "serving/http/json_body.h"
 #include "serving/http/sse.h"
 

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "serving/api/served_model.h"
+#include "serving/http/api/served_model.h"
 
 namespace llm::api {
 

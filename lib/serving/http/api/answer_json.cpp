@@ -1,4 +1,4 @@
-#include "serving/api/answer_json.h"
+#include "serving/http/api/answer_json.h"
 
 #include <algorithm>
 #include <limits>

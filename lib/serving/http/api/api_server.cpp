@@ -1,4 +1,4 @@
-#include "serving/api/api_server.h"
+#include "serving/http/api/api_server.h"
 
 #include <fmt/format.h>
 
@@ -6,13 +6,13 @@
 #include <nlohmann/json.hpp>
 
 #include "base/version.h"
-#include "serving/api/answer_json.h"
-#include "serving/api/chat_completions.h"
-#include "serving/api/openapi.h"
-#include "serving/api/plain_routes.h"
-#include "serving/api/response_cache.h"
-#include "serving/api/serving_metrics.h"
-#include "serving/api/web_page.h"
+#include "serving/http/api/answer_json.h"
+#include "serving/http/api/chat_completions.h"
+#include "serving/http/api/openapi.h"
+#include "serving/http/api/plain_routes.h"
+#include "serving/http/api/response_cache.h"
+#include "serving/http/api/serving_metrics.h"
+#include "serving/http/api/web_page.h"
 #include "serving/http/access_log.h"
 #include "serving/http/api_keys.h"
 #include "serving/http/gate.h"

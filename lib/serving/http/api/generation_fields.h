@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "serving/api/served_model.h"
+#include "serving/http/api/served_model.h"
 #include "serving/http/json_body.h"
 
 namespace llm::api {

@@ -10,7 +10,7 @@
 #include <memory>
 #include <vector>
 
-#include "serving/api/served_model.h"
+#include "serving/http/api/served_model.h"
 #include "serving/http/reply.h"
 
 namespace llm::api {

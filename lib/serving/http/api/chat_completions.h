@@ -4,7 +4,7 @@
 
 #include <nlohmann/json_fwd.hpp>
 
-#include "serving/api/completions.h"
+#include "serving/http/api/completions.h"
 
 namespace llm::api {
 
