@@ -1,7 +1,5 @@
 #include "apps/chat_session.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <atomic>
 #include <exception>
@@ -9,6 +7,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/system_memory.h"
 
 namespace llm {
 namespace {
@@ -20,7 +19,7 @@ EngineOptions one_conversation(const TokenModel& model, const DraftModel& draft)
   options.max_batch_size = 1;
   options.make_drafter = draft.make;
   const int64_t per_block = std::max<int64_t>(model.kv_bytes_per_token() * kKvBlockTokens, 1);
-  const int64_t memory = static_cast<int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);
+  const int64_t memory = total_memory_bytes();
   const int64_t most = std::max<int64_t>(memory / 2 / per_block, 1);
   const int64_t context = model.context_length();
   options.kv.max_blocks =

@@ -16,6 +16,7 @@
 #include "model/weight_files.h"
 #include "serving/constraint/gbnf.h"
 #include "serving/constraint/json_schema.h"
+#include "serving/http/api/served_model.h"
 
 namespace llm {
 namespace {
@@ -71,6 +72,23 @@ std::string TextModel::token_bytes(int32_t id) const {
   return id < tokenizer->vocab_size() ? std::string(tokenizer->token_bytes(id)) : std::string();
 }
 
+void declare_model_rows(Fields& f, std::string& model_path, std::string& tokenizer_path) {
+  f("model_path", model_path, "Run, checkpoint, model directory or .gguf file", non_empty())
+      .flag("model-path")
+      .flag_only()
+      .value_name("DIR");
+  f("tokenizer_path", tokenizer_path, "Tokenizer file, if the model directory has none")
+      .flag("tokenizer-path")
+      .flag_only()
+      .value_name("FILE");
+}
+
+void accept_run_configs(Fields& f) {
+  f.ignore({"model", "tokenizer", "data", "training", "optimizer", "scheduler", "checkpoint",
+            "distributed"});
+  f.show_only({"", "generation"});
+}
+
 TextModel open_text_model(const std::string& model_path, const std::string& tokenizer_path,
                           const RuntimeConfig& runtime, const Fields& fields) {
   const fs::path directory = resolve_model_path(model_path);
@@ -105,6 +123,13 @@ GenerationConfig with_model_defaults(GenerationConfig config, const TextModel& m
   if (!config.pad_token_id && model.tokenizer->pad_id() >= 0)
     config.pad_token_id = model.tokenizer->pad_id();
   return config;
+}
+
+FrozenGenerationConfig freeze_for(const TextModel& model, GenerationConfig config) {
+  std::vector<std::string> warnings;
+  FrozenGenerationConfig frozen = freeze(std::move(config), limits_of(model), &warnings);
+  for (const std::string& warning : warnings) log_warn("{}", warning);
+  return frozen;
 }
 
 GenerationLimits limits_of(const TextModel& model) {
@@ -152,14 +177,10 @@ std::shared_ptr<const Constraint> open_constraint(const std::string& grammar_fil
     const std::string text = read_whole(schema_file, "schema");
     grammar = schema_grammar(parse_ordered_json(text, schema_file, {.exit = Exit::usage}));
   }
-  std::vector<std::string> tokens(static_cast<size_t>(model.loaded.config.vocab_size));
-  for (int32_t id = 0; id < std::min<int64_t>(std::ssize(tokens), model.tokenizer->vocab_size());
-       ++id) {
-    if (!model.tokenizer->is_special(id)) tokens[static_cast<size_t>(id)] = model.token_bytes(id);
-  }
   const std::vector<int32_t> ends(end_ids.begin(), end_ids.end());
   return std::make_shared<const Constraint>(std::make_shared<const TokenGrammar>(
-      std::move(grammar), std::make_shared<const TokenVocabulary>(tokens, ends)));
+      std::move(grammar),
+      api::vocabulary_of(*model.tokenizer, model.loaded.config.vocab_size, ends)));
 }
 
 }  // namespace llm

@@ -23,6 +23,12 @@ struct TextModel {
   std::string token_bytes(int32_t id) const;
 };
 
+/// The rows by which a verb is told its model.
+void declare_model_rows(Fields& f, std::string& model_path, std::string& tokenizer_path);
+/// A run config may be given to a verb that reads its section `generation`; the others are left
+/// alone.
+void accept_run_configs(Fields& f);
+
 /// Weights and tokenizer side by side, without LibTorch where that is possible. Errors of
 /// resolve_model_path, load_token_model and the tokenizer (bad input, exit 3).
 TextModel open_text_model(const std::string& model_path, const std::string& tokenizer_path,
@@ -33,6 +39,8 @@ TextModel open_text_model(const std::string& model_path, const std::string& toke
 GenerationConfig with_model_defaults(GenerationConfig config, const TextModel& model,
                                      const Fields& fields);
 GenerationLimits limits_of(const TextModel& model);
+/// freeze() within the model's limits; what it warns of is logged.
+FrozenGenerationConfig freeze_for(const TextModel& model, GenerationConfig config);
 
 /// Guesses for speculation: a draft model, or prompt lookup where `path` is empty. The draft must
 /// have the model's vocabulary; one with a mask token that says so in its config

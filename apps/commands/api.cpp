@@ -1,6 +1,4 @@
 // llm api: an HTTP server that OpenAI's clients, curl and a browser know how to talk to.
-#include <unistd.h>
-
 #include <algorithm>
 #include <chrono>
 #include <thread>
@@ -11,6 +9,7 @@
 #include "base/log.h"
 #include "base/number_text.h"
 #include "base/signals.h"
+#include "base/system_memory.h"
 #include "serving/http/api/api_server.h"
 #include "serving/http/api_keys.h"
 
@@ -100,14 +99,7 @@ void ApiConfig::engine_fields(Fields& f) {
 }
 
 void ApiConfig::fields(Fields& f) {
-  f("model_path", model_path, "Run, checkpoint, model directory or .gguf file", non_empty())
-      .flag("model-path")
-      .flag_only()
-      .value_name("DIR");
-  f("tokenizer_path", tokenizer_path, "Tokenizer file, if the model directory has none")
-      .flag("tokenizer-path")
-      .flag_only()
-      .value_name("FILE");
+  declare_model_rows(f, model_path, tokenizer_path);
   f("served_model_name", served_model_name, "What requests call the model; its directory's name")
       .flag("served-model-name")
       .flag_only()
@@ -121,24 +113,19 @@ void ApiConfig::fields(Fields& f) {
   engine_fields(f);
   f.section("", runtime);
   f.section("generation", generation, "Defaults of requests that do not say otherwise");
-  f.ignore({"model", "tokenizer", "data", "training", "optimizer", "scheduler", "checkpoint",
-            "distributed"});
-  f.show_only({"", "generation"});
-}
-
-int64_t total_memory_bytes() {
-  return static_cast<int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);
+  accept_run_configs(f);
 }
 
 int64_t blocks_for(const ApiConfig& config, const TokenModel& model, int64_t context) {
-  const int64_t per_block = model.kv_bytes_per_token(config.kv_cache_dtype == "int8") * 32;
+  const int64_t per_block =
+      model.kv_bytes_per_token(config.kv_cache_dtype == "int8") * kKvBlockTokens;
   if (per_block == 0) return 1;
   const int64_t memory =
       config.kv_cache_memory > 0 ? config.kv_cache_memory : total_memory_bytes() / 4;
-  const int64_t useful = config.max_batch_size * (context / 32 + 2) * 2;
+  const int64_t useful = config.max_batch_size * (context / kKvBlockTokens + 2) * 2;
   const int64_t blocks = std::min(memory / per_block, context > 0 ? useful : memory / per_block);
-  check(blocks >= 1, "--kv-cache-memory: {} bytes hold no block of 32 tokens ({} bytes)", memory,
-        per_block);
+  check(blocks >= 1, "--kv-cache-memory: {} bytes hold no block of {} tokens ({} bytes)", memory,
+        kKvBlockTokens, per_block);
   return blocks;
 }
 
@@ -213,9 +200,9 @@ int run(ApiConfig& config, const Fields& fields) {
         "--max-model-len: {} is more than the model's context of {}", config.max_model_len, most);
   const int64_t context = config.max_model_len > 0 ? config.max_model_len : most;
   const EngineOptions options = engine_options(config, text, context, draft);
-  log_info("KV cache: {} tokens, {} MiB, {}{}", options.kv.max_blocks * 32,
-           options.kv.max_blocks * 32 * text.loaded.model->kv_bytes_per_token(options.kv.int8) /
-               (1 << 20),
+  log_info("KV cache: {} tokens, {} MiB, {}{}", options.kv.max_blocks * kKvBlockTokens,
+           options.kv.max_blocks * kKvBlockTokens *
+               text.loaded.model->kv_bytes_per_token(options.kv.int8) / (1 << 20),
            options.kv.layout, options.kv.int8 ? ", int8" : "");
   api::ServedModel model(*text.loaded.model, *text.tokenizer,
                          model_options(config, text, context, fields), options);

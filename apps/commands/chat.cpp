@@ -33,14 +33,7 @@ struct ChatConfig {
 };
 
 void ChatConfig::fields(Fields& f) {
-  f("model_path", model_path, "Run, checkpoint, model directory or .gguf file", non_empty())
-      .flag("model-path")
-      .flag_only()
-      .value_name("DIR");
-  f("tokenizer_path", tokenizer_path, "Tokenizer file, if the model directory has none")
-      .flag("tokenizer-path")
-      .flag_only()
-      .value_name("FILE");
+  declare_model_rows(f, model_path, tokenizer_path);
   f("chat_template", chat_template, "Jinja file in place of the model's own chat template")
       .flag("chat-template")
       .flag_only()
@@ -63,9 +56,7 @@ void ChatConfig::fields(Fields& f) {
   f.section("", runtime);
   f.override_default("seed", "-1");
   f.section("generation", generation, "Length, sampling, stopping");
-  f.ignore({"model", "tokenizer", "data", "training", "optimizer", "scheduler", "checkpoint",
-            "distributed"});  // so that a run config can be given
-  f.show_only({"", "generation"});
+  accept_run_configs(f);
 }
 
 void check_chat(const ChatConfig& config) {
@@ -92,10 +83,7 @@ FrozenGenerationConfig settle_chat(const ChatConfig& config, const Fields& field
   generation.num_beams = 1;  // of the model's own settings
   generation.num_return_sequences = 1;
   generation.seed = config.runtime.seed;
-  std::vector<std::string> warnings;
-  FrozenGenerationConfig frozen = freeze(generation, limits_of(model), &warnings);
-  for (const std::string& warning : warnings) log_warn("{}", warning);
-  return frozen;
+  return freeze_for(model, std::move(generation));
 }
 
 ChatTranscript open_transcript(const ChatConfig& config, const TextModel& model) {

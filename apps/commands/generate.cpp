@@ -39,14 +39,7 @@ struct GenerateConfig {
   bool json = false;
 
   void fields(Fields& f) {
-    f("model_path", model_path, "Run, checkpoint, model directory or .gguf file", non_empty())
-        .flag("model-path")
-        .flag_only()
-        .value_name("DIR");
-    f("tokenizer_path", tokenizer_path, "Tokenizer file, if the model directory has none")
-        .flag("tokenizer-path")
-        .flag_only()
-        .value_name("FILE");
+    declare_model_rows(f, model_path, tokenizer_path);
     f("prompt", prompt, "Text to go on from; - reads it from standard input")
         .flag("prompt")
         .flag_only()
@@ -77,9 +70,7 @@ struct GenerateConfig {
     f.section("", runtime);
     f.override_default("seed", "-1");
     f.section("generation", generation, "Length, sampling, stopping");
-    f.ignore({"model", "tokenizer", "data", "training", "optimizer", "scheduler", "checkpoint",
-              "distributed"});  // so that a run config can be given
-    f.show_only({"", "generation"});
+    accept_run_configs(f);
   }
 };
 
@@ -140,10 +131,7 @@ FrozenGenerationConfig settle(const GenerateConfig& config, const Fields& fields
                               const TextModel& model) {
   GenerationConfig generation = with_model_defaults(config.generation, model, fields);
   generation.seed = config.runtime.seed;
-  std::vector<std::string> warnings;
-  FrozenGenerationConfig frozen = freeze(generation, limits_of(model), &warnings);
-  for (const std::string& warning : warnings) log_warn("{}", warning);
-  return frozen;
+  return freeze_for(model, std::move(generation));
 }
 
 Json json_of(const Prompt& prompt, const GenerationResult& result,

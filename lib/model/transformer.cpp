@@ -3,12 +3,11 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
-#include <unistd.h>
-
 #include <cmath>
 
 #include "base/error.h"
 #include "base/number_text.h"
+#include "base/system_memory.h"
 #include "model/attention_mask.h"
 #include "model/block.h"
 #include "model/checkpointing.h"
@@ -42,8 +41,7 @@ at::Tensor allocate_flat(const ModelConfig& config, at::ScalarType dtype, at::De
                      human_bytes(static_cast<uint64_t>(bytes)), reason),
          "choose a smaller model or a shorter number format");
   };
-  const double memory =
-      static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGE_SIZE));
+  const auto memory = static_cast<double>(total_memory_bytes());
   if (device.is_cpu() && bytes > memory) {
     refuse(fmt::format("this machine has {}", human_bytes(static_cast<uint64_t>(memory))));
   }

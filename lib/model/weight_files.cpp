@@ -1,11 +1,10 @@
 #include "model/weight_files.h"
 
-#include <unistd.h>
-
 #include <set>
 
 #include "base/error.h"
 #include "base/file_io.h"
+#include "base/system_memory.h"
 #include "model/safetensors.h"
 
 namespace llm {
@@ -27,8 +26,7 @@ std::vector<fs::path> files_of_directory(const fs::path& directory) {
 }
 
 std::vector<MappedFile> mapped(const std::vector<fs::path>& files) {
-  const auto memory =
-      static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+  const auto memory = static_cast<uint64_t>(total_memory_bytes());
   uint64_t bytes = 0;
   for (const fs::path& file : files) bytes += fs::file_size(file);
   std::vector<MappedFile> mappings;

@@ -53,6 +53,10 @@ void Engine::check_request_fits(const GenerationRequest& request) const {
 
 void Engine::submit(GenerationRequest request, Done done) {
   check_request_fits(request);
+  submit_checked(std::move(request), std::move(done));
+}
+
+void Engine::submit_checked(GenerationRequest request, Done done) {
   const ContextPlan plan = plan_context(request, model_.context_length());
   const auto asked = Generation::Clock::now();
   Task task;

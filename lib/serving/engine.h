@@ -59,6 +59,8 @@ class Engine final : private SequenceSource {
 
   /// Refuses what can never be computed (usage errors). `done` is called from step().
   void submit(GenerationRequest request, Done done);
+  /// The same for a request that check_request_fits() has let pass.
+  void submit_checked(GenerationRequest request, Done done);
   /// Throws what submit() refuses. May be called from any thread.
   void check_request_fits(const GenerationRequest& request) const;
   /// Ends all requests at the next step.

@@ -46,14 +46,6 @@ EngineStats EngineThread::stats() const {
   return stats;
 }
 
-void EngineThread::run_between_passes(std::function<void()> work) {
-  {
-    const std::lock_guard guard(mutex_);
-    work_.push_back(std::move(work));
-  }
-  news_.notify_one();
-}
-
 void EngineThread::stop() {
   {
     const std::lock_guard guard(mutex_);
@@ -66,23 +58,21 @@ void EngineThread::stop() {
 /// Hands the inbox to the engine; `done` counts the request as handed out.
 void EngineThread::take_inbox() {
   std::deque<std::pair<GenerationRequest, Engine::Done>> arrived;
-  std::deque<std::function<void()>> work;
   bool stopping = false;
   {
     const std::lock_guard guard(mutex_);
     arrived.swap(inbox_);
-    work.swap(work_);
     stopping = stopping_;
   }
-  for (const auto& piece : work) piece();
   for (auto& [request, done] : arrived) {
-    engine_.submit(std::move(request), [this, done = std::move(done)](GenerationResult&& result) {
-      {
-        const std::lock_guard guard(mutex_);
-        --open_;
-      }
-      done(std::move(result));
-    });
+    engine_.submit_checked(std::move(request),
+                           [this, done = std::move(done)](GenerationResult&& result) {
+                             {
+                               const std::lock_guard guard(mutex_);
+                               --open_;
+                             }
+                             done(std::move(result));
+                           });
   }
   if (stopping) engine_.cancel_all();
 }
@@ -98,7 +88,7 @@ void EngineThread::run() {
     {
       std::unique_lock lock(mutex_);
       if (!busy) {
-        news_.wait(lock, [this] { return stopping_ || !inbox_.empty() || !work_.empty(); });
+        news_.wait(lock, [this] { return stopping_ || !inbox_.empty(); });
         if (stopping_ && inbox_.empty() && open_ == 0) return;
       }
     }

@@ -32,8 +32,6 @@ class EngineThread {
   EngineStats stats() const;
   /// Ends all requests as cancelled and joins the thread.
   void stop();
-  /// Runs `work` on the engine's thread between two passes, where nothing is being computed.
-  void run_between_passes(std::function<void()> work);
 
  private:
   void run();
@@ -46,7 +44,6 @@ class EngineThread {
   mutable std::mutex mutex_;
   std::condition_variable news_;
   std::deque<std::pair<GenerationRequest, Engine::Done>> inbox_;
-  std::deque<std::function<void()>> work_;
   int64_t open_ = 0;
   bool stopping_ = false;
   EngineStats stats_;

@@ -13,15 +13,11 @@ using test::greedy_text;
 using test::Json;
 using test::LetterTokenizer;
 using test::Served;
+using test::with;
 
 const Json kChat = {{"messages", Json::array({{{"role", "user"}, {"content", "hi"}}})},
                     {"max_tokens", 8},
                     {"temperature", 0}};
-
-Json with(Json body, const Json& more) {
-  body.update(more);
-  return body;
-}
 
 TEST(ChatCompletions, TheAnswerFollowsTheTemplate) {
   const Served api;

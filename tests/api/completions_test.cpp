@@ -13,13 +13,9 @@ using test::greedy_text;
 using test::Json;
 using test::LetterTokenizer;
 using test::Served;
+using test::with;
 
 const Json kGreedy = {{"prompt", "ab"}, {"max_tokens", 8}, {"temperature", 0}};
-
-Json with(Json body, const Json& more) {
-  body.update(more);
-  return body;
-}
 
 TEST(Completions, GreedyTextIsTheModelsOwn) {
   const Served api;

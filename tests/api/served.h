@@ -17,6 +17,12 @@ namespace llm::test {
 
 using Json = nlohmann::ordered_json;
 
+/// A body with members changed or added.
+inline Json with(Json body, const Json& more) {
+  body.update(more);
+  return body;
+}
+
 inline constexpr int64_t kContext = 256;
 
 /// Letters and spaces mostly, so that texts can be looked at; never the end by itself.

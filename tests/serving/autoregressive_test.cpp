@@ -6,28 +6,13 @@
 
 #include "base/error.h"
 #include "serving/sampler.h"
-#include "tests/serving/counting_model.h"
+#include "tests/serving/engine_requests.h"
 
 namespace llm {
 namespace {
 
-constexpr int64_t kVocab = 50;
-
-GenerationRequest request(
-    std::vector<int32_t> prompt,
-    const std::function<void(GenerationConfig&)>& change = [](auto&) {}, int64_t context = 0) {
-  GenerationConfig config;
-  config.max_new_tokens = 12;
-  config.seed = 3;
-  change(config);
-  GenerationRequest made;
-  made.prompt_ids = std::move(prompt);
-  made.config = freeze(config, {.vocab_size = kVocab, .context_length = context});
-  made.token_bytes = [](int32_t id) {
-    return id < 2 ? std::string() : std::string(1, static_cast<char>('A' + id));
-  };
-  return made;
-}
+using test::a_request;
+using test::kVocab;
 
 GenerationResult generate_alone(const TokenModel& model, const GenerationRequest& one) {
   return Autoregressive(model).generate({&one, 1})[0];
@@ -38,7 +23,7 @@ TEST(Autoregressive, BatchedEqualsAlone) {
   std::vector<GenerationRequest> requests;
   for (int32_t i = 0; i < 9; ++i) {
     requests.push_back(
-        request(std::vector<int32_t>(static_cast<size_t>(1 + i % 4), 5 + i), [&](auto& c) {
+        a_request(std::vector<int32_t>(static_cast<size_t>(1 + i % 4), 5 + i), [&](auto& c) {
           c.max_new_tokens = 3 + 4 * (i % 3);
           c.seed = i;
           c.eos_token_id = {9};
@@ -60,7 +45,7 @@ TEST(Autoregressive, BatchedEqualsAlone) {
 TEST(Autoregressive, SameSeedGivesTheSameTextAndAnotherSeedAnother) {
   const CountingModel model(kVocab);
   const auto text = [&](int64_t seed) {
-    return generate_alone(model, request({5}, [&](auto& c) { c.seed = seed; })).text;
+    return generate_alone(model, a_request({5}, [&](auto& c) { c.seed = seed; })).text;
   };
   EXPECT_EQ(text(1), text(1));
   EXPECT_NE(text(1), text(2));
@@ -69,7 +54,7 @@ TEST(Autoregressive, SameSeedGivesTheSameTextAndAnotherSeedAnother) {
 TEST(Autoregressive, TemperatureZeroIsArgmaxOfEveryStep) {
   const CountingModel model(kVocab);
   const GenerationResult result =
-      generate_alone(model, request({5, 6}, [](auto& c) { c.temperature = 0; }));
+      generate_alone(model, a_request({5, 6}, [](auto& c) { c.temperature = 0; }));
   std::vector<int32_t> ids = {5, 6};
   std::vector<float> logits(kVocab);
   for (const int32_t id : result.token_ids) {
@@ -83,7 +68,7 @@ TEST(Autoregressive, TemperatureZeroIsArgmaxOfEveryStep) {
 TEST(Autoregressive, EndOfTextStopsAndIsAmongTheIdsButNotInTheText) {
   const CountingModel model = reciting_model({10, 11, 1, 12}, kVocab, 1);
   const GenerationResult result =
-      generate_alone(model, request({5}, [](auto& c) { c.eos_token_id = {1}; }));
+      generate_alone(model, a_request({5}, [](auto& c) { c.eos_token_id = {1}; }));
   EXPECT_EQ(result.token_ids, (std::vector<int32_t>{10, 11, 1}));
   EXPECT_EQ(result.text, "KL");
   EXPECT_EQ(result.finish_reason, FinishReason::stop);
@@ -91,7 +76,7 @@ TEST(Autoregressive, EndOfTextStopsAndIsAmongTheIdsButNotInTheText) {
 
 TEST(Autoregressive, IgnoreEosGoesOnToTheLength) {
   const CountingModel model = reciting_model({10, 1, 12, 13, 14}, kVocab, 1);
-  const GenerationResult result = generate_alone(model, request({5}, [](auto& c) {
+  const GenerationResult result = generate_alone(model, a_request({5}, [](auto& c) {
                                                    c.eos_token_id = {1}, c.ignore_eos = true,
                                                    c.max_new_tokens = 4;
                                                  }));
@@ -102,7 +87,7 @@ TEST(Autoregressive, IgnoreEosGoesOnToTheLength) {
 TEST(Autoregressive, AStopStringAcrossTokensEndsTheText) {
   const CountingModel model = reciting_model({10, 11, 12, 13}, kVocab, 1);
   const GenerationResult result =
-      generate_alone(model, request({5}, [](auto& c) { c.stop_strings = {"LM"}; }));
+      generate_alone(model, a_request({5}, [](auto& c) { c.stop_strings = {"LM"}; }));
   EXPECT_EQ(result.token_ids, (std::vector<int32_t>{10, 11, 12}));
   EXPECT_EQ(result.text, "K");
   EXPECT_EQ(result.finish_reason, FinishReason::stop_string);
@@ -112,7 +97,7 @@ TEST(Autoregressive, StreamedPiecesAddUpToTheText) {
   const CountingModel model(kVocab);
   for (const char* stop : {"Z", "QR", "nothing"}) {
     for (int64_t seed = 0; seed < 20; ++seed) {
-      GenerationRequest one = request({5}, [&](auto& c) {
+      GenerationRequest one = a_request({5}, [&](auto& c) {
         c.stop_strings = {stop, "ab"}, c.seed = seed;
       });
       std::string streamed;
@@ -135,7 +120,7 @@ TEST(Autoregressive, StreamedPiecesAddUpToTheText) {
 
 TEST(Autoregressive, ARequestCanBeCancelledBetweenTokens) {
   const CountingModel model(kVocab);
-  GenerationRequest one = request({5});
+  GenerationRequest one = a_request({5});
   int count = 0;
   one.on_token = [&](const TokenEvent&) { return ++count < 3; };
   const GenerationResult result = generate_alone(model, one);
@@ -146,7 +131,7 @@ TEST(Autoregressive, ARequestCanBeCancelledBetweenTokens) {
 TEST(Autoregressive, NoNewTokensGivesAnEmptyText) {
   const CountingModel model(kVocab);
   const GenerationResult result =
-      generate_alone(model, request({5}, [](auto& c) { c.max_new_tokens = 0; }));
+      generate_alone(model, a_request({5}, [](auto& c) { c.max_new_tokens = 0; }));
   EXPECT_TRUE(result.token_ids.empty());
   EXPECT_EQ(result.text, "");
   EXPECT_EQ(result.finish_reason, FinishReason::length);
@@ -154,7 +139,7 @@ TEST(Autoregressive, NoNewTokensGivesAnEmptyText) {
 
 TEST(Autoregressive, SequencesOfOneRequestDiffer) {
   const CountingModel model(kVocab);
-  GenerationRequest a = request({5}), b = a;
+  GenerationRequest a = a_request({5}), b = a;
   b.sequence = 1;
   EXPECT_NE(generate_alone(model, a).text, generate_alone(model, b).text);
 }
@@ -162,14 +147,14 @@ TEST(Autoregressive, SequencesOfOneRequestDiffer) {
 TEST(Autoregressive, InputLogprobsAreThoseOfThePromptsTokens) {
   const CountingModel model(kVocab);
   const GenerationResult result =
-      generate_alone(model, request({5, 8, 6}, [](auto& c) { c.return_input_logprobs = true; }));
+      generate_alone(model, a_request({5, 8, 6}, [](auto& c) { c.return_input_logprobs = true; }));
   ASSERT_EQ(result.input_logprobs.size(), 2u);
   std::vector<float> logits(kVocab);
   model.write({5}, logits);
   EXPECT_EQ(result.input_logprobs[0], log_probability(logits, 8));
   model.write({5, 8}, logits);
   EXPECT_EQ(result.input_logprobs[1], log_probability(logits, 6));
-  EXPECT_EQ(result.token_ids, generate_alone(model, request({5, 8, 6})).token_ids);
+  EXPECT_EQ(result.token_ids, generate_alone(model, a_request({5, 8, 6})).token_ids);
 }
 
 std::string refusal(const TokenModel& model, const GenerationRequest& one) {
@@ -184,27 +169,27 @@ std::string refusal(const TokenModel& model, const GenerationRequest& one) {
 
 TEST(Autoregressive, UnsuitablePromptsAreRefused) {
   const CountingModel model(kVocab, 16);
-  EXPECT_EQ(refusal(model, request(
+  EXPECT_EQ(refusal(model, a_request(
                                {}, [](auto&) {}, 16)),
             "prompt is empty: at least one token is needed");
-  EXPECT_EQ(refusal(model, request(
+  EXPECT_EQ(refusal(model, a_request(
                                {1, 50}, [](auto&) {}, 16)),
             "prompt[1] = 50 is not below vocab_size 50");
-  EXPECT_EQ(refusal(model, request(
+  EXPECT_EQ(refusal(model, a_request(
                                {1, -2}, [](auto&) {}, 16)),
             "prompt[1] = -2 is not below vocab_size 50");
 }
 
 TEST(ContextPolicy, ErrorRefusesAnOverlongPromptAndEndsAtTheContext) {
   const CountingModel model(kVocab, 16);
-  EXPECT_EQ(refusal(model, request(
+  EXPECT_EQ(refusal(model, a_request(
                                std::vector<int32_t>(20, 5), [](auto&) {}, 16)),
             "prompt is 20 tokens; this model's context is 16 with the answer");
-  EXPECT_EQ(refusal(model, request(
+  EXPECT_EQ(refusal(model, a_request(
                                std::vector<int32_t>(16, 5), [](auto&) {}, 16)),
             "prompt is 16 tokens; this model's context is 16 with the answer");
   const GenerationResult result =
-      generate_alone(model, request(
+      generate_alone(model, a_request(
                                 std::vector<int32_t>(10, 5), [](auto&) {}, 16));
   EXPECT_EQ(result.token_ids.size(), 7u);  // the last one is drawn when the context is full
   EXPECT_EQ(result.finish_reason, FinishReason::length);
@@ -216,11 +201,11 @@ TEST(ContextPolicy, TruncateLeftEqualsThePromptThatFits) {
   std::vector<int32_t> prompt;
   for (int32_t i = 0; i < 20; ++i) prompt.push_back(5 + i);
   const auto truncate = [](auto& c) { c.max_context_policy = "truncate-left"; };
-  const GenerationResult result = generate_alone(model, request(prompt, truncate, 16));
+  const GenerationResult result = generate_alone(model, a_request(prompt, truncate, 16));
   EXPECT_EQ(result.prompt_tokens_dropped, 16);
   EXPECT_EQ(result.token_ids.size(), 12u);
   const std::vector<int32_t> kept(prompt.end() - 4, prompt.end());
-  EXPECT_EQ(result.token_ids, generate_alone(model, request(kept, truncate, 16)).token_ids);
+  EXPECT_EQ(result.token_ids, generate_alone(model, a_request(kept, truncate, 16)).token_ids);
 }
 
 TEST(ContextPolicy, SlideGoesOnBeyondTheContext) {
@@ -229,7 +214,7 @@ TEST(ContextPolicy, SlideGoesOnBeyondTheContext) {
     c.max_context_policy = "slide", c.max_new_tokens = 40, c.temperature = 0;
   };
   const GenerationResult result =
-      generate_alone(model, request(std::vector<int32_t>(20, 5), slide, 16));
+      generate_alone(model, a_request(std::vector<int32_t>(20, 5), slide, 16));
   EXPECT_EQ(result.token_ids.size(), 40u);
   EXPECT_EQ(result.prompt_tokens_dropped, 5);
   EXPECT_EQ(model.largest_length, 16);
@@ -251,7 +236,7 @@ TEST(ContextPolicy, ShortPromptsAreTheSameUnderEveryPolicy) {
   std::vector<std::vector<int32_t>> ids;
   for (const char* policy : {"error", "truncate-left", "slide"}) {
     ids.push_back(
-        generate_alone(model, request(
+        generate_alone(model, a_request(
                                   {5, 6}, [&](auto& c) { c.max_context_policy = policy; }, 40))
             .token_ids);
   }
@@ -261,7 +246,7 @@ TEST(ContextPolicy, ShortPromptsAreTheSameUnderEveryPolicy) {
 
 TEST(Autoregressive, TimingIsConsistent) {
   const CountingModel model(kVocab);
-  const GenerationTiming timing = generate_alone(model, request({5})).timing;
+  const GenerationTiming timing = generate_alone(model, a_request({5})).timing;
   EXPECT_GT(timing.ttft_ms, 0);
   EXPECT_GT(timing.tpot_ms, 0);
   EXPECT_GE(timing.total_ms, timing.ttft_ms + 11 * timing.tpot_ms - 1e-6);

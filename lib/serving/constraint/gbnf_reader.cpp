@@ -1,6 +1,7 @@
 #include "serving/constraint/gbnf_reader.h"
 
 #include "base/error.h"
+#include "base/hex.h"
 #include "base/utf8.h"
 
 namespace llm::constraint {
@@ -60,11 +61,7 @@ uint32_t GbnfReader::read_hex(int digits) {
   uint32_t value = 0;
   const size_t begin = at_;
   for (int i = 0; i < digits; ++i, ++at_) {
-    const char c = peek();
-    const int digit = c >= '0' && c <= '9'   ? c - '0'
-                      : c >= 'a' && c <= 'f' ? c - 'a' + 10
-                      : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                             : -1;
+    const int digit = hex_value(peek());
     if (digit < 0) refuse(at_, fmt::format("expected {} hexadecimal digits", digits));
     value = value << 4 | static_cast<uint32_t>(digit);
   }

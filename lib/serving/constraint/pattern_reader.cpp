@@ -1,6 +1,7 @@
 #include "serving/constraint/pattern_reader.h"
 
 #include "base/error.h"
+#include "base/hex.h"
 #include "base/utf8.h"
 #include "serving/constraint/grammar.h"
 
@@ -46,11 +47,7 @@ uint32_t PatternReader::read_hex(int digits) {
   uint32_t value = 0;
   const size_t begin = at_;
   for (int i = 0; i < digits; ++i, ++at_) {
-    const char c = peek();
-    const int digit = c >= '0' && c <= '9'   ? c - '0'
-                      : c >= 'a' && c <= 'f' ? c - 'a' + 10
-                      : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                             : -1;
+    const int digit = hex_value(peek());
     if (digit < 0) refuse(fmt::format("expected {} hexadecimal digits", digits), begin);
     value = value << 4 | static_cast<uint32_t>(digit);
   }

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/hex.h"
 #include "serving/constraint/schema_compiler.h"
 
 namespace llm::constraint {
@@ -12,19 +13,13 @@ constexpr size_t kMaxMembersOnTheWay = 10'000;
 
 /// "~1" is '/', "~0" is '~' (RFC 6901); %XX as in the fragment of a URI.
 std::string unescape_pointer(std::string_view token) {
-  const auto hex = [](char c) {
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
-  };
   std::string plain;
   for (size_t i = 0; i < token.size(); ++i) {
     if (token[i] == '~' && i + 1 < token.size() && (token[i + 1] == '0' || token[i + 1] == '1')) {
       plain += token[++i] == '0' ? '~' : '/';
-    } else if (token[i] == '%' && i + 2 < token.size() && hex(token[i + 1]) >= 0 &&
-               hex(token[i + 2]) >= 0) {
-      plain += static_cast<char>(hex(token[i + 1]) * 16 + hex(token[i + 2]));
+    } else if (token[i] == '%' && i + 2 < token.size() && hex_value(token[i + 1]) >= 0 &&
+               hex_value(token[i + 2]) >= 0) {
+      plain += static_cast<char>(hex_value(token[i + 1]) * 16 + hex_value(token[i + 2]));
       i += 2;
     } else {
       plain += token[i];

@@ -106,9 +106,7 @@ Usage usage_of(const ChatJob& job, const std::vector<GenerationResult>& results)
   return usage;
 }
 
-void send_whole(const ChatJob& job, const http::ReplyPtr& reply,
-                const std::function<void(const std::string&)>& keep,
-                const std::vector<GenerationResult>& results) {
+std::string whole_json(const ChatJob& job, const std::vector<GenerationResult>& results) {
   OrderedJson choices = OrderedJson::array();
   for (const GenerationResult& result : results) {
     choices.push_back(choice_json(job, choices.size(), result));
@@ -118,9 +116,7 @@ void send_whole(const ChatJob& job, const http::ReplyPtr& reply,
   OrderedJson answer = job.frame("chat.completion", std::move(choices));
   answer["usage"] = usage_of(job, results).json();
   answer["timings"] = timings_json(results[0], job.prompt.size());
-  const std::string text = dumped(answer);
-  if (keep) keep(text);
-  reply->send_json(200, text);
+  return dumped(answer);
 }
 
 ChoiceCallbacks streamed(const std::shared_ptr<ChatJob>& job,
@@ -272,25 +268,14 @@ void answer_chat(const ServedModel& model, const AnswerOptions& options,
   const FrozenGenerationConfig frozen = freeze_for(model, job->fields.config);
   std::vector<GenerationRequest> requests;
   for (int64_t i = 0; i < job->fields.n; ++i) {
-    GenerationRequest one;
-    one.prompt_ids = job->prompt;
-    one.config = frozen;
-    one.sequence = i;
-    one.token_bytes = [&model](int32_t id) { return model.token_bytes(id); };
-    one.constraint = constraint;
-    requests.push_back(std::move(one));
+    requests.push_back(choice_request(model, job->prompt, frozen, i, constraint));
   }
-  if (!job->fields.stream) {
-    ChoiceCallbacks whole;
-    const auto keep = frozen.greedy() ? options.keep : nullptr;
-    whole.done = [job, reply, keep](std::vector<GenerationResult>&& results) {
-      send_whole(*job, reply, keep, results);
-    };
-    whole.fail = [reply](const HttpError& error) { reply->send_error(error); };
-    return run_choices(model, reply, std::move(requests), std::move(whole), options.timeout);
-  }
-  const auto sse = std::make_shared<http::SseStream>(reply, options.ping);
-  run_choices(model, reply, std::move(requests), streamed(job, sse), options.timeout);
+  ChoiceCallbacks callbacks =
+      job->fields.stream
+          ? streamed(job, std::make_shared<http::SseStream>(reply, options.ping))
+          : whole_answer(reply, frozen.greedy() ? options.keep : nullptr,
+                         [job](const auto& results) { return whole_json(*job, results); });
+  run_choices(model, reply, std::move(requests), std::move(callbacks), options.timeout);
 }
 
 }  // namespace llm::api

@@ -70,6 +70,32 @@ struct Running {
 
 }  // namespace
 
+GenerationRequest choice_request(const ServedModel& model, std::vector<int32_t> prompt,
+                                 const FrozenGenerationConfig& config, int64_t sequence,
+                                 std::shared_ptr<const Constraint> constraint) {
+  GenerationRequest request;
+  request.prompt_ids = std::move(prompt);
+  request.config = config;
+  request.sequence = sequence;
+  request.token_bytes = [&model](int32_t id) { return model.token_bytes(id); };
+  request.constraint = std::move(constraint);
+  return request;
+}
+
+ChoiceCallbacks whole_answer(
+    const http::ReplyPtr& reply, std::function<void(const std::string&)> keep,
+    std::function<std::string(const std::vector<GenerationResult>&)> text) {
+  ChoiceCallbacks callbacks;
+  callbacks.done = [reply, keep = std::move(keep),
+                    text = std::move(text)](std::vector<GenerationResult>&& results) {
+    const std::string json = text(results);
+    if (keep) keep(json);
+    reply->send_json(200, json);
+  };
+  callbacks.fail = [reply](const HttpError& error) { reply->send_error(error); };
+  return callbacks;
+}
+
 void run_choices(const ServedModel& model, const http::ReplyPtr& reply,
                  std::vector<GenerationRequest> requests, ChoiceCallbacks callbacks,
                  std::chrono::milliseconds timeout) {

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "serving/http/api/served_model.h"
@@ -28,6 +29,17 @@ struct ChoiceCallbacks {
   /// Something failed and there is no whole answer.
   std::function<void(const http::HttpError&)> fail;
 };
+
+/// The request of one choice of a prompt.
+GenerationRequest choice_request(const ServedModel& model, std::vector<int32_t> prompt,
+                                 const FrozenGenerationConfig& config, int64_t sequence,
+                                 std::shared_ptr<const Constraint> constraint);
+
+/// Callbacks of an answer that is sent when it is whole: `text` makes its JSON, which also goes to
+/// `keep` (may be empty).
+ChoiceCallbacks whole_answer(const http::ReplyPtr& reply,
+                             std::function<void(const std::string&)> keep,
+                             std::function<std::string(const std::vector<GenerationResult>&)> text);
 
 /// Submits all, or throws HttpError (429 where the queue is full, 400 what the engine refuses).
 void run_choices(const ServedModel& model, const http::ReplyPtr& reply,

@@ -123,9 +123,7 @@ std::vector<size_t> chosen(const CompletionJob& job, const std::vector<Generatio
   return kept;
 }
 
-void send_whole(const CompletionJob& job, const http::ReplyPtr& reply,
-                const std::function<void(const std::string&)>& keep,
-                const std::vector<GenerationResult>& results) {
+std::string whole_json(const CompletionJob& job, const std::vector<GenerationResult>& results) {
   OrderedJson choices = OrderedJson::array();
   Usage usage;
   for (size_t i = 0; i < results.size(); ++i) {
@@ -142,9 +140,7 @@ void send_whole(const CompletionJob& job, const http::ReplyPtr& reply,
   OrderedJson answer = job.frame(std::move(choices));
   answer["usage"] = usage.json();
   answer["timings"] = timings_json(results[0], job.prompt_of(0).size());
-  const std::string text = dumped(answer);
-  if (keep) keep(text);
-  reply->send_json(200, text);
+  return dumped(answer);
 }
 
 /// Chunks as the tokens come.
@@ -274,25 +270,15 @@ void answer_completions(const ServedModel& model, const AnswerOptions& options,
   const FrozenGenerationConfig frozen = freeze_for(model, job->fields.config);
   std::vector<GenerationRequest> requests;
   for (size_t i = 0; i < job->prompts.size() * job->per_prompt(); ++i) {
-    GenerationRequest one;
-    one.prompt_ids = job->prompt_of(i);
-    one.config = frozen;
-    one.sequence = static_cast<int64_t>(i % job->per_prompt());
-    one.token_bytes = [&model](int32_t id) { return model.token_bytes(id); };
-    one.constraint = constraint;
-    requests.push_back(std::move(one));
+    requests.push_back(choice_request(model, job->prompt_of(i), frozen,
+                                      static_cast<int64_t>(i % job->per_prompt()), constraint));
   }
-  if (!job->fields.stream) {
-    ChoiceCallbacks whole;
-    const auto keep = frozen.greedy() ? options.keep : nullptr;
-    whole.done = [job, reply, keep](std::vector<GenerationResult>&& results) {
-      send_whole(*job, reply, keep, results);
-    };
-    whole.fail = [reply](const HttpError& error) { reply->send_error(error); };
-    return run_choices(model, reply, std::move(requests), std::move(whole), options.timeout);
-  }
-  const auto sse = std::make_shared<http::SseStream>(reply, options.ping);
-  run_choices(model, reply, std::move(requests), streamed(job, sse), options.timeout);
+  ChoiceCallbacks callbacks =
+      job->fields.stream
+          ? streamed(job, std::make_shared<http::SseStream>(reply, options.ping))
+          : whole_answer(reply, frozen.greedy() ? options.keep : nullptr,
+                         [job](const auto& results) { return whole_json(*job, results); });
+  run_choices(model, reply, std::move(requests), std::move(callbacks), options.timeout);
 }
 
 }  // namespace llm::api

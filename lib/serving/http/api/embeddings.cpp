@@ -11,6 +11,7 @@
 #include "serving/http/api/generation_fields.h"
 #include "serving/http/api/plain_routes.h"
 #include "serving/http/json_body.h"
+#include "tokenizer/base64.h"
 
 namespace llm::api {
 namespace {
@@ -31,19 +32,9 @@ std::vector<float> embedding(const ServedModel& model, const std::vector<int32_t
 }
 
 std::string base64(const std::vector<float>& values) {
-  constexpr const char* kDigits =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   std::string bytes(values.size() * sizeof(float), '\0');
   std::memcpy(bytes.data(), values.data(), bytes.size());  // little endian, as the clients read it
-  std::string text;
-  for (size_t i = 0; i < bytes.size(); i += 3) {
-    uint32_t group = 0;
-    const size_t count = std::min<size_t>(3, bytes.size() - i);
-    for (size_t k = 0; k < 3; ++k)
-      group = group << 8 | (k < count ? static_cast<uint8_t>(bytes[i + k]) : 0);
-    for (size_t k = 0; k < 4; ++k) text += k <= count ? kDigits[group >> (18 - 6 * k) & 63] : '=';
-  }
-  return text;
+  return encode_base64(bytes);
 }
 
 }  // namespace

@@ -86,34 +86,25 @@ void answer_generate(const ServedModel& model, const AnswerOptions& options,
     check_prompt_length(model, prompt.size(), frozen.max_new_tokens() > 0, param);
     prompt_tokens += prompt.size();
     for (int64_t i = 0; i < fields.n; ++i) {
-      GenerationRequest one;
-      one.prompt_ids = prompt;
-      one.config = frozen;
-      one.sequence = i;
-      one.token_bytes = [&model](int32_t id) { return model.token_bytes(id); };
-      one.constraint = constraint;
-      requests.push_back(std::move(one));
+      requests.push_back(choice_request(model, prompt, frozen, i, constraint));
     }
   }
-  ChoiceCallbacks callbacks;
-  if (!fields.stream) {
-    const auto keep = frozen.greedy() ? options.keep : nullptr;
-    callbacks.done = [=, &model, id = request.id](std::vector<GenerationResult>&& results) {
-      const std::string text = dumped(generate_answer(model, id, prompt_tokens, results));
-      if (keep) keep(text);
-      reply->send_json(200, text);
-    };
-    callbacks.fail = [reply](const HttpError& error) { reply->send_error(error); };
-    return run_choices(model, reply, std::move(requests), std::move(callbacks), options.timeout);
-  }
+  const auto answer_text = [=, &model, id = request.id](const auto& results) {
+    return dumped(generate_answer(model, id, prompt_tokens, results));
+  };
+  if (!fields.stream)
+    return run_choices(model, reply, std::move(requests),
+                       whole_answer(reply, frozen.greedy() ? options.keep : nullptr, answer_text),
+                       options.timeout);
   const auto sse = std::make_shared<http::SseStream>(reply, options.ping);
+  ChoiceCallbacks callbacks;
   callbacks.start = [sse] { return sse->begin(); };
   callbacks.on_token = [sse](size_t index, const TokenEvent& event) {
     if (event.text.empty()) return !sse->reply().gone();
     return sse->event(dumped({{"index", index}, {"text", event.text}}));
   };
-  callbacks.done = [=, &model, id = request.id](std::vector<GenerationResult>&& results) {
-    sse->event(dumped(generate_answer(model, id, prompt_tokens, results)));
+  callbacks.done = [=](std::vector<GenerationResult>&& results) {
+    sse->event(answer_text(results));
     sse->done();
   };
   callbacks.fail = [sse](const HttpError& error) { sse->fail(error); };

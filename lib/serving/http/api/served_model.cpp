@@ -10,18 +10,15 @@
 #include "tokenizer/chat_inputs.h"
 
 namespace llm::api {
-namespace {
 
 std::shared_ptr<const TokenVocabulary> vocabulary_of(const Tokenizer& tokenizer, int64_t rows,
-                                                     const std::vector<int32_t>& end_ids) {
+                                                     std::span<const int32_t> end_ids) {
   std::vector<std::string> tokens(static_cast<size_t>(rows));
   for (int32_t id = 0; id < std::min(rows, tokenizer.vocab_size()); ++id) {
     if (!tokenizer.is_special(id)) tokens[static_cast<size_t>(id)] = tokenizer.token_bytes(id);
   }
   return std::make_shared<const TokenVocabulary>(tokens, end_ids);
 }
-
-}  // namespace
 
 ServedModel::ServedModel(const TokenModel& model, const Tokenizer& tokenizer,
                          ServedModelOptions options, EngineOptions engine)

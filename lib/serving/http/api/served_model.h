@@ -10,6 +10,7 @@
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -38,6 +39,11 @@ struct ServingObserver {
   std::function<void(const GenerationResult&, size_t prompt_tokens)> ended =
       [](const GenerationResult&, size_t) {};
 };
+
+/// The ids of a tokenizer as a grammar sees them, for a model with `rows` of them: what is special,
+/// or lies past the tokenizer, is never text.
+std::shared_ptr<const TokenVocabulary> vocabulary_of(const Tokenizer& tokenizer, int64_t rows,
+                                                     std::span<const int32_t> end_ids);
 
 class ServedModel {
  public:
