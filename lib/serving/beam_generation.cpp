@@ -86,7 +86,8 @@ bool BeamGeneration::plan(int64_t budget, SequenceSource& source, std::vector<To
     if (beam.sequence) continue;
     const int64_t capacity =
         static_cast<int64_t>(prompt_tokens_) + request_.config.max_new_tokens();
-    beam.sequence = source.start(beam.history, std::max(capacity, std::ssize(beam.history)), true);
+    beam.sequence = source.start(beam.history, std::max(capacity, std::ssize(beam.history)), true,
+                                 request_.adapter);
     if (!beam.sequence) return false;
   }
   // All beams at once, or a chunk of one that leaves its last token for that.

@@ -23,6 +23,7 @@
 namespace llm {
 
 class Constraint;
+class ModelAdapter;
 
 /// A new token as it is drawn, or (id -1) the end with the rest of the text.
 struct TokenEvent {
@@ -41,6 +42,8 @@ struct GenerationRequest {
                     // nor stop strings are wanted
   /// Returning false cancels the sequence.
   std::function<bool(const TokenEvent&)> on_token;
+  /// A LoRA adapter of the model that computes this (TokenModel::adapt); null: none.
+  std::shared_ptr<const ModelAdapter> adapter;
   /// Tokens that may come next, if not all (serving/constraint).
   std::shared_ptr<const Constraint> constraint;
   /// Set by anyone to end the request at the next step, wherever it is.

@@ -88,15 +88,16 @@ void Engine::fail_all(std::string_view error) {
 }
 
 std::unique_ptr<TokenSequence> Engine::start(std::span<const int32_t> tokens, int64_t capacity,
-                                             bool share) {
-  if (!pool_) return model_.start(capacity);
+                                             bool share, const ModelAdapterPtr& adapter) {
   std::vector<int32_t> known;
   if (prefixes_ && share) {
-    known = prefixes_->find(tokens);
+    known = prefixes_->find(tokens, adapter ? adapter->salt() : std::string());
     stats_.prefix_queries += tokens.size();
     stats_.prefix_hits += known.size() * kKvBlockTokens;
   }
-  return model_.start_in(pool_, capacity, known);
+  auto sequence = pool_ ? model_.start_in(pool_, capacity, known) : model_.start(capacity);
+  if (sequence) sequence->use_adapter(adapter);
+  return sequence;
 }
 
 bool Engine::step() {
@@ -267,7 +268,8 @@ void Engine::note_prefix(Task& task) {
   task.noted_length = whole;
   const auto tokens = task.generation->tokens();
   if (std::ssize(tokens) < whole) return;
-  prefixes_->insert(tokens.first(static_cast<size_t>(whole)), sequence->block_ids());
+  prefixes_->insert(tokens.first(static_cast<size_t>(whole)), sequence->block_ids(),
+                    sequence->adapter() ? sequence->adapter()->salt() : std::string());
 }
 
 void Engine::refresh_stats() {

@@ -80,7 +80,7 @@ class Engine final : private SequenceSource {
   using Tasks = std::list<Task>;
 
   std::unique_ptr<TokenSequence> start(std::span<const int32_t> tokens, int64_t capacity,
-                                       bool share) override;
+                                       bool share, const ModelAdapterPtr& adapter) override;
   void admit();
   void settle_ended();
   void plan_pass();

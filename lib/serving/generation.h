@@ -51,10 +51,11 @@ class Generation {
 class SequenceSource {
  public:
   virtual ~SequenceSource() = default;
-  /// A sequence for `tokens`, which may begin with what others have read (never all of `tokens`;
-  /// nothing if not `share`). capacity: what it may come to hold.
+  /// A sequence for `tokens`, computed with `adapter` (null: none), which may begin with what
+  /// others have read (never all of `tokens`; nothing if not `share`). capacity: what it may come
+  /// to hold.
   virtual std::unique_ptr<TokenSequence> start(std::span<const int32_t> tokens, int64_t capacity,
-                                               bool share) = 0;
+                                               bool share, const ModelAdapterPtr& adapter) = 0;
 };
 
 }  // namespace llm

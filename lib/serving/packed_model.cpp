@@ -12,6 +12,7 @@
 #include "model/kernels/kv_blocks.h"
 #include "model/kernels/worker_team.h"
 #include "model/rope_frequencies.h"
+#include "serving/packed_adapter.h"
 #include "serving/packed_sequence.h"
 
 namespace llm {
@@ -50,6 +51,8 @@ struct PackedModel::Workspace {
   StreamBuffer input, query;          // in the weights' dtype
   std::vector<StreamBuffer> scratch;  // per thread
   std::vector<float> wanted;          // rows of the residual stream that logits are made of
+  std::vector<AdaptedRow> adapted;    // rows with an adapter
+  std::vector<float> low_rank;        // their A x
 
   void resize(int64_t count, const ModelConfig& config, int members) {
     const int64_t C = config.hidden_size, D = config.head_size(), F = config.ffn_size();
@@ -178,13 +181,21 @@ void PackedModel::attention(const PackedLayer& layer, int64_t index, std::span<c
 /// return.
 template <typename T>
 void PackedModel::layers(std::span<const Run> runs, Workspace& work) const {
-  const int64_t C = config_.hidden_size, H = config_.num_attention_heads,
-                K = config_.key_value_heads(), D = config_.head_size(), F = config_.ffn_size();
+  const int64_t C = config_.hidden_size, H = config_.num_attention_heads, D = config_.head_size(),
+                F = config_.ffn_size();
   const int64_t rows = work.rows;
   const auto eps = static_cast<float>(config_.rms_norm_eps);
   auto* input = reinterpret_cast<T*>(work.input.data());
   const auto row_elements = [&](const PackedWeight& weight) {
     return activation_row_elements(weight);
+  };
+  // Weights, and what the rows' adapters add.
+  const auto product = [&](const PackedWeight& weight, int64_t layer, PackedProduct which,
+                           float* out) {
+    packed_linear(weight, input, rows, out, weight.rows, *team_);
+    if (!work.adapted.empty())
+      add_adapters(std::span<const AdaptedRow>(work.adapted), layer, which, input,
+                   row_elements(weight), out, weight.rows, work.low_rank, *team_);
   };
   const float* pending = nullptr;  // a product that has not been added to the residual stream yet
   const auto normed = [&](const std::vector<float>& weight, const std::vector<float>& pending_bias,
@@ -201,22 +212,22 @@ void PackedModel::layers(std::span<const Run> runs, Workspace& work) const {
   for (int64_t i = 0; i < config_.num_hidden_layers; ++i) {
     const PackedLayer& layer = weights_->layer(i);
     normed(layer.input_norm, *pending_bias, layer.qkv);
-    packed_linear(layer.qkv, input, rows, work.qkv.data(), (H + 2 * K) * D, *team_);
+    product(layer.qkv, i, PackedProduct::qkv, work.qkv.data());
     attention<T>(layer, i, runs, work);
     for_rows(*team_, rows, [&](int64_t row) {
       packed::store_row(work.attended.data() + row * H * D, H * D,
                         input + row * row_elements(layer.o));
     });
-    packed_linear(layer.o, input, rows, work.product.data(), C, *team_);
+    product(layer.o, i, PackedProduct::o, work.product.data());
     pending = work.product.data();
     normed(layer.post_attention_norm, layer.o_bias, layer.gate_up);
-    packed_linear(layer.gate_up, input, rows, work.gate_up.data(), 2 * F, *team_);
+    product(layer.gate_up, i, PackedProduct::gate_up, work.gate_up.data());
     for_rows(*team_, rows, [&](int64_t row) {
       float* gate_up = work.gate_up.data() + row * 2 * F;
       add_bias(layer.gate_up_bias, gate_up);
       packed::gated_activation(gate_up, gelu_, F, input + row * row_elements(layer.down));
     });
-    packed_linear(layer.down, input, rows, work.product.data(), C, *team_);
+    product(layer.down, i, PackedProduct::down, work.product.data());
     pending_bias = &layer.down_bias;
   }
   for_rows(*team_, rows, [&](int64_t row) {
@@ -259,8 +270,13 @@ int64_t PackedModel::pass(std::span<const Run> runs, float* logits, Workspace& w
 int64_t PackedModel::walk(std::span<const Run> runs, Workspace& work) const {
   work.resize(runs.back().first_row + runs.back().tokens(), config_, team_->size());
   work.run_of_row.clear();
-  for (size_t i = 0; i < runs.size(); ++i)
+  work.adapted.clear();
+  for (size_t i = 0; i < runs.size(); ++i) {
     work.run_of_row.insert(work.run_of_row.end(), runs[i].ids.size(), i);
+    const auto* adapter = static_cast<const PackedAdapter*>(runs[i].sequence->adapter().get());
+    for (int64_t t = 0; adapter != nullptr && t < runs[i].tokens(); ++t)
+      work.adapted.push_back({adapter, runs[i].first_row + t});
+  }
   embed(runs, work);
   rotation(runs, work);
   if (bfloat_) {
@@ -280,10 +296,16 @@ int64_t PackedModel::walk(std::span<const Run> runs, Workspace& work) const {
   return static_cast<int64_t>(work.wanted.size()) / C;
 }
 
-std::vector<float> PackedModel::last_hidden_state(std::span<const int32_t> ids) const {
+ModelAdapterPtr PackedModel::adapt(const LoraAdapter& adapter) const {
+  return std::make_shared<PackedAdapter>(adapter, config_, bfloat_);
+}
+
+std::vector<float> PackedModel::last_hidden_state(std::span<const int32_t> ids,
+                                                  const ModelAdapterPtr& adapter) const {
   const TokenSegment all{nullptr, ids, TokenSegment::Logits::none};
   check_segments({&all, 1}, {});
   const auto sequence = start(std::ssize(ids));
+  sequence->use_adapter(adapter);
   check(sequence->reserve(std::ssize(ids)), "no memory for a sequence of {} tokens", ids.size());
   const auto weights = weights_->for_passes((std::ssize(ids) + kPassRows - 1) / kPassRows);
   std::unique_ptr<Workspace> work = take_workspace();

@@ -25,7 +25,9 @@ class PackedSequence final : public TokenSequence {
   std::unique_ptr<TokenSequence> fork() override {
     auto blocks = blocks_->fork(held_);
     if (!blocks) return nullptr;
-    return std::make_unique<PackedSequence>(pool_, std::move(blocks), held_, window_);
+    auto copy = std::make_unique<PackedSequence>(pool_, std::move(blocks), held_, window_);
+    copy->use_adapter(adapter());
+    return copy;
   }
   void drop_unseen() override {
     if (window_ > 0) blocks_->drop_before(held_ - window_ + 1);

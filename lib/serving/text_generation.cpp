@@ -47,8 +47,8 @@ bool TextGeneration::open_sequence(SequenceSource& source) {
   clock_.began();
   const int64_t wanted = static_cast<int64_t>(prompt_tokens_) + request_.config.max_new_tokens();
   const int64_t capacity = plan_.limit == 0 ? wanted : std::min(wanted, plan_.limit);
-  sequence_ =
-      source.start(history_, std::max(capacity, std::ssize(history_)), unread_prompt() == 0);
+  sequence_ = source.start(history_, std::max(capacity, std::ssize(history_)), unread_prompt() == 0,
+                           request_.adapter);
   if (sequence_ && !choosing_) result_.prompt_tokens_cached = sequence_->length();
   return sequence_ != nullptr;
 }

@@ -1,5 +1,7 @@
 #include "serving/token_model.h"
 
+#include <atomic>
+
 #include "base/error.h"
 #include "serving/kv_pool.h"
 
@@ -12,6 +14,15 @@ void take_room(TokenSequence& sequence, size_t tokens) {
 }
 
 }  // namespace
+
+ModelAdapter::ModelAdapter() {
+  static std::atomic<uint64_t> made{0};
+  salt_ = std::to_string(++made);
+}
+
+ModelAdapterPtr TokenModel::adapt(const LoraAdapter&) const {
+  fail(Exit::usage, "this model takes no adapters");
+}
 
 std::shared_ptr<KvPool> TokenModel::make_pool(const KvPoolOptions&) const { return nullptr; }
 

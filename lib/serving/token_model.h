@@ -11,12 +11,30 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
+#include <utility>
 #include <vector>
 
 namespace llm {
 
 class KvPool;
 struct KvPoolOptions;
+struct LoraAdapter;
+
+/// A LoRA adapter in the form that one model computes with: TokenModel::adapt() makes it, and it is
+/// good for that model only.
+class ModelAdapter {
+ public:
+  ModelAdapter();
+  virtual ~ModelAdapter() = default;
+  /// Unlike that of any other adapter of this process: what was computed with one must not be taken
+  /// for what another computes.
+  const std::string& salt() const { return salt_; }
+
+ private:
+  std::string salt_;
+};
+using ModelAdapterPtr = std::shared_ptr<const ModelAdapter>;
 
 class TokenSequence {
  public:
@@ -36,8 +54,14 @@ class TokenSequence {
   /// of blocks.
   virtual std::span<const int32_t> block_ids() const { return {}; }
 
+  /// The adapter that all its tokens are computed with; null: the model as it is. To be set while
+  /// the sequence is empty, or begins with what the same adapter has computed.
+  void use_adapter(ModelAdapterPtr adapter) { adapter_ = std::move(adapter); }
+  const ModelAdapterPtr& adapter() const { return adapter_; }
+
  private:
   friend class TokenModel;
+  ModelAdapterPtr adapter_;
   std::vector<float> logits_;  // of the last append()
 };
 
@@ -81,7 +105,12 @@ class TokenModel {
   /// Values of a hidden state; and the one behind the last of `ids`, after the final norm: what
   /// embeddings are made of. Computed alone, in memory of its own.
   virtual int64_t hidden_size() const = 0;
-  virtual std::vector<float> last_hidden_state(std::span<const int32_t> ids) const = 0;
+  virtual std::vector<float> last_hidden_state(std::span<const int32_t> ids,
+                                               const ModelAdapterPtr& adapter = {}) const = 0;
+
+  /// Sequences may use it from now on (use_adapter), in one pass with others. Throws Error(usage)
+  /// where the model takes none.
+  virtual ModelAdapterPtr adapt(const LoraAdapter& adapter) const;
 
   // The usual passes.
   /// Appends `ids`; the logits after the last of them (V), valid until the sequence's next call.

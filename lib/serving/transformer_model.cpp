@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "model/kv_cache.h"
+#include "model/lora_linear.h"
 #include "model/transformer.h"
 #include "serving/packed_model.h"
 
@@ -23,13 +24,26 @@ struct CachedSequence final : TokenSequence {
   void truncate(int64_t length) override { cache.truncate(length); }
   std::unique_ptr<TokenSequence> fork() override {
     const c10::InferenceMode inference;
-    return std::make_unique<CachedSequence>(cache.clone());
+    auto copy = std::make_unique<CachedSequence>(cache.clone());
+    copy->use_adapter(adapter());
+    return copy;
   }
   KvCache cache;
 };
 
+struct AdaptedTransformer final : ModelAdapter {
+  std::unique_ptr<const Transformer> model;
+};
+
+/// The base, or its adapted twin.
+const Transformer& computing(const Transformer& base, const TokenSequence& sequence) {
+  const ModelAdapter* adapter = sequence.adapter().get();
+  return adapter == nullptr ? base : *static_cast<const AdaptedTransformer*>(adapter)->model;
+}
+
 /// Hidden states (1, T, C) of `ids`, which join the sequence.
-at::Tensor read(const Transformer& model, CachedSequence& sequence, std::span<const int32_t> ids) {
+at::Tensor read(const Transformer& base, CachedSequence& sequence, std::span<const int32_t> ids) {
+  const Transformer& model = computing(base, sequence);
   const int64_t vocab_size = model.config().vocab_size;
   check(!ids.empty(), "forward: a segment without tokens");
   at::Tensor input = at::empty({1, static_cast<int64_t>(ids.size())}, at::kLong);
@@ -73,9 +87,18 @@ void TransformerModel::forward(std::span<const TokenSegment> segments,
 
 int64_t TransformerModel::hidden_size() const { return model_.config().embedding_size(); }
 
-std::vector<float> TransformerModel::last_hidden_state(std::span<const int32_t> ids) const {
+ModelAdapterPtr TransformerModel::adapt(const LoraAdapter& adapter) const {
+  const c10::InferenceMode inference;
+  auto adapted = std::make_shared<AdaptedTransformer>();
+  adapted->model = with_lora(model_, adapter);
+  return adapted;
+}
+
+std::vector<float> TransformerModel::last_hidden_state(std::span<const int32_t> ids,
+                                                       const ModelAdapterPtr& adapter) const {
   const c10::InferenceMode inference;
   CachedSequence sequence(KvCache(model_.config(), std::ssize(ids)));
+  sequence.use_adapter(adapter);
   const at::Tensor last =
       read(model_, sequence, ids).slice(1, -1).to(at::kCPU, at::kFloat).contiguous();
   const float* values = last.const_data_ptr<float>();

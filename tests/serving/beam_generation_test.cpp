@@ -94,8 +94,8 @@ TEST(BeamSearch, OneBeamIsGreedy) {
   struct Source final : SequenceSource {
     const CountingModel& model;
     explicit Source(const CountingModel& counting) : model(counting) {}
-    std::unique_ptr<TokenSequence> start(std::span<const int32_t>, int64_t capacity,
-                                         bool) override {
+    std::unique_ptr<TokenSequence> start(std::span<const int32_t>, int64_t capacity, bool,
+                                         const ModelAdapterPtr&) override {
       return model.start(capacity);
     }
   } source(model);

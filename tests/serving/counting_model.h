@@ -29,7 +29,10 @@ class CountingSequence final : public TokenSequence {
   }
   std::unique_ptr<TokenSequence> fork() override {
     auto blocks = blocks_->fork(held_);
-    return blocks ? std::make_unique<CountingSequence>(pool_, std::move(blocks), held_) : nullptr;
+    if (!blocks) return nullptr;
+    auto copy = std::make_unique<CountingSequence>(pool_, std::move(blocks), held_);
+    copy->use_adapter(adapter());
+    return copy;
   }
   std::span<const int32_t> block_ids() const override { return blocks_->ids(); }
 
@@ -54,6 +57,13 @@ class CountingSequence final : public TokenSequence {
   int64_t held_;
 };
 
+/// Tokens computed with an adapter are remembered as others: who shares them wrongly goes on
+/// differently.
+struct CountingAdapter final : ModelAdapter {
+  explicit CountingAdapter(int32_t number) : shift(number << 16) {}
+  int32_t shift;
+};
+
 class CountingModel final : public TokenModel {
  public:
   explicit CountingModel(int64_t vocab, int64_t context = 0) : vocab_(vocab), context_(context) {}
@@ -74,7 +84,8 @@ class CountingModel final : public TokenModel {
   }
 
   int64_t hidden_size() const override { return 4; }
-  std::vector<float> last_hidden_state(std::span<const int32_t> ids) const override {
+  std::vector<float> last_hidden_state(std::span<const int32_t> ids,
+                                       const ModelAdapterPtr& = {}) const override {
     const auto count = static_cast<float>(ids.size());
     return {count, static_cast<float>(ids.back()), 0, -count};
   }
@@ -85,9 +96,10 @@ class CountingModel final : public TokenModel {
     size_t row = 0, tokens = 0;
     for (const TokenSegment& segment : segments) {
       auto& own = static_cast<CountingSequence&>(*segment.sequence);
+      const auto* adapter = static_cast<const CountingAdapter*>(own.adapter().get());
       tokens += segment.ids.size();
       for (size_t i = 0; i < segment.ids.size(); ++i) {
-        own.write(segment.ids[i]);
+        own.write(segment.ids[i] + (adapter == nullptr ? 0 : adapter->shift));
         const bool last = i + 1 == segment.ids.size();
         if (segment.logits == TokenSegment::Logits::all ||
             (segment.logits == TokenSegment::Logits::last && last))
