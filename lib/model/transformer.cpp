@@ -66,8 +66,26 @@ at::Tensor PackedLinear::operator()(const at::Tensor& x) const {
       bias_masters.push_back(part.bias.master);
     }
   }
-  return fused_linear(x, masters, packed.used(), bias_masters,
-                      packed_bias.defined() ? packed_bias.used() : at::Tensor());
+  at::Tensor y = fused_linear(x, masters, packed.used(), bias_masters,
+                              packed_bias.defined() ? packed_bias.used() : at::Tensor());
+  const bool adapted =
+      std::any_of(parts.begin(), parts.end(), [](const Linear& part) { return part.lora; });
+  if (!adapted) {
+    return y;
+  }
+  std::vector<at::Tensor> outputs;
+  int64_t first = 0;
+  for (const Linear& part : parts) {
+    const int64_t rows = part.weight.master.size(0);
+    const at::Tensor own = y.narrow(-1, first, rows);
+    outputs.push_back(part.lora ? own + (*part.lora)(x) : own);
+    first += rows;
+  }
+  return at::cat(outputs, -1);
+}
+
+at::Tensor LoraTensors::operator()(const at::Tensor& x) const {
+  return at::linear(at::linear(x, a), b) * scale;
 }
 
 at::Tensor Norm::scale() const {
@@ -109,6 +127,24 @@ Transformer::Transformer(const ModelConfig& config, at::ScalarType dtype, at::De
   bind_modules();
 }
 
+Transformer::Transformer(const Transformer& other, SharedTag)
+    : config_(other.config_),
+      flat_(other.flat_),
+      compute_(other.compute_),
+      parameters_(other.parameters_),
+      parameter_index_(other.parameter_index_),
+      inverse_frequencies_(other.inverse_frequencies_),
+      long_inverse_frequencies_(other.long_inverse_frequencies_),
+      local_inverse_frequencies_(other.local_inverse_frequencies_),
+      rope_attention_factor_(other.rope_attention_factor_) {}
+
+std::unique_ptr<Transformer> Transformer::sharing_parameters(LoraByParameter loras) const {
+  std::unique_ptr<Transformer> shared(new Transformer(*this, SharedTag()));
+  shared->loras_ = std::move(loras);
+  shared->bind_modules();
+  return shared;
+}
+
 const Parameter* Transformer::find_parameter(const std::string& name) const {
   const auto found = parameter_index_.find(name);
   return found == parameter_index_.end() ? nullptr : &parameters_[found->second];
@@ -125,7 +161,9 @@ Weight Transformer::weight_of(const std::string& name) const {
 }
 
 Linear Transformer::linear_of(const std::string& name) const {
-  return {weight_of(name + ".weight"), weight_of(name + ".bias")};
+  const auto lora = loras_.find(name + ".weight");
+  return {weight_of(name + ".weight"), weight_of(name + ".bias"),
+          lora == loras_.end() ? nullptr : lora->second};
 }
 
 PackedLinear Transformer::packed_of(const std::vector<std::string>& names) const {

@@ -24,6 +24,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -43,12 +44,23 @@ struct Parameter {
   int64_t layer = -1;  // -1: outside the layers
 };
 
-/// The one seam for weights: what computes y = x W^T + b. Later states (LoRA delta, quantised,
-/// sharded) live here and attention and MLP never learn of it.
+/// What an adapter adds to a product (lora_linear.h).
+struct LoraTensors {
+  at::Tensor a, b;  // (rank, in), (out, rank) in the compute dtype
+  double scale = 1;
+  at::Tensor operator()(const at::Tensor& x) const;
+};
+
+/// The one seam for weights: what computes y = x W^T + b, and what an adapter adds to it. Later
+/// states (quantised, sharded) live here and attention and MLP never learn of it.
 struct Linear {
-  Weight weight;  // (out, in)
-  Weight bias;    // undefined: none
-  at::Tensor operator()(const at::Tensor& x) const { return linear(x, weight, bias); }
+  Weight weight;                            // (out, in)
+  Weight bias;                              // undefined: none
+  std::shared_ptr<const LoraTensors> lora;  // null: none
+  at::Tensor operator()(const at::Tensor& x) const {
+    const at::Tensor y = linear(x, weight, bias);
+    return lora ? y + (*lora)(x) : y;
+  }
 };
 
 /// Linears of one input whose weights are adjacent in memory: q, k, v or gate, up. Computes them as
@@ -154,7 +166,14 @@ class Transformer {
   const at::Tensor& flat_compute_copy() const { return compute_; }
   void refresh_compute_copy();
 
+  /// A Transformer over the same parameters (changes show in both) whose Linears add these deltas,
+  /// by parameter.
+  using LoraByParameter = std::map<std::string, std::shared_ptr<const LoraTensors>>;
+  std::unique_ptr<Transformer> sharing_parameters(LoraByParameter loras) const;
+
  private:
+  struct SharedTag {};
+  Transformer(const Transformer& other, SharedTag);
   void bind_modules();
   Weight weight_of(const std::string& name) const;
   Linear linear_of(const std::string& name) const;
@@ -170,6 +189,7 @@ class Transformer {
   at::Tensor flat_, gradients_, compute_;
   std::vector<Parameter> parameters_;
   std::map<std::string, size_t> parameter_index_;
+  LoraByParameter loras_;
   at::Tensor embed_tokens_, embed_positions_;  // embed_positions_: absolute only
   Linear project_in_, project_out_;            // undefined: the embedding is as wide as the model
   std::vector<Block> layers_;
