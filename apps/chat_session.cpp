@@ -1,40 +1,17 @@
 #include "apps/chat_session.h"
 
 #include <algorithm>
-#include <atomic>
-#include <exception>
-#include <memory>
 #include <utility>
 
 #include "base/error.h"
-#include "base/system_memory.h"
 
 namespace llm {
-namespace {
-
-/// Blocks for one whole context and the beginnings of what was said before; no more than half of
-/// the memory.
-EngineOptions one_conversation(const TokenModel& model, const DraftModel& draft) {
-  EngineOptions options;
-  options.max_batch_size = 1;
-  options.make_drafter = draft.make;
-  const int64_t per_block = std::max<int64_t>(model.kv_bytes_per_token() * kKvBlockTokens, 1);
-  const int64_t memory = total_memory_bytes();
-  const int64_t most = std::max<int64_t>(memory / 2 / per_block, 1);
-  const int64_t context = model.context_length();
-  options.kv.max_blocks =
-      context > 0 ? std::min(context / kKvBlockTokens + 8, most) : std::min<int64_t>(4096, most);
-  return options;
-}
-
-}  // namespace
-
 ChatSession::ChatSession(const TextModel& model, ChatTranscript transcript,
                          FrozenGenerationConfig config, const DraftModel& draft)
     : model_(model),
       transcript_(std::move(transcript)),
       config_(std::move(config)),
-      engine_(*model.loaded.model, one_conversation(*model.loaded.model, draft)) {}
+      engine_(*model.loaded.model, draft.make) {}
 
 void ChatSession::clear() {
   transcript_.turns.clear();
@@ -91,31 +68,11 @@ ChatPrompt ChatSession::fitting_prompt() {
 
 GenerationResult ChatSession::generate(GenerationRequest request, const Show& show,
                                        const StopSignal& stop) {
-  GenerationResult result;
-  std::exception_ptr broken;  // of `show`: not to go through the engine
-  request.cancelled = std::make_shared<std::atomic<bool>>(false);
-  const auto cancelled = request.cancelled;
   request.on_token = [&](const TokenEvent& event) {
-    try {
-      if (!event.text.empty() && !broken) show(event.text);
-    } catch (...) {
-      broken = std::current_exception();
-    }
-    return !broken && !stop.requested();
+    if (!event.text.empty()) show(event.text);
+    return !stop.requested();
   };
-  engine_.submit(std::move(request), [&](GenerationResult&& done) { result = std::move(done); });
-  try {
-    while (engine_.step()) {
-      if (stop.requested()) cancelled->store(true);  // also while a long prompt is read
-    }
-  } catch (...) {  // the engine must not keep what refers to this call
-    engine_.cancel_all();
-    engine_.step();
-    throw;
-  }
-  if (broken) std::rethrow_exception(broken);
-  if (result.finish_reason == FinishReason::error) fail(Exit::numerical, result.error);
-  return result;
+  return engine_.generate(std::move(request), [&] { return stop.requested(); });
 }
 
 void ChatSession::note(const ChatReply& reply) {

@@ -18,7 +18,7 @@
 #include "apps/chat_transcript.h"
 #include "apps/text_model.h"
 #include "base/signals.h"
-#include "serving/engine.h"
+#include "serving/conversation_engine.h"
 
 namespace llm {
 
@@ -72,7 +72,7 @@ class ChatSession {
   const TextModel& model_;
   ChatTranscript transcript_;
   FrozenGenerationConfig config_;
-  Engine engine_;
+  ConversationEngine engine_;
   ChatTotals totals_;
   size_t first_turn_ = 0;  // those before it are left out
   int64_t attempts_ = 0, context_used_ = 0;

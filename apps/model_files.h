@@ -3,11 +3,9 @@
 #pragma once
 
 #include <filesystem>
-#include <memory>
-#include <string>
 #include <vector>
 
-#include "tokenizer/tokenizer.h"
+#include "tokenizer/model_tokenizer.h"
 
 namespace llm {
 
@@ -17,14 +15,5 @@ std::vector<std::filesystem::path> companion_files(const std::filesystem::path& 
 /// Copies them, links resolved, and adds the files by which Hugging Face's libraries open the
 /// tokenizer where it came without (as a SentencePiece model, in a .gguf file).
 void copy_companions(const std::filesystem::path& from, const std::filesystem::path& to);
-
-/// The tokenizer of a model: `named` where it is not empty, else the model's own, else the one of
-/// the run directory above it.
-std::unique_ptr<const Tokenizer> open_model_tokenizer(const std::filesystem::path& model,
-                                                      const std::string& named);
-/// The model's default chat template; empty where it has none.
-std::string model_chat_template(const std::filesystem::path& model);
-/// Whether open_model_tokenizer would find a file.
-bool has_tokenizer(const std::filesystem::path& model);
 
 }  // namespace llm

@@ -1,19 +1,14 @@
 #include "apps/text_model.h"
 
-#include <algorithm>
 #include <filesystem>
 #include <fstream>
-#include <future>
 #include <iterator>
 #include <nlohmann/json.hpp>
 
-#include "apps/model_files.h"
 #include "base/error.h"
 #include "base/json_reader.h"
 #include "base/number_text.h"
 #include "base/log.h"
-#include "model/model_path.h"
-#include "model/weight_files.h"
 #include "serving/constraint/gbnf.h"
 #include "serving/constraint/json_schema.h"
 #include "serving/http/api/served_model.h"
@@ -22,30 +17,6 @@ namespace llm {
 namespace {
 
 namespace fs = std::filesystem;
-
-LoadedTokenModel load_weights(const fs::path& directory, const RuntimeConfig& runtime,
-                              const Fields& fields) {
-  const std::vector<MappedFile> weights = map_weight_files(directory);
-  const TokenModelOptions options{.device = runtime.device,
-                                  .dtype = runtime.dtype,
-                                  .threads = static_cast<int>(runtime.threads)};
-  if (auto packed = load_packed_model(directory, options)) return std::move(*packed);
-  const TorchSide& torch = torch_side();
-  torch.set_threads(fields);
-  return torch.load_token_model(directory, options);
-}
-
-/// A tokenizer given on the command line may leave rows of the embedding unused, as padding does,
-/// but not fewer or more of them than the model's own one.
-void check_given_tokenizer(const Tokenizer& given, const fs::path& model, int64_t rows) {
-  check_vocabulary(given, rows);
-  if (!has_tokenizer(model)) return;
-  if (given.vocab_size() == open_model_tokenizer(model, "")->vocab_size()) return;
-  fail(Exit::bad_input,
-       fmt::format("tokenizer has {} pieces, checkpoint embedding has {} rows", given.vocab_size(),
-                   rows),
-       "the model has a tokenizer of its own: leave out --tokenizer-path");
-}
 
 std::string read_whole(const std::string& path, const char* what) {
   std::error_code unused;
@@ -68,10 +39,6 @@ std::optional<int32_t> parallel_token(const fs::path& directory) {
 
 }  // namespace
 
-std::string TextModel::token_bytes(int32_t id) const {
-  return id < tokenizer->vocab_size() ? std::string(tokenizer->token_bytes(id)) : std::string();
-}
-
 void declare_model_rows(Fields& f, std::string& model_path, std::string& tokenizer_path) {
   f("model_path", model_path, "Run, checkpoint, model directory or .gguf file", non_empty())
       .flag("model-path")
@@ -90,20 +57,12 @@ void accept_run_configs(Fields& f) {
 }
 
 TextModel open_text_model(const std::string& model_path, const std::string& tokenizer_path,
-                          const RuntimeConfig& runtime, const Fields& fields) {
-  const fs::path directory = resolve_model_path(model_path);
-  // Beside the weights; what is wrong with those is said first.
-  auto opening = std::async(std::launch::async,
-                            [&] { return open_model_tokenizer(directory, tokenizer_path); });
-  TextModel model;
-  model.loaded = load_weights(directory, runtime, fields);
-  model.tokenizer = opening.get();
-  const int64_t rows = model.loaded.config.vocab_size;
-  if (tokenizer_path.empty()) {
-    check_vocabulary(*model.tokenizer, rows);
-  } else {
-    check_given_tokenizer(*model.tokenizer, model.loaded.directory, rows);
-  }
+                          const RuntimeConfig& runtime) {
+  TextModel model =
+      open_text_model(model_path, tokenizer_path,
+                      TokenModelOptions{.device = runtime.device,
+                                        .dtype = runtime.dtype,
+                                        .threads = static_cast<int>(runtime.threads)});
   log_info("model {} | {} parameters, {} on {}", model.loaded.directory.string(),
            human_count(model.loaded.parameters), model.loaded.dtype, model.loaded.device);
   if (!model.loaded.packed) log_debug("plain decoding: {}", model.loaded.why_not_packed);
@@ -112,17 +71,9 @@ TextModel open_text_model(const std::string& model_path, const std::string& toke
 
 GenerationConfig with_model_defaults(GenerationConfig config, const TextModel& model,
                                      const Fields& fields) {
-  adopt_model_defaults_from(config, model.loaded.directory, [&](std::string_view key) {
+  return with_model_defaults(std::move(config), model, [&](std::string_view key) {
     return fields.is_set(fmt::format("generation.{}", key));
   });
-  const int64_t eos = model.tokenizer->eos_id();
-  auto& ids = config.eos_token_id;
-  if (eos >= 0 && eos < model.loaded.config.vocab_size &&
-      std::find(ids.begin(), ids.end(), eos) == ids.end())
-    ids.push_back(eos);
-  if (!config.pad_token_id && model.tokenizer->pad_id() >= 0)
-    config.pad_token_id = model.tokenizer->pad_id();
-  return config;
 }
 
 FrozenGenerationConfig freeze_for(const TextModel& model, GenerationConfig config) {
@@ -132,19 +83,14 @@ FrozenGenerationConfig freeze_for(const TextModel& model, GenerationConfig confi
   return frozen;
 }
 
-GenerationLimits limits_of(const TextModel& model) {
-  return {.vocab_size = model.loaded.config.vocab_size,
-          .context_length = model.loaded.config.max_position_embeddings};
-}
-
 DraftModel open_draft(const std::string& path, const TextModel& target,
-                      const RuntimeConfig& runtime, const Fields& fields) {
+                      const RuntimeConfig& runtime) {
   DraftModel draft;
   if (path.empty()) {
     draft.make = [](const GenerationRequest&) { return make_ngram_drafter(); };
     return draft;
   }
-  draft.model = std::make_unique<TextModel>(open_text_model(path, "", runtime, fields));
+  draft.model = std::make_unique<TextModel>(open_text_model(path, "", runtime));
   const TokenModel& model = *draft.model->loaded.model;
   check(model.vocab_size() == target.loaded.model->vocab_size(),
         "--draft-model-path: the draft has {} tokens, the model {}", model.vocab_size(),

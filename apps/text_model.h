@@ -1,27 +1,17 @@
-// A model opened for text: weights in their quickest form, tokenizer, generation settings. What
-// generate, chat and api begin with.
+// How generate, chat and api are told their model, and what they open beside it: a draft, a
+// grammar. The model itself is serving/text/text_model.h.
 #pragma once
 
 #include <memory>
 #include <string>
 
-#include "apps/torch_side.h"
 #include "base/config.h"
 #include "base/device.h"
 #include "serving/constraint/constraint.h"
-#include "serving/engine.h"
-#include "serving/generation_config.h"
-#include "tokenizer/tokenizer.h"
+#include "serving/draft.h"
+#include "serving/text/text_model.h"
 
 namespace llm {
-
-struct TextModel {
-  LoadedTokenModel loaded;
-  std::unique_ptr<const Tokenizer> tokenizer;
-
-  /// The exact bytes of an id; "" for control ids and for rows that only pad the embedding.
-  std::string token_bytes(int32_t id) const;
-};
 
 /// The rows by which a verb is told its model.
 void declare_model_rows(Fields& f, std::string& model_path, std::string& tokenizer_path);
@@ -29,16 +19,13 @@ void declare_model_rows(Fields& f, std::string& model_path, std::string& tokeniz
 /// alone.
 void accept_run_configs(Fields& f);
 
-/// Weights and tokenizer side by side, without LibTorch where that is possible. Errors of
-/// resolve_model_path, load_token_model and the tokenizer (bad input, exit 3).
+/// open_text_model with the rows of a verb; says what was opened.
 TextModel open_text_model(const std::string& model_path, const std::string& tokenizer_path,
-                          const RuntimeConfig& runtime, const Fields& fields);
+                          const RuntimeConfig& runtime);
 
-/// `config` with what the model's generation_config.json and tokenizer add where the user said
-/// nothing (rows "generation.*" of `fields`).
+/// `config` with the model's defaults where the user said nothing (rows "generation.*").
 GenerationConfig with_model_defaults(GenerationConfig config, const TextModel& model,
                                      const Fields& fields);
-GenerationLimits limits_of(const TextModel& model);
 /// freeze() within the model's limits; what it warns of is logged.
 FrozenGenerationConfig freeze_for(const TextModel& model, GenerationConfig config);
 
@@ -50,7 +37,7 @@ struct DraftModel {
   std::function<std::unique_ptr<Drafter>(const GenerationRequest&)> make;
 };
 DraftModel open_draft(const std::string& path, const TextModel& target,
-                      const RuntimeConfig& runtime, const Fields& fields);
+                      const RuntimeConfig& runtime);
 
 /// The grammar of a GBNF or JSON schema file for this model's tokens; null where both are empty.
 std::shared_ptr<const Constraint> open_constraint(const std::string& grammar_file,

@@ -84,9 +84,7 @@ std::vector<Command> torch_commands() {
 extern "C" const llm::TorchSide* llm_torch_side() {
   static constexpr llm::TorchSide side = {
       .commands = llm::torch_commands,
-      .set_threads = llm::set_torch_threads,
       .check_device = [](std::string_view device) { llm::resolve_device(device); },
-      .load_token_model = llm::load_token_model,
       .version_text = llm::torch_version_text};
   return &side;
 }

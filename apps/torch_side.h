@@ -1,30 +1,24 @@
 // The half of the program that computes with LibTorch, in a library of its own
 // (libllm_torch_commands.so), which is loaded when a verb asks for it: LibTorch takes some 0.15 s
 // to start. Verbs without tensors never wait for that, and `generate` not for models that run
-// packed.
+// packed (serving/load_token_model.h loads LibTorch for the others).
 //
 // Which half a source of apps/ belongs to is decided by its includes (cmake/unity.cmake).
 #pragma once
 
-#include <filesystem>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "apps/command.h"
-#include "serving/load_token_model.h"
 
 namespace llm {
 
 struct TorchSide {
   /// The verbs that need LibTorch from their first step on.
   std::vector<Command> (*commands)();
-  /// LibTorch's number of threads, from the row "threads". On the thread that computes.
-  void (*set_threads)(const Fields& fields);
   /// Throws Error(usage) where this build or host lacks the device.
   void (*check_device)(std::string_view device);
-  LoadedTokenModel (*load_token_model)(const std::filesystem::path& path,
-                                       const TokenModelOptions& options);
   /// Text of `llm --version`: version, commit, LibTorch, CPU, devices.
   std::string (*version_text)();
 };

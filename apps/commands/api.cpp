@@ -192,9 +192,8 @@ int serve(api::ApiServer& server, const StopSignal& stop, double drain_seconds) 
 int run(ApiConfig& config, const Fields& fields) {
   http::refuse_public_bind(config.host, !config.api_key.empty(), config.insecure);
   const StopSignal stop;
-  const TextModel text =
-      open_text_model(config.model_path, config.tokenizer_path, config.runtime, fields);
-  const DraftModel draft = open_draft(config.draft_model_path, text, config.runtime, fields);
+  const TextModel text = open_text_model(config.model_path, config.tokenizer_path, config.runtime);
+  const DraftModel draft = open_draft(config.draft_model_path, text, config.runtime);
   const int64_t most = text.loaded.config.max_position_embeddings;
   check(config.max_model_len <= most || most == 0,
         "--max-model-len: {} is more than the model's context of {}", config.max_model_len, most);

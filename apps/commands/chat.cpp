@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/signals.h"
 #include "base/stdout.h"
+#include "tokenizer/model_tokenizer.h"
 
 namespace llm {
 namespace {
@@ -91,12 +92,12 @@ ChatTranscript open_transcript(const ChatConfig& config, const TextModel& model)
   std::optional<ChatTemplate> chat_template;
   if (!config.chat_template.empty()) {
     chat_template = ChatTemplate::load_file(config.chat_template, directory);
-  } else if (ChatTemplate::exists(directory)) {
-    chat_template = ChatTemplate::load(directory);
   } else {
-    log_warn("this model has no chat template: it goes on from what was said as plain text");
+    chat_template = open_chat_template(directory, *model.tokenizer);
   }
-  ChatTranscript transcript(*model.tokenizer, std::move(chat_template));
+  if (!chat_template)
+    log_warn("this model has no chat template: it goes on from what was said as plain text");
+  ChatTranscript transcript(ChatPrompts(*model.tokenizer, std::move(chat_template)));
   transcript.system = config.system;
   return transcript;
 }
@@ -114,10 +115,9 @@ std::string one_message(const ChatConfig& config) {
 int run(ChatConfig& config, const Fields& fields) {
   check_chat(config);
   const std::string message = config.prompt ? one_message(config) : "";
-  const TextModel model =
-      open_text_model(config.model_path, config.tokenizer_path, config.runtime, fields);
+  const TextModel model = open_text_model(config.model_path, config.tokenizer_path, config.runtime);
   const FrozenGenerationConfig generation = settle_chat(config, fields, model);
-  const DraftModel draft = open_draft(config.draft_model_path, model, config.runtime, fields);
+  const DraftModel draft = open_draft(config.draft_model_path, model, config.runtime);
   ChatSession session(model, open_transcript(config, model), generation, draft);
   log_info("seed {}", generation.seed());
 

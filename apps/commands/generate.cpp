@@ -18,7 +18,7 @@
 #include "base/stdout.h"
 #include "serving/autoregressive.h"
 #include "serving/generation_config.h"
-#include "tokenizer/tokenizer.h"
+#include "tokenizer/chat_prompt.h"
 
 namespace llm {
 namespace {
@@ -117,16 +117,6 @@ std::vector<Prompt> read_prompts(const GenerateConfig& config) {
   return prompts;
 }
 
-void encode_prompts(std::vector<Prompt>& prompts, const Tokenizer& tokenizer) {
-  for (Prompt& prompt : prompts) {
-    prompt.ids = tokenizer.with_template(tokenizer.encode(prompt.text));
-    if (prompt.ids.empty())
-      prompt.ids.push_back(
-          tokenizer
-              .eos_id());  // an empty prompt stands where one document ended and the next begins
-  }
-}
-
 FrozenGenerationConfig settle(const GenerateConfig& config, const Fields& fields,
                               const TextModel& model) {
   GenerationConfig generation = with_model_defaults(config.generation, model, fields);
@@ -223,55 +213,35 @@ void print_results(const GenerateConfig& config, const GenerationConfig& generat
   }
 }
 
-/// One request per text; beam search gives all texts of a prompt at once.
-std::vector<GenerationRequest> make_requests(std::span<const Prompt> prompts,
+std::vector<GenerationRequest> make_requests(std::vector<Prompt>& prompts,
                                              const FrozenGenerationConfig& generation,
                                              const TextModel& model,
                                              const std::shared_ptr<const Constraint>& constraint,
                                              const StopSignal& stop) {
-  std::vector<GenerationRequest> requests;
-  const int64_t per_prompt = generation->num_beams > 1 ? 1 : generation->num_return_sequences;
-  for (const Prompt& prompt : prompts) {
-    for (int64_t sequence = 0; sequence < per_prompt; ++sequence) {
-      GenerationRequest request;
-      request.prompt_ids = prompt.ids;
-      request.config = generation;
-      request.sequence = sequence;
-      request.token_bytes = [&model](int32_t id) { return model.token_bytes(id); };
-      request.on_token = [&stop](const TokenEvent&) { return !stop.requested(); };
-      request.constraint = constraint;
-      requests.push_back(std::move(request));
-    }
+  std::vector<std::vector<int32_t>> ids;
+  for (Prompt& prompt : prompts)
+    ids.push_back(prompt.ids = encode_prompt(*model.tokenizer, prompt.text));
+  std::vector<GenerationRequest> requests = text_requests(ids, generation, model);
+  for (GenerationRequest& request : requests) {
+    request.on_token = [&stop](const TokenEvent&) { return !stop.requested(); };
+    request.constraint = constraint;
   }
   return requests;
-}
-
-/// The further texts of beam searches in their places.
-std::vector<GenerationResult> flattened(std::vector<GenerationResult> results) {
-  std::vector<GenerationResult> all;
-  for (GenerationResult& result : results) {
-    std::vector<GenerationResult> others = std::move(result.others);
-    all.push_back(std::move(result));
-    std::move(others.begin(), others.end(), std::back_inserter(all));
-  }
-  return all;
 }
 
 int run(GenerateConfig& config, const Fields& fields) {
   check(!config.stream || !config.json, "--stream and --json cannot be used together");
   freeze(config.generation, {});  // what is wrong in any model is said before one is loaded
   std::vector<Prompt> prompts = read_prompts(config);
-  const TextModel model =
-      open_text_model(config.model_path, config.tokenizer_path, config.runtime, fields);
+  const TextModel model = open_text_model(config.model_path, config.tokenizer_path, config.runtime);
   const FrozenGenerationConfig generation = settle(config, fields, model);
   check(!config.stream || generation->num_beams == 1 || generation->num_return_sequences == 1,
         "--stream shows one text: --num-return-sequences 1 with --num-beams");
   const auto constraint =
       open_constraint(config.grammar, config.json_schema, model, generation->eos_token_id);
-  const DraftModel draft = open_draft(config.draft_model_path, model, config.runtime, fields);
+  const DraftModel draft = open_draft(config.draft_model_path, model, config.runtime);
   check(config.draft_model_path.empty() || generation->num_speculative_tokens > 0,
         "--draft-model-path needs --num-speculative-tokens");
-  encode_prompts(prompts, *model.tokenizer);
   log_info("seed {}", generation.seed());
 
   const StopSignal stop;
@@ -287,7 +257,7 @@ int run(GenerateConfig& config, const Fields& fields) {
       results.push_back(std::move(decoder.generate({&requests[i], 1})[0]));
     }
   } else {
-    results = flattened(decoder.generate(requests));
+    results = texts_in_order(decoder.generate(requests));
     print_results(config, *generation, prompts, results, per_prompt);
   }
   flush_stdout();

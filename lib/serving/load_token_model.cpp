@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 #include <c10/core/InferenceMode.h>
 
+#include "base/device.h"
 #include "base/error.h"
 #include "model/device.h"
 #include "model/model_io.h"
@@ -82,3 +83,10 @@ LoadedTokenModel load_token_model(const std::filesystem::path& path,
 }
 
 }  // namespace llm
+
+extern "C" llm::LoadTokenModel* llm_token_model_loader() {
+  return [](const std::filesystem::path& path, const llm::TokenModelOptions& options) {
+    at::set_num_threads(options.threads > 0 ? options.threads : llm::usable_cores());
+    return llm::load_token_model(path, options);
+  };
+}

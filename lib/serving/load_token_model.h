@@ -1,8 +1,8 @@
 // From a path on the disk to something that generates: weights loaded, in the quickest form that
 // this machine and model allow.
 //
-// What is declared here can be held without LibTorch: a program may try load_packed_model, and load
-// the library of load_token_model only where that is not enough.
+// What is declared here can be held without LibTorch, which open_token_model loads only where a
+// model does not run packed.
 #pragma once
 
 #include <filesystem>
@@ -45,5 +45,14 @@ LoadedTokenModel load_token_model(const std::filesystem::path& path,
 /// process.
 std::optional<LoadedTokenModel> load_packed_model(const std::filesystem::path& path,
                                                   const TokenModelOptions& options = {});
+
+/// Whichever of the two is enough (in open_token_model.cpp): LibTorch is loaded where it is needed,
+/// and then computes with `threads` threads; 0: all cores of this process. Throws Error(internal)
+/// where LibTorch is missing.
+LoadedTokenModel open_token_model(const std::filesystem::path& path,
+                                  const TokenModelOptions& options = {});
+
+/// What it finds in the library that needs LibTorch, as "llm_token_model_loader".
+using LoadTokenModel = LoadedTokenModel(const std::filesystem::path&, const TokenModelOptions&);
 
 }  // namespace llm

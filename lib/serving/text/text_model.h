@@ -1,0 +1,49 @@
+// A model opened for text: weights in their quickest form, tokenizer, generation settings. What
+// generate, chat, api and a C++ program (language_model.h) begin with.
+//
+// LibTorch is loaded only where the model does not run packed. Errors are those of
+// resolve_model_path, load_token_model and the tokenizer (bad input, exit 3).
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "serving/decoder.h"
+#include "serving/generation_config.h"
+#include "serving/load_token_model.h"
+#include "tokenizer/tokenizer.h"
+
+namespace llm {
+
+struct TextModel {
+  LoadedTokenModel loaded;
+  std::unique_ptr<const Tokenizer> tokenizer;
+
+  /// The exact bytes of an id; "" for control ids and for rows that only pad the embedding.
+  std::string token_bytes(int32_t id) const;
+};
+
+/// Weights and tokenizer side by side. model_path: whatever --model-path may be. tokenizer_path: in
+/// place of the model's own; "" for that.
+TextModel open_text_model(const std::string& model_path, const std::string& tokenizer_path,
+                          const TokenModelOptions& options);
+
+/// `config` with what the model's generation_config.json and tokenizer add where `is_explicit(key)`
+/// does not say that the user set that key.
+GenerationConfig with_model_defaults(GenerationConfig config, const TextModel& model,
+                                     const std::function<bool(std::string_view key)>& is_explicit);
+GenerationLimits limits_of(const TextModel& model);
+
+/// One request per text, in the order of the prompts; beam search gives all texts of a prompt at
+/// once. They keep a reference to the model.
+std::vector<GenerationRequest> text_requests(std::span<const std::vector<int32_t>> prompts,
+                                             const FrozenGenerationConfig& config,
+                                             const TextModel& model);
+/// Results of such requests with the further texts of beam searches in their places.
+std::vector<GenerationResult> texts_in_order(std::vector<GenerationResult> results);
+
+}  // namespace llm
