@@ -64,7 +64,9 @@ void ApiServer::State::add_generation() {
       void (*)(const ServedModel&, const AnswerOptions&, const Request&, const ReplyPtr&);
   const auto answering = [this](Answer answer) {
     return [this, answer](const Request& request, const ReplyPtr& reply) {
-      const std::string key = ResponseCache::key_of(request.path, request.body);
+      // (An adapter that was loaded anew may answer otherwise.)
+      const std::string key = ResponseCache::key_of(request.path, request.body) +
+                              std::to_string(model.adapters().version());
       if (const auto kept = cache.find(key)) {
         reply->send_json(200, *kept, {{"X-Cache", "hit"}});
         return;
@@ -101,6 +103,15 @@ void ApiServer::State::add_tokens() {
   add("POST", "/apply-template", Scope::any_key, "A chat as the model's text",
       with_model(answer_apply_template));
   add("GET", "/v1/models/{model}", Scope::any_key, "One model", with_model(answer_model));
+  const auto with_adapters = [this](void (*answer)(ServedModel&, const Request&, const ReplyPtr&)) {
+    return [this, answer](const Request& request, const ReplyPtr& reply) {
+      answer(model, request, reply);
+    };
+  };
+  add("POST", "/v1/load_lora_adapter", Scope::admin, "Serves one more adapter",
+      with_adapters(answer_load_adapter));
+  add("POST", "/v1/unload_lora_adapter", Scope::admin, "Serves an adapter no longer",
+      with_adapters(answer_unload_adapter));
 }
 
 void ApiServer::State::add_model() {

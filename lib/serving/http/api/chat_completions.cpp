@@ -24,6 +24,7 @@ constexpr size_t kMostMessages = 2048;
 
 struct ChatJob {
   const ServedModel& model;
+  AskedModel asked;
   std::string id;
   std::time_t created = std::time(nullptr);
   GenerationFields fields;
@@ -35,7 +36,7 @@ struct ChatJob {
     return {{"id", id},
             {"object", object},
             {"created", created},
-            {"model", model.name()},
+            {"model", asked.name},
             {"choices", std::move(choices)}};
   }
   OrderedJson logprobs_of(const GenerationResult& result) const {
@@ -201,6 +202,7 @@ std::vector<http::Field> chat_fields(int64_t context) {
 std::shared_ptr<ChatJob> read_job(const ServedModel& model, const http::FieldReader& body,
                                   const OrderedJson& ordered, const std::string& id) {
   auto job = std::make_shared<ChatJob>(ChatJob{.model = model,
+                                               .asked = asked_model(body, model),
                                                .id = "chatcmpl-" + id,
                                                .fields = read_generation(body, model),
                                                .prompt = {},
@@ -256,7 +258,6 @@ void answer_chat(const ServedModel& model, const AnswerOptions& options,
   const auto table = chat_fields(model.max_model_len());
   const json document = http::json_body(request);
   const http::FieldReader body(document, table);
-  check_model(body, model);
   const OrderedJson ordered = ordered_body(request);
   const auto job = read_job(model, body, ordered, request.id);
   auto constraint = requested_constraint(body, ordered, model);
@@ -265,15 +266,16 @@ void answer_chat(const ServedModel& model, const AnswerOptions& options,
       body.refuse("response_format", "response_format has no meaning where a call is required");
     constraint = model.constraint(std::move(calls));
   }
-  const FrozenGenerationConfig frozen = freeze_for(model, job->fields.config);
+  const ChoicePlan plan{freeze_for(model, job->fields.config), job->asked.adapter,
+                        std::move(constraint)};
   std::vector<GenerationRequest> requests;
   for (int64_t i = 0; i < job->fields.n; ++i) {
-    requests.push_back(choice_request(model, job->prompt, frozen, i, constraint));
+    requests.push_back(choice_request(model, plan, job->prompt, i));
   }
   ChoiceCallbacks callbacks =
       job->fields.stream
           ? streamed(job, std::make_shared<http::SseStream>(reply, options.ping))
-          : whole_answer(reply, frozen.greedy() ? options.keep : nullptr,
+          : whole_answer(reply, plan.config.greedy() ? options.keep : nullptr,
                          [job](const auto& results) { return whole_json(*job, results); });
   run_choices(model, reply, std::move(requests), std::move(callbacks), options.timeout);
 }

@@ -70,15 +70,15 @@ struct Running {
 
 }  // namespace
 
-GenerationRequest choice_request(const ServedModel& model, std::vector<int32_t> prompt,
-                                 const FrozenGenerationConfig& config, int64_t sequence,
-                                 std::shared_ptr<const Constraint> constraint) {
+GenerationRequest choice_request(const ServedModel& model, const ChoicePlan& plan,
+                                 std::vector<int32_t> prompt, int64_t sequence) {
   GenerationRequest request;
   request.prompt_ids = std::move(prompt);
-  request.config = config;
+  request.config = plan.config;
+  request.adapter = plan.adapter;
   request.sequence = sequence;
   request.token_bytes = [&model](int32_t id) { return model.token_bytes(id); };
-  request.constraint = std::move(constraint);
+  request.constraint = plan.constraint;
   return request;
 }
 

@@ -30,10 +30,15 @@ struct ChoiceCallbacks {
   std::function<void(const http::HttpError&)> fail;
 };
 
-/// The request of one choice of a prompt.
-GenerationRequest choice_request(const ServedModel& model, std::vector<int32_t> prompt,
-                                 const FrozenGenerationConfig& config, int64_t sequence,
-                                 std::shared_ptr<const Constraint> constraint);
+/// How all choices of a request are written.
+struct ChoicePlan {
+  FrozenGenerationConfig config;
+  ModelAdapterPtr adapter;
+  std::shared_ptr<const Constraint> constraint;
+};
+/// The request of choice `sequence` of a prompt.
+GenerationRequest choice_request(const ServedModel& model, const ChoicePlan& plan,
+                                 std::vector<int32_t> prompt, int64_t sequence);
 
 /// Callbacks of an answer that is sent when it is whole: `text` makes its JSON, which also goes to
 /// `keep` (may be empty).

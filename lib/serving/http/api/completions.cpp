@@ -23,6 +23,7 @@ constexpr size_t kMostPrompts = 256;
 /// One parsed request, kept until its answer is complete.
 struct CompletionJob {
   const ServedModel& model;
+  AskedModel asked;
   std::string id;
   std::time_t created = std::time(nullptr);
   GenerationFields fields;
@@ -39,7 +40,7 @@ struct CompletionJob {
     return {{"id", id},
             {"object", "text_completion"},
             {"created", created},
-            {"model", model.name()},
+            {"model", asked.name},
             {"choices", std::move(choices)}};
   }
 };
@@ -203,6 +204,7 @@ ChoiceCallbacks streamed(const std::shared_ptr<CompletionJob>& job,
 std::shared_ptr<CompletionJob> read_job(const ServedModel& model, const http::FieldReader& body,
                                         const std::string& id) {
   auto job = std::make_shared<CompletionJob>(CompletionJob{.model = model,
+                                                           .asked = asked_model(body, model),
                                                            .id = "cmpl-" + id,
                                                            .fields = read_generation(body, model),
                                                            .logprobs = {},
@@ -262,21 +264,20 @@ void answer_completions(const ServedModel& model, const AnswerOptions& options,
   const auto table = kFields(model.max_model_len());
   const json document = http::json_body(request);
   const http::FieldReader body(document, table);
-  check_model(body, model);
   if (!body.text("suffix", "").empty())
     body.refuse("suffix", "suffix needs a model with fill-in-the-middle tokens; this one has none");
   const auto job = read_job(model, body, request.id);
-  const auto constraint = requested_constraint(body, ordered_body(request), model);
-  const FrozenGenerationConfig frozen = freeze_for(model, job->fields.config);
+  const ChoicePlan plan{freeze_for(model, job->fields.config), job->asked.adapter,
+                        requested_constraint(body, ordered_body(request), model)};
   std::vector<GenerationRequest> requests;
   for (size_t i = 0; i < job->prompts.size() * job->per_prompt(); ++i) {
-    requests.push_back(choice_request(model, job->prompt_of(i), frozen,
-                                      static_cast<int64_t>(i % job->per_prompt()), constraint));
+    requests.push_back(choice_request(model, plan, job->prompt_of(i),
+                                      static_cast<int64_t>(i % job->per_prompt())));
   }
   ChoiceCallbacks callbacks =
       job->fields.stream
           ? streamed(job, std::make_shared<http::SseStream>(reply, options.ping))
-          : whole_answer(reply, frozen.greedy() ? options.keep : nullptr,
+          : whole_answer(reply, plan.config.greedy() ? options.keep : nullptr,
                          [job](const auto& results) { return whole_json(*job, results); });
   run_choices(model, reply, std::move(requests), std::move(callbacks), options.timeout);
 }

@@ -19,8 +19,8 @@ namespace {
 using nlohmann::json;
 
 std::vector<float> embedding(const ServedModel& model, const std::vector<int32_t>& ids,
-                             bool normalised) {
-  std::vector<float> values = model.model().last_hidden_state(ids);
+                             const ModelAdapterPtr& adapter, bool normalised) {
+  std::vector<float> values = model.model().last_hidden_state(ids, adapter);
   if (!normalised) return values;
   double sum = 0;
   for (const float x : values) sum += static_cast<double>(x) * static_cast<double>(x);
@@ -47,7 +47,7 @@ void answer_embeddings(const ServedModel& model, const http::Request& request,
       http::text_field("user", 1024)};
   const json document = http::json_body(request);
   const http::FieldReader body(document, kFields);
-  check_model(body, model);
+  const AskedModel asked = asked_model(body, model);
   const std::string format = body.text("encoding_format", "float");
   if (format != "float" && format != "base64")
     body.refuse("encoding_format", "encoding_format must be float or base64");
@@ -59,7 +59,7 @@ void answer_embeddings(const ServedModel& model, const http::Request& request,
   for (const auto& ids : read_prompts(model, body.require("input"), "input")) {
     check_prompt_length(model, ids.size(), false, "input");
     tokens += ids.size();
-    const std::vector<float> values = embedding(model, ids, true);
+    const std::vector<float> values = embedding(model, ids, asked.adapter, true);
     data.push_back(
         {{"object", "embedding"},
          {"index", data.size()},
@@ -67,20 +67,21 @@ void answer_embeddings(const ServedModel& model, const http::Request& request,
   }
   reply->send_json(200, dumped({{"object", "list"},
                                 {"data", std::move(data)},
-                                {"model", model.name()},
+                                {"model", asked.name},
                                 {"usage", {{"prompt_tokens", tokens}, {"total_tokens", tokens}}}}));
 }
 
 void answer_embed(const ServedModel& model, const http::Request& request,
                   const http::ReplyPtr& reply) {
-  static const std::vector<http::Field> kFields = {http::any_field("input"),
-                                                   http::flag_field("normalize")};
+  static const std::vector<http::Field> kFields = {
+      http::text_field("model", 1024), http::any_field("input"), http::flag_field("normalize")};
   const json document = http::json_body(request);
   const http::FieldReader body(document, kFields);
+  const AskedModel asked = asked_model(body, model);
   OrderedJson embeddings = OrderedJson::array();
   for (const auto& ids : read_prompts(model, body.require("input"), "input")) {
     check_prompt_length(model, ids.size(), false, "input");
-    embeddings.push_back(embedding(model, ids, body.flag("normalize", false)));
+    embeddings.push_back(embedding(model, ids, asked.adapter, body.flag("normalize", false)));
   }
   reply->send_json(
       200, dumped({{"embeddings", std::move(embeddings)}, {"dim", model.model().hidden_size()}}));

@@ -18,7 +18,7 @@ using http::HttpError;
 using nlohmann::json;
 
 /// Their own names for lengths and ends: stop_string and the rest are told apart here.
-OrderedJson generate_answer(const ServedModel& model, const std::string& id, size_t prompt_tokens,
+OrderedJson generate_answer(const std::string& model, const std::string& id, size_t prompt_tokens,
                             const std::vector<GenerationResult>& results) {
   OrderedJson choices = OrderedJson::array();
   size_t new_tokens = 0;
@@ -34,7 +34,7 @@ OrderedJson generate_answer(const ServedModel& model, const std::string& id, siz
   }
   const GenerationTiming& timing = results[0].timing;
   return {{"id", id},
-          {"model", model.name()},
+          {"model", model},
           {"generated_text", results[0].text},
           {"choices", std::move(choices)},
           {"usage", {{"prompt_tokens", prompt_tokens}, {"completion_tokens", new_tokens}}},
@@ -60,9 +60,6 @@ void refuse_unknown(const http::FieldReader& body) {
                     fmt::format("'{}' is not a field of /generate", unknown[0]), unknown[0]);
   if (const auto mode = body.text("mode"); mode && *mode != "ar")
     body.refuse("mode", "mode: this model writes token after token; only ar is served");
-  if (const auto adapter = body.text("adapter"); adapter && !adapter->empty())
-    throw HttpError(404, "model_not_found", fmt::format("adapter '{}' is not served", *adapter),
-                    "adapter");
 }
 
 }  // namespace
@@ -73,29 +70,32 @@ void answer_generate(const ServedModel& model, const AnswerOptions& options,
   const json document = http::json_body(request);
   const http::FieldReader body(document, table);
   refuse_unknown(body);
-  check_model(body, model);
+  const std::string adapter = body.text("adapter", "");
+  const AskedModel asked =
+      adapter.empty() ? asked_model(body, model) : find_model(model, adapter, "adapter");
   const std::string param = body.has("inputs") && !body.has("prompt") ? "inputs" : "prompt";
   GenerationFields fields = read_generation(body, model);
   if (fields.best_of > fields.n) body.refuse("best_of", "best_of is a field of /v1/completions");
   const auto prompts = read_prompts(model, body.require(param), param);
-  const FrozenGenerationConfig frozen = freeze_for(model, fields.config);
-  const auto constraint = requested_constraint(body, ordered_body(request), model);
+  const ChoicePlan plan{freeze_for(model, fields.config), asked.adapter,
+                        requested_constraint(body, ordered_body(request), model)};
   std::vector<GenerationRequest> requests;
   size_t prompt_tokens = 0;
   for (const auto& prompt : prompts) {
-    check_prompt_length(model, prompt.size(), frozen.max_new_tokens() > 0, param);
+    check_prompt_length(model, prompt.size(), plan.config.max_new_tokens() > 0, param);
     prompt_tokens += prompt.size();
     for (int64_t i = 0; i < fields.n; ++i) {
-      requests.push_back(choice_request(model, prompt, frozen, i, constraint));
+      requests.push_back(choice_request(model, plan, prompt, i));
     }
   }
-  const auto answer_text = [=, &model, id = request.id](const auto& results) {
-    return dumped(generate_answer(model, id, prompt_tokens, results));
+  const auto answer_text = [=, name = asked.name, id = request.id](const auto& results) {
+    return dumped(generate_answer(name, id, prompt_tokens, results));
   };
   if (!fields.stream)
-    return run_choices(model, reply, std::move(requests),
-                       whole_answer(reply, frozen.greedy() ? options.keep : nullptr, answer_text),
-                       options.timeout);
+    return run_choices(
+        model, reply, std::move(requests),
+        whole_answer(reply, plan.config.greedy() ? options.keep : nullptr, answer_text),
+        options.timeout);
   const auto sse = std::make_shared<http::SseStream>(reply, options.ping);
   ChoiceCallbacks callbacks;
   callbacks.start = [sse] { return sse->begin(); };

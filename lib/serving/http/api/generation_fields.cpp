@@ -185,12 +185,17 @@ FrozenGenerationConfig freeze_for(const ServedModel& model, GenerationConfig con
   }
 }
 
-void check_model(const http::FieldReader& body, const ServedModel& model) {
-  const std::string asked = body.text("model", model.name());
-  if (asked == model.name()) return;
-  throw HttpError(404, "model_not_found",
-                  fmt::format("model '{}' is not served; available: {}", asked, model.name()),
-                  "model");
+AskedModel find_model(const ServedModel& model, const std::string& name, const std::string& param) {
+  if (name == model.name()) return {name, nullptr};
+  if (const ServedAdapterPtr found = model.adapters().find(name)) return {name, found->adapter};
+  throw HttpError(
+      404, "model_not_found",
+      fmt::format("model '{}' is not served; available: {}", name, model.adapters().names()),
+      param);
+}
+
+AskedModel asked_model(const http::FieldReader& body, const ServedModel& model) {
+  return find_model(model, body.text("model", model.name()), "model");
 }
 
 void check_prompt_length(const ServedModel& model, size_t tokens, bool answer,

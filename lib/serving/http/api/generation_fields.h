@@ -35,8 +35,15 @@ GenerationFields read_generation(const http::FieldReader& body, const ServedMode
 /// freeze() with the model's limits, its refusals as 400.
 FrozenGenerationConfig freeze_for(const ServedModel& model, GenerationConfig config);
 
-/// 404 unless the body's "model" is the served one or absent.
-void check_model(const http::FieldReader& body, const ServedModel& model);
+/// What a request is answered by: the served model, or one of its adapters.
+struct AskedModel {
+  std::string name;
+  ModelAdapterPtr adapter;
+};
+/// By its name; 404 naming `param` where there is none.
+AskedModel find_model(const ServedModel& model, const std::string& name, const std::string& param);
+/// By the body's "model"; the served one where that is absent.
+AskedModel asked_model(const http::FieldReader& body, const ServedModel& model);
 
 /// 400 context_length_exceeded where no answer fits behind the prompt.
 void check_prompt_length(const ServedModel& model, size_t tokens, bool answer,

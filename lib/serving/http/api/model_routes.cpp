@@ -27,6 +27,14 @@ OrderedJson model_entry(const ServedModel& model) {
             {"dtype", model.options().dtype}}}};
 }
 
+OrderedJson adapter_entry(const ServedModel& model, const ServedAdapter& adapter) {
+  OrderedJson entry = model_entry(model);
+  entry["id"] = adapter.name;
+  entry["created"] = adapter.created;
+  entry["parent"] = model.name();
+  return entry;
+}
+
 OrderedJson special(const ServedModel& model, int32_t id) {
   return id < 0 ? OrderedJson(nullptr) : OrderedJson(model.tokenizer().token_text(id));
 }
@@ -112,18 +120,18 @@ void answer_tokenizer_info(const ServedModel& model, const http::ReplyPtr& reply
 }
 
 void answer_models(const ServedModel& model, const http::ReplyPtr& reply) {
-  reply->send_json(
-      200, dumped({{"object", "list"}, {"data", OrderedJson::array({model_entry(model)})}}));
+  OrderedJson data = OrderedJson::array({model_entry(model)});
+  for (const ServedAdapterPtr& adapter : model.adapters().all())
+    data.push_back(adapter_entry(model, *adapter));
+  reply->send_json(200, dumped({{"object", "list"}, {"data", std::move(data)}}));
 }
 
 void answer_model(const ServedModel& model, const http::Request& request,
                   const http::ReplyPtr& reply) {
-  const std::string_view asked = request.param("model");
-  if (asked != model.name())
-    throw HttpError(404, "model_not_found",
-                    fmt::format("model '{}' is not served; available: {}", asked, model.name()),
-                    "model");
-  reply->send_json(200, dumped(model_entry(model)));
+  const std::string asked(request.param("model"));
+  const ServedAdapterPtr adapter = model.adapters().find(asked);
+  if (!adapter) find_model(model, asked, "model");
+  reply->send_json(200, dumped(adapter ? adapter_entry(model, *adapter) : model_entry(model)));
 }
 
 void answer_model_info(const ServedModel& model, const http::ReplyPtr& reply) {

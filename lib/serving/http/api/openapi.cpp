@@ -89,6 +89,10 @@ std::pair<Json, Json> body_of(const std::string& path) {
     properties["text"] = {{"type", "string"}};
     properties["top_k"] = {{"type", {"integer", "null"}}, {"minimum", 1}, {"maximum", 20}};
     required.push_back("text");
+  } else if (path.ends_with("load_lora_adapter")) {
+    required = {"lora_name"};
+    if (path == "/v1/load_lora_adapter") required.push_back("lora_path");
+    for (const Json& name : required) properties[name.get<std::string>()] = {{"type", "string"}};
   }
   return {std::move(properties), std::move(required)};
 }

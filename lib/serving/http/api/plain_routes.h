@@ -27,6 +27,10 @@ void answer_models(const ServedModel& model, const http::ReplyPtr& reply);
 void answer_model(const ServedModel& model, const http::Request& request,
                   const http::ReplyPtr& reply);
 void answer_model_info(const ServedModel& model, const http::ReplyPtr& reply);
+void answer_load_adapter(ServedModel& model, const http::Request& request,
+                         const http::ReplyPtr& reply);
+void answer_unload_adapter(ServedModel& model, const http::Request& request,
+                           const http::ReplyPtr& reply);
 void answer_props(const ServedModel& model, const http::ReplyPtr& reply);
 
 }  // namespace llm::api

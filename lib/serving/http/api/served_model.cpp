@@ -27,6 +27,7 @@ ServedModel::ServedModel(const TokenModel& model, const Tokenizer& tokenizer,
       options_(std::move(options)),
       max_model_len_(options_.max_model_len > 0 ? options_.max_model_len : model.context_length()),
       created_(std::time(nullptr)),
+      adapters_(options_.name, options_.open_adapter, options_.adapter_folder),
       encoder_(tokenizer) {
   if (ChatTemplate::exists(options_.directory)) template_ = ChatTemplate::load(options_.directory);
   for (const int64_t id : options_.defaults.eos_token_id)

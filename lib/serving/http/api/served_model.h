@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "serving/constraint/constraint.h"
+#include "serving/http/api/adapter_set.h"
 #include "serving/engine_thread.h"
 #include "serving/generation_config.h"
 #include "tokenizer/chat_encoder.h"
@@ -31,6 +32,8 @@ struct ServedModelOptions {
   int64_t queue_size = 64;
   int64_t parameters = 0;
   std::string dtype = "float32";
+  AdapterSet::Open open_adapter;         // empty: the model takes none
+  std::filesystem::path adapter_folder;  // what clients may load adapters from; empty: nothing
 };
 
 /// Told of every token and every answer, from the engine's thread.
@@ -56,6 +59,8 @@ class ServedModel {
   const TokenModel& model() const { return model_; }
   const Tokenizer& tokenizer() const { return tokenizer_; }
   EngineThread& engine() const { return *engine_; }
+  AdapterSet& adapters() { return adapters_; }
+  const AdapterSet& adapters() const { return adapters_; }
   std::time_t created() const { return created_; }
   int64_t max_model_len() const { return max_model_len_; }
   const std::vector<int32_t>& end_ids() const { return end_ids_; }
@@ -82,6 +87,7 @@ class ServedModel {
   ServedModelOptions options_;
   int64_t max_model_len_;
   std::time_t created_;
+  AdapterSet adapters_;
   std::vector<int32_t> end_ids_;
   std::optional<ChatTemplate> template_;
   ChatEncoder encoder_;
