@@ -50,7 +50,7 @@ function(llm_shared target)
       COMPILE_OPTIONS "-mavx512f;-mavx512bw;-mavx512vl;-mavx512dq;-mavx512bf16;-mfma;-O3;-ffp-contract=fast;-Wno-maybe-uninitialized;-Wno-uninitialized")
   endif()
   llm_unity(${target} ${arg_SOURCES})
-  set_target_properties(${target} PROPERTIES INSTALL_RPATH "$ORIGIN;${LLM_TORCH_DIR}/lib")
+  set_target_properties(${target} PROPERTIES INSTALL_RPATH "$ORIGIN;${LLM_TORCH_RPATH}")
   install(TARGETS ${target} LIBRARY DESTINATION lib)
 endfunction()
 
@@ -108,7 +108,6 @@ function(llm_program)
   add_dependencies(llm llm_torch_commands)
   set_target_properties(llm PROPERTIES OUTPUT_NAME ${LLM_BINARY_NAME} INSTALL_RPATH "$ORIGIN/../lib")
   install(TARGETS llm RUNTIME DESTINATION bin)
-  install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION share/doc/llm)
 endfunction()
 
 # llm_embed(target file function): the file as `std::string_view llm::api::<function>()` of the target.

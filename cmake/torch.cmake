@@ -43,8 +43,13 @@ target_link_libraries(llm_torch INTERFACE ${torch_lib}/libtorch.so ${torch_lib}/
 # -fopenmp for the compiler only: the one OpenMP runtime in the process must be the one that LibTorch brought.
 target_compile_options(llm_torch INTERFACE -fopenmp)
 file(GLOB torch_gomp ${torch_lib}/libgomp*.so* ${LLM_TORCH_DIR}/../torch.libs/libgomp*.so*)
+set(LLM_TORCH_RPATH ${torch_lib})  # of what is installed
 if(torch_gomp)
   list(GET torch_gomp 0 torch_gomp)
+  get_filename_component(torch_gomp_folder ${torch_gomp} DIRECTORY)
+  get_filename_component(torch_gomp_folder ${torch_gomp_folder} ABSOLUTE)
+  list(APPEND LLM_TORCH_RPATH ${torch_gomp_folder})
+  list(REMOVE_DUPLICATES LLM_TORCH_RPATH)
   target_link_libraries(llm_torch INTERFACE ${torch_gomp})
 else()
   target_link_options(llm_torch INTERFACE -fopenmp)
