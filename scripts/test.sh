@@ -17,6 +17,11 @@ if [ -x "$venv/bin/python3" ] && ! "$venv/bin/python3" -c 'import transformers, 
   # shellcheck disable=SC2086  # a list of words
   { "${install[@]}" $peers && "${install[@]}" --no-deps $evaluator; } >&2 || say "without them: those tests are skipped"
 fi
+# The chat page is tested in Chromium, where there is one.
+if command -v npm > /dev/null && command -v chromium > /dev/null && [ ! -e build/node/node_modules/playwright-core ]; then
+  say "Fetching playwright-core into build/node for the tests"
+  npm install --prefix build/node --no-save --no-audit --no-fund playwright-core@1.65.1 >&2 || say "without it: that test is skipped"
+fi
 build all
 say "Testing (set-up took $setup_seconds s, the build $build_seconds s)"
 # The tests run beside each other: OpenMP threads that wait must not spin on a core that another test needs.

@@ -1,5 +1,5 @@
-# Clients that were not made for this server, against `llm api`: clients.<name>, each a Python script that skips itself (77) where its package is
-# missing. They read the folder that the fixture clients.served fills.
+# Clients that were not made for this server, against `llm api`: clients.<name>, each a script that skips itself (77) where its package is missing.
+# They read the folder that the fixture clients.served fills.
 #   LLM_CLIENT_PYTHON   the Python that has openai, lm_eval, schemathesis; by default that of the other tests
 if(NOT TARGET llm)
   return()
@@ -22,6 +22,11 @@ llm_client_test(lm_eval_client integration ${LLM_TEST_SECONDS})
 llm_client_test(streams integration ${LLM_TEST_SECONDS})
 llm_client_test(leaving integration ${LLM_TEST_SECONDS})
 llm_client_test(malformed_bodies integration ${LLM_TEST_SECONDS} 3000)
+# The chat page in Chromium; skips itself where Node, playwright-core or the browser is missing.
+set(LLM_NODE_PACKAGES ${PROJECT_SOURCE_DIR}/build/node CACHE PATH "Folder whose node_modules has playwright-core")
+add_test(NAME clients.page_client COMMAND sh -c "command -v node > /dev/null || { echo 'skipped: no node'; exit 77; }; exec node ${llm_clients_folder}/page_client.mjs")
+set_tests_properties(clients.page_client PROPERTIES LABELS integration TIMEOUT ${LLM_TEST_SECONDS} SKIP_RETURN_CODE 77 FIXTURES_REQUIRED served
+  ENVIRONMENT "${llm_clients_environment};NODE_PACKAGES=${LLM_NODE_PACKAGES}")
 # The long forms: ctest -L long.
 llm_client_test(schemathesis_client long 900 60)
 add_test(NAME clients.malformed_long COMMAND ${LLM_CLIENT_PYTHON} ${llm_clients_folder}/malformed_bodies.py 100000 2)

@@ -1,21 +1,28 @@
 #!/bin/bash
-# Fills the folder SERVED that the tests of clients read, never write: a model with a context of 16384 (so that a text can take seconds), a chat template and a tokenizer,
-# trained for a moment on TINY's text (small/, float32, which transformers opens too).
+# Fills the folder SERVED that the tests of clients read, never write: models with a context of 16384 (so that a text can take seconds), a chat template and
+# a tokenizer, float32, which transformers opens too.
+#   small/   trained for a moment on TINY's text: thousands of tokens a second
+#   slow/    two hundred times as large and hardly trained: some hundred, as clients meet them elsewhere
 set -e
+: "${SERVED:?names the folder to fill}" "${TINY:?}" "${PROGRAM:?}"
 rm -rf "$SERVED"
 mkdir -p "$SERVED/work"
 cd "$SERVED/work"
-cat > config.yaml << 'END'
-model: {vocab_size: 320, hidden_size: 32, num_hidden_layers: 2, num_attention_heads: 2, intermediate_size: 64, max_position_embeddings: 16384}
-training: {batch_size: 4, gradient_accumulation_steps: 1, max_steps: 60, eval_steps: 0, max_seq_length: 128}
+export OMP_NUM_THREADS=1
+make() {  # name, model, training
+  cat > config.yaml << END
+model: {vocab_size: 320, max_position_embeddings: 16384, $2}
+training: {gradient_accumulation_steps: 1, eval_steps: 0, $3}
 optimizer: {learning_rate: 0.01}
 checkpoint: {save_steps: 0}
 logging: {tensorboard: false}
 END
-export OMP_NUM_THREADS=1
-"$PROGRAM" pretrain --config config.yaml --data-path "$TINY/data" --tokenizer-path "$TINY/tokenizer.model" --output-dir run
-cp -rL run/final "$SERVED/small"
-[ -e "$SERVED/small/tokenizer.model" ] || cp "$TINY/tokenizer.model" "$SERVED/small/"
-printf '%s' "{% for m in messages %}{{ m.role }}: {{ m.content }}
-{% endfor %}{% if add_generation_prompt %}assistant:{% endif %}" > "$SERVED/small/chat_template.jinja"
+  "$PROGRAM" pretrain --config config.yaml --data-path "$TINY/data" --tokenizer-path "$TINY/tokenizer.model" --output-dir "run_$1"
+  cp -rL "run_$1/final" "$SERVED/$1"
+  [ -e "$SERVED/$1/tokenizer.model" ] || cp "$TINY/tokenizer.model" "$SERVED/$1/"
+  printf '%s' "{% for m in messages %}{{ m.role }}: {{ m.content }}
+{% endfor %}{% if add_generation_prompt %}assistant:{% endif %}" > "$SERVED/$1/chat_template.jinja"
+}
+make small "hidden_size: 32, num_hidden_layers: 2, num_attention_heads: 2, intermediate_size: 64" "batch_size: 4, max_steps: 60, max_seq_length: 128"
+make slow "hidden_size: 256, num_hidden_layers: 8, num_attention_heads: 4, intermediate_size: 1024" "batch_size: 1, max_steps: 1, max_seq_length: 16"
 rm -rf "$SERVED/work"
