@@ -4,7 +4,7 @@
 cd "${1:-$(dirname "$0")/..}" || exit 2
 status=0
 breach() { printf '%s\n' "$1"; status=1; }
-sources() { find lib apps benchmarks tests \( -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh' \) | sort; }
+sources() { find lib apps benchmarks examples tests \( -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh' \) | sort; }
 matches() { sources | xargs grep -nE "$1" /dev/null; }   # FILE:LINE:TEXT
 
 while IFS= read -r line; do breach "$line: pickle runs code; models are read as safetensors (docs/formats.md)"

@@ -11,5 +11,5 @@ fi
 if [ $# -gt 0 ]; then
   clang-format "${mode[@]}" "$@"
 else
-  find lib apps tests benchmarks \( -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh' \) -print0 | xargs -0 clang-format "${mode[@]}"
+  find lib apps tests benchmarks examples \( -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh' \) -print0 | xargs -0 clang-format "${mode[@]}"
 fi

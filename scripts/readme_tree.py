@@ -10,7 +10,7 @@ import re
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-FOLDERS = ["apps", "lib", "config", "scripts", "tests", "fuzz", "benchmarks", "cmake", "docs", ".ci"]
+FOLDERS = ["apps", "lib", "config", "scripts", "tests", "fuzz", "benchmarks", "examples", "cmake", "docs", ".ci"]
 SOURCES = {"apps", "lib"}  # every file is an entry; elsewhere those that README.md names already and new scripts and headers
 UNSEEN = re.compile(r"^tests/(data|fixtures)/.|/corpus|__pycache__|^fuzz/corpus")
 WIDTH = 24

@@ -3,7 +3,7 @@
 scripts=$(cd "$(dirname "$0")/../../scripts" && pwd)
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-mkdir -p "$folder"/{lib/{base,data,model/kernels,training,serving},apps,tests,benchmarks,scripts,.ci}
+mkdir -p "$folder"/{lib/{base,data,model/kernels,training,serving},apps,tests,benchmarks,examples,scripts,.ci}
 failed=0
 
 expect_breach() {  # check, file, its text, what must be said

@@ -18,5 +18,5 @@ while IFS= read -r line; do
 done <<< "$tree"
 while IFS= read -r path; do
   grep -qE "^$path/( |$)" <<< "$tree" || wrong "the folder $path/ is not in the tree"
-done < <(find apps lib scripts config cmake docs benchmarks fuzz tests .ci -type d ! -name __pycache__ ! -path 'tests/data/*' ! -path 'tests/fixtures/*' ! -path '*/corpus*' | sort)
+done < <(find apps lib scripts config cmake docs benchmarks examples fuzz tests .ci -type d ! -name __pycache__ ! -path 'tests/data/*' ! -path 'tests/fixtures/*' ! -path '*/corpus*' | sort)
 exit $failed
