@@ -46,6 +46,7 @@ ChatReply ChatSession::answer(int64_t attempt, const Show& show, const StopSigna
   GenerationRequest request;
   request.prompt_ids = reply.prompt.ids;
   request.config = config_;
+  request.adapter = model_.adapter;
   request.sequence = attempt;
   request.token_bytes = [this](int32_t id) { return model_.token_bytes(id); };
   reply.result = generate(std::move(request), show, stop);

@@ -39,15 +39,23 @@ std::optional<int32_t> parallel_token(const fs::path& directory) {
 
 }  // namespace
 
-void declare_model_rows(Fields& f, std::string& model_path, std::string& tokenizer_path) {
-  f("model_path", model_path, "Run, checkpoint, model directory or .gguf file", non_empty())
+void declare_model_rows(Fields& f, TextModelPaths& paths, bool takes_adapter) {
+  const auto row = [&](const char* name, const char* flag, std::string& value, const char* doc,
+                       const char* kind) {
+    return f(name, value, doc).flag(flag).flag_only().value_name(kind);
+  };
+  paths.model = "checkpoints";
+  f("model_path", paths.model, "Run, checkpoint, model or adapter directory, or .gguf file",
+    non_empty())
       .flag("model-path")
       .flag_only()
       .value_name("DIR");
-  f("tokenizer_path", tokenizer_path, "Tokenizer file, if the model directory has none")
-      .flag("tokenizer-path")
-      .flag_only()
-      .value_name("FILE");
+  row("tokenizer_path", "tokenizer-path", paths.tokenizer,
+      "Tokenizer file, if the model directory has none", "FILE");
+  if (takes_adapter)
+    row("adapter", "adapter", paths.adapter, "LoRA adapter of the model, in PEFT's layout", "DIR");
+  row("base_model_path", "base-model-path", paths.base_model,
+      "Where --model-path is an adapter: its base, if not the one that it names", "DIR");
 }
 
 void accept_run_configs(Fields& f) {
@@ -56,15 +64,14 @@ void accept_run_configs(Fields& f) {
   f.show_only({"", "generation"});
 }
 
-TextModel open_text_model(const std::string& model_path, const std::string& tokenizer_path,
-                          const RuntimeConfig& runtime) {
+TextModel open_text_model(const TextModelPaths& paths, const RuntimeConfig& runtime) {
   TextModel model =
-      open_text_model(model_path, tokenizer_path,
-                      TokenModelOptions{.device = runtime.device,
-                                        .dtype = runtime.dtype,
-                                        .threads = static_cast<int>(runtime.threads)});
+      open_text_model(paths, TokenModelOptions{.device = runtime.device,
+                                               .dtype = runtime.dtype,
+                                               .threads = static_cast<int>(runtime.threads)});
   log_info("model {} | {} parameters, {} on {}", model.loaded.directory.string(),
            human_count(model.loaded.parameters), model.loaded.dtype, model.loaded.device);
+  if (model.adapter) log_info("adapter {}", model.adapter_directory.string());
   if (!model.loaded.packed) log_debug("plain decoding: {}", model.loaded.why_not_packed);
   return model;
 }
@@ -90,7 +97,7 @@ DraftModel open_draft(const std::string& path, const TextModel& target,
     draft.make = [](const GenerationRequest&) { return make_ngram_drafter(); };
     return draft;
   }
-  draft.model = std::make_unique<TextModel>(open_text_model(path, "", runtime));
+  draft.model = std::make_unique<TextModel>(open_text_model({.model = path}, runtime));
   const TokenModel& model = *draft.model->loaded.model;
   check(model.vocab_size() == target.loaded.model->vocab_size(),
         "--draft-model-path: the draft has {} tokens, the model {}", model.vocab_size(),

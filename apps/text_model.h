@@ -13,15 +13,14 @@
 
 namespace llm {
 
-/// The rows by which a verb is told its model.
-void declare_model_rows(Fields& f, std::string& model_path, std::string& tokenizer_path);
+/// The rows by which a verb is told its model; `takes_adapter`: --adapter DIR among them.
+void declare_model_rows(Fields& f, TextModelPaths& paths, bool takes_adapter = true);
 /// A run config may be given to a verb that reads its section `generation`; the others are left
 /// alone.
 void accept_run_configs(Fields& f);
 
 /// open_text_model with the rows of a verb; says what was opened.
-TextModel open_text_model(const std::string& model_path, const std::string& tokenizer_path,
-                          const RuntimeConfig& runtime);
+TextModel open_text_model(const TextModelPaths& paths, const RuntimeConfig& runtime);
 
 /// `config` with the model's defaults where the user said nothing (rows "generation.*").
 GenerationConfig with_model_defaults(GenerationConfig config, const TextModel& model,

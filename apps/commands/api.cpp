@@ -10,6 +10,7 @@
 #include "base/number_text.h"
 #include "base/signals.h"
 #include "base/system_memory.h"
+#include "model/lora_adapter.h"
 #include "serving/http/api/api_server.h"
 #include "serving/http/api_keys.h"
 
@@ -19,8 +20,10 @@ namespace {
 struct ApiConfig {
   RuntimeConfig runtime;
   GenerationConfig generation;
-  std::string model_path = "checkpoints";
-  std::string tokenizer_path, draft_model_path, served_model_name;
+  TextModelPaths paths;
+  std::string draft_model_path, served_model_name;
+  std::vector<std::string> adapter;
+  std::string adapter_folder;
   std::string host = "127.0.0.1";
   int64_t port = 8000;
   std::vector<std::string> api_key;
@@ -99,7 +102,18 @@ void ApiConfig::engine_fields(Fields& f) {
 }
 
 void ApiConfig::fields(Fields& f) {
-  declare_model_rows(f, model_path, tokenizer_path);
+  declare_model_rows(f, paths, false);
+  f("adapter", adapter, "LoRA adapter that requests choose by this name as their model",
+    non_empty())
+      .flag("adapter")
+      .flag_only()
+      .verbatim()
+      .value_name("NAME=DIR");
+  f("adapter_folder", adapter_folder,
+    "Folder that POST /v1/load_lora_adapter may load adapters from; off without it")
+      .flag("adapter-folder")
+      .flag_only()
+      .value_name("DIR");
   f("served_model_name", served_model_name, "What requests call the model; its directory's name")
       .flag("served-model-name")
       .flag_only()
@@ -143,21 +157,40 @@ EngineOptions engine_options(const ApiConfig& config, const TextModel& text, int
   return options;
 }
 
+/// "name" of "some/where/name/".
+std::string last_name(std::filesystem::path path) {
+  if (path.filename().empty()) path = path.parent_path();
+  return path.filename().string();
+}
+
+/// --adapter NAME=DIR, and the one that --model-path is.
+void load_adapters(api::ServedModel& model, const ApiConfig& config, const TextModel& text) {
+  if (text.adapter) model.adapters().add(last_name(text.adapter_directory), text.adapter);
+  for (const std::string& given : config.adapter) {
+    const size_t equals = given.find('=');
+    check(equals != std::string::npos && equals > 0 && equals + 1 < given.size(),
+          "--adapter '{}': NAME=DIR is expected", given);
+    model.adapters().load(given.substr(0, equals), given.substr(equals + 1));
+  }
+}
+
 api::ServedModelOptions model_options(const ApiConfig& config, const TextModel& text,
                                       int64_t context, const Fields& fields) {
   api::ServedModelOptions options;
   options.name = config.served_model_name;
-  if (options.name.empty()) {
-    std::filesystem::path path = config.model_path;
-    if (path.filename().empty()) path = path.parent_path();
-    options.name = path.filename().string();
-  }
+  if (options.name.empty())
+    options.name = last_name(text.adapter ? text.loaded.directory.string() : config.paths.model);
   options.directory = text.loaded.directory;
   options.defaults = with_model_defaults(config.generation, text, fields);
   options.max_model_len = context;
   options.queue_size = config.queue_size;
   options.parameters = text.loaded.parameters;
   options.dtype = text.loaded.dtype;
+  options.open_adapter = [&text](const std::filesystem::path& directory) {
+    return text.loaded.model->adapt(load_lora_adapter(directory, text.loaded.config));
+  };
+  options.adapter_folder = config.adapter_folder;
+  if (text.adapter) options.default_model = last_name(text.adapter_directory);
   freeze(options.defaults, limits_of(text));  // says now what no request could mend
   return options;
 }
@@ -192,7 +225,7 @@ int serve(api::ApiServer& server, const StopSignal& stop, double drain_seconds) 
 int run(ApiConfig& config, const Fields& fields) {
   http::refuse_public_bind(config.host, !config.api_key.empty(), config.insecure);
   const StopSignal stop;
-  const TextModel text = open_text_model(config.model_path, config.tokenizer_path, config.runtime);
+  const TextModel text = open_text_model(config.paths, config.runtime);
   const DraftModel draft = open_draft(config.draft_model_path, text, config.runtime);
   const int64_t most = text.loaded.config.max_position_embeddings;
   check(config.max_model_len <= most || most == 0,
@@ -205,6 +238,7 @@ int run(ApiConfig& config, const Fields& fields) {
            options.kv.layout, options.kv.int8 ? ", int8" : "");
   api::ServedModel model(*text.loaded.model, *text.tokenizer,
                          model_options(config, text, context, fields), options);
+  load_adapters(model, config, text);
   api::ApiServer server(model, server_options(config));
   log_info("serving '{}' at {} (page: /, description: /openapi.json)", model.name(), server.url());
   return serve(server, stop, config.drain_timeout);

@@ -25,8 +25,8 @@ constexpr int64_t kReplyTokens = 512;  // where nobody says how long a reply may
 struct ChatConfig {
   RuntimeConfig runtime;
   GenerationConfig generation;
-  std::string model_path = "checkpoints";
-  std::string tokenizer_path, chat_template, draft_model_path, system;
+  TextModelPaths paths;
+  std::string chat_template, draft_model_path, system;
   std::optional<std::string> prompt;
   bool json = false;
 
@@ -34,7 +34,7 @@ struct ChatConfig {
 };
 
 void ChatConfig::fields(Fields& f) {
-  declare_model_rows(f, model_path, tokenizer_path);
+  declare_model_rows(f, paths);
   f("chat_template", chat_template, "Jinja file in place of the model's own chat template")
       .flag("chat-template")
       .flag_only()
@@ -115,7 +115,7 @@ std::string one_message(const ChatConfig& config) {
 int run(ChatConfig& config, const Fields& fields) {
   check_chat(config);
   const std::string message = config.prompt ? one_message(config) : "";
-  const TextModel model = open_text_model(config.model_path, config.tokenizer_path, config.runtime);
+  const TextModel model = open_text_model(config.paths, config.runtime);
   const FrozenGenerationConfig generation = settle_chat(config, fields, model);
   const DraftModel draft = open_draft(config.draft_model_path, model, config.runtime);
   ChatSession session(model, open_transcript(config, model), generation, draft);

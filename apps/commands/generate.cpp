@@ -29,8 +29,7 @@ using Json = nlohmann::ordered_json;
 struct GenerateConfig {
   RuntimeConfig runtime;
   GenerationConfig generation;
-  std::string model_path = "checkpoints";
-  std::string tokenizer_path;
+  TextModelPaths paths;
   std::optional<std::string> prompt;
   std::string prompt_file;
   std::string grammar, json_schema, draft_model_path;
@@ -39,7 +38,7 @@ struct GenerateConfig {
   bool json = false;
 
   void fields(Fields& f) {
-    declare_model_rows(f, model_path, tokenizer_path);
+    declare_model_rows(f, paths);
     f("prompt", prompt, "Text to go on from; - reads it from standard input")
         .flag("prompt")
         .flag_only()
@@ -233,7 +232,7 @@ int run(GenerateConfig& config, const Fields& fields) {
   check(!config.stream || !config.json, "--stream and --json cannot be used together");
   freeze(config.generation, {});  // what is wrong in any model is said before one is loaded
   std::vector<Prompt> prompts = read_prompts(config);
-  const TextModel model = open_text_model(config.model_path, config.tokenizer_path, config.runtime);
+  const TextModel model = open_text_model(config.paths, config.runtime);
   const FrozenGenerationConfig generation = settle(config, fields, model);
   check(!config.stream || generation->num_beams == 1 || generation->num_return_sequences == 1,
         "--stream shows one text: --num-return-sequences 1 with --num-beams");

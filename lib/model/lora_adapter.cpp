@@ -166,7 +166,13 @@ bool is_adapter_directory(const fs::path& path) {
 }
 
 std::string base_of_adapter(const fs::path& directory) {
-  return read_lora_config(directory / kConfigFile).base_model;
+  const std::string base = read_lora_config(directory / kConfigFile).base_model;
+  if (base.empty())
+    fail(Exit::bad_input, fmt::format("{}: says no base model", (directory / kConfigFile).string()),
+         "give it with --base-model-path");
+  std::error_code unused;
+  const fs::path beside = directory / base;
+  return !fs::exists(base, unused) && fs::exists(beside, unused) ? beside.string() : base;
 }
 
 LoraAdapter load_lora_adapter(const fs::path& directory, const ModelConfig& base) {

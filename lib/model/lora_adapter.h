@@ -46,7 +46,8 @@ bool is_adapter_directory(const std::filesystem::path& path);
 /// Of the model that `base` describes. Every tensor must belong to one of its matrices.
 LoraAdapter load_lora_adapter(const std::filesystem::path& directory, const ModelConfig& base);
 
-/// base_model_name_or_path of the adapter's config; "" where it says none.
+/// Where the adapter's config says its base is (base_model_name_or_path): a path from here or from
+/// the adapter, or a name in the hub's cache. Throws Error(bad_input) where it says nothing.
 std::string base_of_adapter(const std::filesystem::path& directory);
 
 }  // namespace llm

@@ -1,5 +1,6 @@
 # The program from outside: every *_test.sh here is one ctest entry, commands.<name>, run in a folder of its own.
 #   PROGRAM     the binary            SOURCES  this checkout            LOOPBACK_HUB  a hub to download from (tests/support)
+#   MAKE_ADAPTER  writes random LoRA adapters (tests/support)
 #   TINY        a folder that the fixture script make_tiny.sh fills once: tokenizer, data set, a trained run (see its head)
 # Tables of refused inputs (bad_inputs/*.sh, one call of `refuse` per row) are entries of their own: commands.bad_inputs.<table>.
 if(NOT TARGET llm)
@@ -8,16 +9,20 @@ endif()
 set(llm_commands_work ${CMAKE_BINARY_DIR}/tests/commands)
 file(MAKE_DIRECTORY ${llm_commands_work})
 
-add_executable(loopback_hub ${CMAKE_CURRENT_SOURCE_DIR}/support/loopback_hub_main.cpp)
-target_include_directories(loopback_hub PRIVATE ${PROJECT_SOURCE_DIR})
+# Programs that the scripts call.
+foreach(tool loopback_hub make_adapter)
+  add_executable(${tool} ${CMAKE_CURRENT_SOURCE_DIR}/support/${tool}_main.cpp)
+  target_include_directories(${tool} PRIVATE ${PROJECT_SOURCE_DIR})
+  set_target_properties(${tool} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests UNITY_BUILD OFF)
+endforeach()
 target_link_libraries(loopback_hub PRIVATE llm_hub)
-set_target_properties(loopback_hub PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests UNITY_BUILD OFF)
+target_link_libraries(make_adapter PRIVATE llm_model_plain)
 
 function(llm_command_test name script)
   file(MAKE_DIRECTORY ${llm_commands_work}/${name})
   add_test(NAME commands.${name} COMMAND ${script} WORKING_DIRECTORY ${llm_commands_work}/${name})
   set_tests_properties(commands.${name} PROPERTIES LABELS integration TIMEOUT ${LLM_TEST_SECONDS} SKIP_RETURN_CODE 77 ENVIRONMENT
-    "PROGRAM=$<TARGET_FILE:llm>;SOURCES=${PROJECT_SOURCE_DIR};TINY=${llm_commands_work}/tiny;LOOPBACK_HUB=$<TARGET_FILE:loopback_hub>")
+    "PROGRAM=$<TARGET_FILE:llm>;SOURCES=${PROJECT_SOURCE_DIR};TINY=${llm_commands_work}/tiny;LOOPBACK_HUB=$<TARGET_FILE:loopback_hub>;MAKE_ADAPTER=$<TARGET_FILE:make_adapter>")
 endfunction()
 
 set(llm_commands_folder ${CMAKE_CURRENT_SOURCE_DIR}/commands)

@@ -31,7 +31,7 @@ struct Case {
 
 Case open_case(const std::string& name) {
   const fs::path folder = kFixtures / name;
-  Case made{load_model(folder / base_of_adapter(folder)), {}, {}, {}, {}};
+  Case made{load_model(base_of_adapter(folder)), {}, {}, {}, {}};
   made.adapter = load_lora_adapter(folder, made.base.config);
   const TensorFile file = map_tensors(folder / "expected.safetensors");
   made.ids = file.tensors.at("input_ids").unsqueeze(0).clone();
@@ -171,6 +171,19 @@ TEST_F(ChangedAdapter, AnAdapterOfAnotherModelIsRefused) {
   expect_error_with(
       [&] { load_lora_adapter(kFixtures / "llama_qv", gpt2.config); }, Exit::bad_input,
       "this model has no layer 'model.layers.0.self_attn.q_proj' that can be adapted");
+}
+
+TEST_F(ChangedAdapter, ItsBaseIsFoundFromHereFromItselfOrNotAtAll) {
+  const auto base = [&](const nlohmann::json& name) {
+    return base_of_adapter(with([&](auto& config) { config["base_model_name_or_path"] = name; }));
+  };
+  fs::create_directories(folder_ / "base");
+  EXPECT_EQ(base("../base"), (folder_ / "adapter/../base").string());
+  EXPECT_EQ(base((folder_ / "base").string()), (folder_ / "base").string());
+  EXPECT_EQ(base("org/name"), "org/name");
+  expect_error([&] { base(nullptr); }, Exit::bad_input,
+               (folder_ / "adapter/adapter_config.json").string() + ": says no base model",
+               "give it with --base-model-path");
 }
 
 TEST_F(ChangedAdapter, MissingFilesAreNamed) {

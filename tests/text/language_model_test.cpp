@@ -31,7 +31,7 @@ GenerationConfig greedy(const LanguageModel& model, int64_t new_tokens = 12) {
 /// What the verbs make of the same request.
 GenerationResult by_decoder(const std::filesystem::path& path, const Ids& prompt,
                             const GenerationConfig& config) {
-  const TextModel text = open_text_model(path.string(), "", {});
+  const TextModel text = open_text_model({.model = path.string()}, {});
   const auto requests = text_requests({&prompt, 1}, freeze(config, limits_of(text)), text);
   return Autoregressive(*text.loaded.model).generate(requests)[0];
 }

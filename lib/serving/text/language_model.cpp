@@ -77,9 +77,11 @@ GeneratedText LanguageModel::Parts::generate_one(std::vector<int32_t> ids,
 
 LanguageModel::LanguageModel(const std::string& model_path, const LanguageModelOptions& options)
     : parts_(std::make_unique<Parts>(open_text_model(
-          model_path, options.tokenizer_path,
-          TokenModelOptions{
-              .device = options.device, .dtype = options.dtype, .threads = options.threads}))) {}
+          {.model = model_path,
+           .tokenizer = options.tokenizer_path,
+           .adapter = options.adapter,
+           .base_model = options.base_model_path},
+          {.device = options.device, .dtype = options.dtype, .threads = options.threads}))) {}
 LanguageModel::~LanguageModel() = default;
 LanguageModel::LanguageModel(LanguageModel&&) noexcept = default;
 LanguageModel& LanguageModel::operator=(LanguageModel&&) noexcept = default;

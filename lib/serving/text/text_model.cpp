@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <future>
 #include <iterator>
+#include <utility>
 
 #include "base/error.h"
+#include "model/lora_adapter.h"
 #include "model/model_path.h"
 #include "model/weight_files.h"
 #include "tokenizer/model_tokenizer.h"
@@ -25,15 +27,28 @@ void check_given_tokenizer(const Tokenizer& given, const std::filesystem::path& 
        "the model has a tokenizer of its own: leave out --tokenizer-path");
 }
 
+/// Where the model is an adapter: that, and its base as the model.
+void take_adapter_apart(TextModelPaths& paths) {
+  if (!is_adapter_directory(paths.model)) {
+    check(paths.base_model.empty(), "--base-model-path needs an adapter as --model-path");
+    return;
+  }
+  check(paths.adapter.empty(), "--adapter: '{}' is an adapter already, and a text has one",
+        paths.model);
+  paths.adapter = std::exchange(paths.model, paths.base_model);
+  if (paths.model.empty()) paths.model = base_of_adapter(paths.adapter);
+}
+
 }  // namespace
 
 std::string TextModel::token_bytes(int32_t id) const {
   return id < tokenizer->vocab_size() ? std::string(tokenizer->token_bytes(id)) : std::string();
 }
 
-TextModel open_text_model(const std::string& model_path, const std::string& tokenizer_path,
-                          const TokenModelOptions& options) {
-  const std::filesystem::path directory = resolve_model_path(model_path);
+TextModel open_text_model(TextModelPaths paths, const TokenModelOptions& options) {
+  take_adapter_apart(paths);
+  const std::string& tokenizer_path = paths.tokenizer;
+  const std::filesystem::path directory = resolve_model_path(paths.model);
   // Beside the weights; what is wrong with those is said first.
   auto opening = std::async(std::launch::async,
                             [&] { return open_model_tokenizer(directory, tokenizer_path); });
@@ -48,6 +63,11 @@ TextModel open_text_model(const std::string& model_path, const std::string& toke
     check_vocabulary(*model.tokenizer, rows);
   } else {
     check_given_tokenizer(*model.tokenizer, model.loaded.directory, rows);
+  }
+  if (!paths.adapter.empty()) {
+    model.adapter =
+        model.loaded.model->adapt(load_lora_adapter(paths.adapter, model.loaded.config));
+    model.adapter_directory = paths.adapter;
   }
   return model;
 }
@@ -80,6 +100,7 @@ std::vector<GenerationRequest> text_requests(std::span<const std::vector<int32_t
       GenerationRequest request;
       request.prompt_ids = prompt;
       request.config = config;
+      request.adapter = model.adapter;
       request.sequence = sequence;
       request.token_bytes = [&model](int32_t id) { return model.token_bytes(id); };
       requests.push_back(std::move(request));

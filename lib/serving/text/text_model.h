@@ -22,15 +22,24 @@ namespace llm {
 struct TextModel {
   LoadedTokenModel loaded;
   std::unique_ptr<const Tokenizer> tokenizer;
+  ModelAdapterPtr adapter;                  // what texts are computed with; null: none
+  std::filesystem::path adapter_directory;  // empty: none
 
   /// The exact bytes of an id; "" for control ids and for rows that only pad the embedding.
   std::string token_bytes(int32_t id) const;
 };
 
-/// Weights and tokenizer side by side. model_path: whatever --model-path may be. tokenizer_path: in
-/// place of the model's own; "" for that.
-TextModel open_text_model(const std::string& model_path, const std::string& tokenizer_path,
-                          const TokenModelOptions& options);
+/// What a model is opened from; "" for what is not given.
+struct TextModelPaths {
+  /// Whatever --model-path may be. A LoRA adapter: its base is opened with it.
+  std::string model = {};
+  std::string tokenizer = {};   // in place of the model's own
+  std::string adapter = {};     // a LoRA adapter of the model
+  std::string base_model = {};  // where `model` is an adapter: in place of the base that it names
+};
+
+/// Weights and tokenizer side by side.
+TextModel open_text_model(TextModelPaths paths, const TokenModelOptions& options);
 
 /// `config` with what the model's generation_config.json and tokenizer add where `is_explicit(key)`
 /// does not say that the user set that key.

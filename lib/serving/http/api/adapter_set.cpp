@@ -51,15 +51,16 @@ void AdapterSet::load(const std::string& name, const fs::path& directory) {
     const std::lock_guard guard(mutex_);
     check_name(name);
   }
-  auto adapter = std::make_shared<ServedAdapter>();
-  adapter->name = name;
-  adapter->created = std::time(nullptr);
-  adapter->adapter = open_(directory);  // may take long: others are served meanwhile
+  add(name, open_(directory));  // may take long: others are served meanwhile
+  log_info("adapter '{}' from {}", name, directory.string());
+}
+
+void AdapterSet::add(const std::string& name, ModelAdapterPtr adapter) {
   const std::lock_guard guard(mutex_);
   check_name(name);
-  adapters_.emplace(name, std::move(adapter));
+  adapters_.emplace(name, std::make_shared<const ServedAdapter>(
+                              ServedAdapter{name, std::time(nullptr), std::move(adapter)}));
   ++version_;
-  log_info("adapter '{}' from {}", name, directory.string());
 }
 
 void AdapterSet::load_within(const std::string& name, const std::string& path) {

@@ -38,7 +38,9 @@ class AdapterSet {
   /// Throws Error(usage) for a name that is empty, too long, the model's own or taken, and what
   /// opening throws.
   void load(const std::string& name, const std::filesystem::path& directory);
-  /// The same for a path that a client gave: absolute, or below the folder, and inside of it.
+  /// One that was opened already.
+  void add(const std::string& name, ModelAdapterPtr adapter);
+  /// load() for a path that a client gave: absolute, or below the folder, and inside of it.
   /// Throws Error(usage) where it is not, and where nothing may be loaded.
   void load_within(const std::string& name, const std::string& path);
   /// False: there is none of that name.

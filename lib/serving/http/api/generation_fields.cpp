@@ -195,7 +195,7 @@ AskedModel find_model(const ServedModel& model, const std::string& name, const s
 }
 
 AskedModel asked_model(const http::FieldReader& body, const ServedModel& model) {
-  return find_model(model, body.text("model", model.name()), "model");
+  return find_model(model, body.text("model", model.default_name()), "model");
 }
 
 void check_prompt_length(const ServedModel& model, size_t tokens, bool answer,

@@ -32,7 +32,8 @@ struct ServedModelOptions {
   int64_t queue_size = 64;
   int64_t parameters = 0;
   std::string dtype = "float32";
-  AdapterSet::Open open_adapter;         // empty: the model takes none
+  AdapterSet::Open open_adapter;  // empty: the model takes none
+  std::string default_model;  // of requests that name none: `name` or an adapter's; empty: `name`
   std::filesystem::path adapter_folder;  // what clients may load adapters from; empty: nothing
 };
 
@@ -55,6 +56,10 @@ class ServedModel {
               EngineOptions engine);
 
   const std::string& name() const { return options_.name; }
+  /// What requests are answered by that name no model.
+  const std::string& default_name() const {
+    return options_.default_model.empty() ? options_.name : options_.default_model;
+  }
   const ServedModelOptions& options() const { return options_; }
   const TokenModel& model() const { return model_; }
   const Tokenizer& tokenizer() const { return tokenizer_; }
