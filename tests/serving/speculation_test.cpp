@@ -1,5 +1,10 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <numeric>
+
 #include "serving/draft.h"
 #include "tests/serving/engine_requests.h"
 
@@ -112,6 +117,56 @@ TEST(Speculation, ParallelDraftFillsMaskTokensInOnePass) {
             1u + 60 / 6);  // one to six tokens a pass: five right guesses and one more
   EXPECT_EQ(draft.passes, 60u / 6);
   EXPECT_EQ(result.tokens_accepted, result.tokens_drafted);
+}
+
+/// What the four most probable tokens after `ids` share among them.
+std::map<int32_t, double> top_four(const CountingModel& model, const std::vector<int32_t>& ids) {
+  std::vector<float> logits(kVocab);
+  model.write(ids, logits);
+  std::vector<int32_t> order(kVocab);
+  std::iota(order.begin(), order.end(), 0);
+  std::sort(order.begin(), order.end(), [&](int32_t a, int32_t b) {
+    return logits[static_cast<size_t>(a)] > logits[static_cast<size_t>(b)];
+  });
+  std::map<int32_t, double> shares;
+  double sum = 0;
+  for (int i = 0; i < 4; ++i)
+    sum += shares[order[static_cast<size_t>(i)]] =
+        std::exp(double{logits[static_cast<size_t>(order[static_cast<size_t>(i)])]});
+  for (auto& [id, share] : shares) share /= sum;
+  return shares;
+}
+
+TEST(Speculation, SampledTextsHaveTheModelsDistribution) {
+  constexpr int kTexts = 4000;
+  const CountingModel model = cyclic_model(4), draft = cyclic_model(2);
+  std::vector<GenerationRequest> requests;
+  for (int64_t seed = 0; seed < kTexts; ++seed)
+    requests.push_back(a_request({3, 4}, [&](auto& c) {
+      c.max_new_tokens = 4, c.seed = seed, c.num_speculative_tokens = 3;
+      c.temperature = 1, c.top_p = 1, c.top_k = 4;
+    }));
+  EngineOptions options = with_blocks(1000);
+  options.make_drafter = [&](const GenerationRequest& request) {
+    return make_model_drafter(draft, request.config, request.sequence);
+  };
+  EngineStats stats;
+  std::map<std::pair<int32_t, int32_t>, int> seen;
+  for (const auto& result : run_all(model, options, requests, &stats))
+    ++seen[{result.token_ids[0], result.token_ids[1]}];
+  EXPECT_GT(stats.tokens_accepted, 500u);
+  EXPECT_LT(stats.tokens_accepted, stats.tokens_drafted);
+  double distance = 0, from_uniform = 0;  // chi-square with 15 degrees of freedom
+  for (const auto& [first, share] : top_four(model, {3, 4})) {
+    for (const auto& [second, next] : top_four(model, {3, 4, first})) {
+      const double expected = kTexts * share * next, found = seen[{first, second}];
+      distance += (found - expected) * (found - expected) / expected;
+      from_uniform += (found - kTexts / 16.0) * (found - kTexts / 16.0) / (kTexts / 16.0);
+    }
+  }
+  EXPECT_EQ(seen.size(), 16u);
+  EXPECT_LT(distance, 37.7);  // beyond it lies one case in a thousand
+  EXPECT_GT(from_uniform, 377);
 }
 
 TEST(Speculation, NgramsFindTheMostRecentLongestMatch) {
