@@ -13,6 +13,7 @@
 #include "model/lora_adapter.h"
 #include "serving/http/api/api_server.h"
 #include "serving/http/api_keys.h"
+#include "serving/http/cors.h"
 
 namespace llm {
 namespace {
@@ -26,7 +27,7 @@ struct ApiConfig {
   std::string adapter_folder;
   std::string host = "127.0.0.1";
   int64_t port = 8000;
-  std::vector<std::string> api_key;
+  std::vector<std::string> api_key, cors_origin;
   bool insecure = false;
   int64_t max_batch_size = 64;
   int64_t kv_cache_memory = 0;
@@ -58,6 +59,10 @@ void ApiConfig::server_fields(Fields& f) {
       .secret();
   f("insecure", insecure, "Listen on other addresses than this machine's without a key")
       .flag("insecure");
+  f("cors_origin", cors_origin,
+    "Origin of web pages that may read answers: https://example.org, http://localhost:3000, or *",
+    non_empty())
+      .flag("cors-origin");
   f("queue_size", queue_size, "Requests that may wait; beyond it 429", in_range(0, 100'000))
       .flag("queue-size");
   f("rate_limit", rate_limit, "Requests a second per key or address; 0 is no limit",
@@ -202,6 +207,7 @@ api::ApiServerOptions server_options(const ApiConfig& config) {
   options.io_threads = static_cast<int>(config.io_threads);
   options.keys = config.api_key;
   options.insecure = config.insecure;
+  options.cors_origins = config.cors_origin;
   options.requests_per_second = config.rate_limit;
   options.response_cache_entries = static_cast<size_t>(config.response_cache);
   options.limits.body_bytes = static_cast<size_t>(config.max_body_bytes);
@@ -224,6 +230,7 @@ int serve(api::ApiServer& server, const StopSignal& stop, double drain_seconds) 
 
 int run(ApiConfig& config, const Fields& fields) {
   http::refuse_public_bind(config.host, !config.api_key.empty(), config.insecure);
+  const http::CorsPolicy checked_before_the_model_is_read(config.cors_origin);
   const StopSignal stop;
   const TextModel text = open_text_model(config.paths, config.runtime);
   const DraftModel draft = open_draft(config.draft_model_path, text, config.runtime);

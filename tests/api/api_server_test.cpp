@@ -121,6 +121,58 @@ TEST(ApiServer, EveryRouteButHealthAndThePageAsksForTheKey) {
   EXPECT_EQ(api.ask("GET", "/nothing", "").status, 401);
 }
 
+TEST(ApiServer, PagesOfListedOriginsMayReadEveryAnswer) {
+  api::ApiServerOptions options;
+  options.cors_origins = {"https://a.org"};
+  options.keys = {"secret-key"};
+  const Served api(options);
+  const auto answer = [&](const char* method, const char* path, const std::string& body,
+                          const std::string& headers) {
+    return api.ask(method, path, body, "Authorization: Bearer secret-key\r\n" + headers);
+  };
+  const auto allowed = [](const http::RawAnswer& given) {
+    return given.header("Access-Control-Allow-Origin");
+  };
+  const std::string here = "Origin: https://a.org\r\n", elsewhere = "Origin: https://b.org\r\n";
+  for (const char* stream : {"true", "false"}) {
+    const std::string body =
+        std::string(R"({"prompt":"a","max_tokens":3,"stream":)") + stream + "}";
+    EXPECT_EQ(allowed(answer("POST", "/v1/completions", body, here)), "https://a.org") << stream;
+    const auto other = answer("POST", "/v1/completions", body, elsewhere);
+    EXPECT_EQ(other.status, 200);
+    EXPECT_EQ(allowed(other), "") << stream;
+    EXPECT_EQ(other.header("Vary"), "Origin");
+  }
+  EXPECT_EQ(allowed(answer("POST", "/v1/completions", "{", here)), "https://a.org");
+  EXPECT_EQ(allowed(answer("GET", "/nothing", "", here)), "https://a.org");
+  const auto refused = api.ask("GET", "/v1/models", "", here);
+  EXPECT_EQ(refused.status, 401);
+  EXPECT_EQ(allowed(refused), "https://a.org");
+  const std::string wants = "Access-Control-Request-Method: POST\r\n"
+                            "Access-Control-Request-Headers: authorization,content-type\r\n";
+  const auto before = api.ask("OPTIONS", "/v1/chat/completions", "", here + wants);  // without a key
+  EXPECT_EQ(before.status, 204);
+  EXPECT_EQ(allowed(before), "https://a.org");
+  EXPECT_EQ(before.header("Access-Control-Allow-Methods"), "POST");
+  EXPECT_EQ(before.header("Access-Control-Allow-Headers"), "authorization,content-type");
+  EXPECT_EQ(before.header("Access-Control-Max-Age"), "3600");
+  EXPECT_EQ(before.body, "");
+  EXPECT_EQ(api.ask("OPTIONS", "/v1/nothing", "", here + wants).status, 401);
+  EXPECT_EQ(answer("OPTIONS", "/v1/nothing", "", here + wants).status, 404);
+  EXPECT_EQ(answer("OPTIONS", "/v1/chat/completions", "", elsewhere + wants).status, 405);
+}
+
+TEST(ApiServer, PagesOfOtherOriginsReadNothingByDefault) {
+  const Served api;
+  const auto answer = api.ask("GET", "/health", "", "Origin: https://a.org\r\n");
+  EXPECT_EQ(answer.header("Access-Control-Allow-Origin"), "");
+  EXPECT_EQ(answer.header("Vary"), "");
+  EXPECT_EQ(api.ask("OPTIONS", "/health", "",
+                    "Origin: https://a.org\r\nAccess-Control-Request-Method: GET\r\n")
+                .status,
+            405);
+}
+
 TEST(ApiServer, APublicAddressNeedsAKey) {
   api::ApiServerOptions options;
   options.host = "0.0.0.0";

@@ -50,6 +50,9 @@ refuse "context" 2 "--max-model-len: 32768 is more than the model's context of 1
 refuse "temperature" 2 "--temperature: 3 is outside 0 to 2" -- api "$model" --temperature 3
 refuse "an unknown flag" 2 "--prot" "--port" -- api "$model" --prot 8000
 refuse "no such model" 3 "nowhere" -- api nowhere --port 0
+for origin in example.org https://example.org/ https://example.org/page null 'https://*.example.org' https://example.org:0; do
+  refuse "no origin: $origin" 2 "--cors-origin: '$origin' is no origin" "scheme://host[:port]" -- api nowhere --cors-origin "$origin" --port 0
+done
 refuse "a host that is none" 2 "cannot listen on" -- api "$model" --host 300.1.1.1 --insecure --port 0
 accept "what it would be" -- api "$model" --print-config --port 8123 --api-key secret-key
 expect "the configuration has the port" 8123 out
@@ -135,6 +138,32 @@ url=http://127.0.0.1:${url##*:}
 holds "a key from the environment is asked for" [ "$(get /v1/models)" = 401 ]
 holds "and taken" [ "$(get /v1/models -H 'Authorization: Bearer key-of-the-environment')" = 200 ]
 end "with a key from the environment" 0
+
+# --- web pages of other sites ----------------------------------------------------------------------------------------------
+start --cors-origin https://example.org --cors-origin http://localhost:3000
+crossing() { tr -d '\r' < head | grep -ci "^$1\$"; }  # a header of the last answer
+for origin in https://example.org http://localhost:3000; do
+  get /v1/models -D head -H "Origin: $origin" > /dev/null
+  holds "$origin may read" [ "$(crossing "access-control-allow-origin: $origin")" = 1 -a "$(crossing 'vary: origin')" = 1 ]
+  post /v1/completions '{"prompt":7}' -D head -H "Origin: $origin" > /dev/null
+  holds "$origin may read errors" [ "$(crossing "access-control-allow-origin: $origin")" = 1 ]
+  post /v1/completions '{"prompt":"a","max_tokens":2,"stream":true}' -D head -H "Origin: $origin" > /dev/null
+  holds "$origin may read streams" [ "$(crossing "access-control-allow-origin: $origin")" = 1 ]
+done
+get /v1/models -D head -H "Origin: http://example.org" > /dev/null
+holds "another origin may not" [ "$(grep -ci '^access-control' head)" = 0 ]
+asks=(-X OPTIONS -D head -H 'Origin: https://example.org' -H 'Access-Control-Request-Method: POST' -H 'Access-Control-Request-Headers: content-type')
+holds "a preflight" [ "$(get /v1/completions "${asks[@]}")" = 204 ]
+holds "it tells the method" [ "$(crossing 'access-control-allow-methods: POST')" = 1 ]
+holds "the headers" [ "$(crossing 'access-control-allow-headers: content-type')" = 1 ]
+holds "and for how long" [ "$(crossing 'access-control-max-age: 3600')" = 1 ]
+holds "no cookies" [ "$(crossing 'access-control-allow-credentials: .*')" = 0 ]
+holds "a preflight of no route" [ "$(get /v1/nothing "${asks[@]}")" = 404 ]
+end "with origins" 0
+start --cors-origin '*'
+get /health -D head -H "Origin: http://anywhere.org" > /dev/null
+holds "everyone may read" [ "$(crossing 'access-control-allow-origin: \*')" = 1 ]
+end "with all origins" 0
 
 # --- how it ends (reliability T23) -----------------------------------------------------------------------------------------
 twenty_streams() {  # flags...: a server with 20 streams, all of which have begun

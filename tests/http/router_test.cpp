@@ -148,5 +148,25 @@ TEST(Router, RefusesRoutesThatAreThereOrAreNone) {
   EXPECT_EQ(router.routes().size(), 8u);
 }
 
+TEST(Router, APreflightIsAnsweredBeforeTheGateForPathsThatAreThere) {
+  Router router = some_routes();
+  router.set_gate([](const Route*, const Request&, Reply&) {
+    throw HttpError(401, "invalid_api_key", "no key");
+  });
+  EXPECT_EQ(status_of(router, "OPTIONS", "/v1/models/x"), 401);
+  router.set_preflight([](const Request& request, std::string_view methods) {
+    return request.path == "/" ? std::nullopt
+                               : std::optional<Headers>({{"X-Methods", std::string(methods)}});
+  });
+  const std::string answer = answer_of(router, "OPTIONS", "/v1/models/x");
+  EXPECT_TRUE(answer.starts_with("HTTP/1.1 204 No Content\r\n")) << answer;
+  EXPECT_NE(answer.find("\r\nX-Methods: DELETE, GET, HEAD\r\n"), std::string::npos) << answer;
+  EXPECT_EQ(answer.find("Content-"), answer.find("Content-Type-Options")) << answer;
+  EXPECT_TRUE(answer.ends_with("\r\n\r\n"));
+  EXPECT_EQ(status_of(router, "OPTIONS", "/"), 401);         // it said no
+  EXPECT_EQ(status_of(router, "OPTIONS", "/nothing"), 401);  // no such path
+  EXPECT_EQ(status_of(router, "GET", "/v1/models"), 401);
+}
+
 }  // namespace
 }  // namespace llm::http

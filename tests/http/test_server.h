@@ -38,12 +38,14 @@ inline double seconds_since(std::chrono::steady_clock::time_point begin) {
 /// /usage /bug /odd /taken   exceptions: llm::Error of usage kind, std::runtime_error, int,
 /// HttpError /dropped         no answer at all
 struct TestServer {
-  explicit TestServer(Limits limits = {}, int io_threads = 1) {
+  explicit TestServer(Limits limits = {}, int io_threads = 1,
+                      std::function<Headers(const Request&)> answer_headers = {}) {
     add_routes();
     ServerConfig config;
     config.port = 0;
     config.io_threads = io_threads;
     config.limits = limits;
+    config.answer_headers = std::move(answer_headers);
     config.handler = [this](Request&& request, const ReplyPtr& reply) {
       router.handle(std::move(request), reply);
     };

@@ -195,6 +195,7 @@ ReplyPtr Connection::open_answer(const Request& request, bool keep_alive) {
   read_deadline_ = Clock::time_point::max();
   Outbox::Setup setup{reader_.http11(), request.method == "HEAD",        keep_alive,
                       request.id,       core_.limits.stream_queue_bytes, &core_.draining};
+  if (core_.answer_headers) setup.headers = core_.answer_headers(request);
   outbox_ = std::make_shared<Outbox>(
       std::move(setup), [self = shared_from_this()] {  // a circle until the answer is detached
         asio::post(self->loop_.context, [self] { self->pump(); });
@@ -225,6 +226,7 @@ void Connection::begin_refusal(int status, std::string code, std::string message
   Request named;
   named.method = reader_.request().method;
   named.path = reader_.request().path;
+  named.headers = reader_.request().headers;
   named.id = fmt::format("req-{:016x}", loop_.ids());
   open_answer(named, false)->send_error(HttpError(status, std::move(code), std::move(message)));
 }

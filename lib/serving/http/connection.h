@@ -37,6 +37,7 @@ struct ServerCore {
   Limits limits;
   Handler handler;
   std::function<void(const Exchange&)> observer;
+  std::function<Headers(const Request&)> answer_headers;
   std::atomic<bool> draining{false};
   std::atomic<uint64_t> accepted{0}, rejected{0}, requests{0}, refused{0}, stalled{0}, abandoned{0};
   std::atomic<int> open{0};

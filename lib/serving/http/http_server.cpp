@@ -72,6 +72,7 @@ struct Server::State {
     core.limits = given.limits;
     core.handler = std::move(given.handler);
     core.observer = std::move(given.observer);
+    core.answer_headers = std::move(given.answer_headers);
   }
 
   void listen(int port) {

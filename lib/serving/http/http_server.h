@@ -43,6 +43,9 @@ struct ServerConfig {
   Limits limits;
   Handler handler;
   std::function<void(const Exchange&)> observer;  // from io threads; must be quick
+  /// Headers of every answer to a request, also where it is refused before it is complete (then
+  /// headers may be missing). From io threads; quick; must not throw. May be empty.
+  std::function<Headers(const Request&)> answer_headers;
 };
 
 struct ServerStats {

@@ -120,8 +120,10 @@ void Outbox::queue_head(int status, std::string_view type, const Headers& extra,
   }
   queue_ +=
       fmt::format("X-Request-ID: {}\r\nX-Content-Type-Options: nosniff\r\n", setup_.request_id);
-  for (const auto& [name, value] : extra) {
-    queue_ += fmt::format("{}: {}\r\n", one_line(name), one_line(value));
+  for (const Headers* headers : {&setup_.headers, &extra}) {
+    for (const auto& [name, value] : *headers) {
+      queue_ += fmt::format("{}: {}\r\n", one_line(name), one_line(value));
+    }
   }
   queue_ += "\r\n";
 }

@@ -28,6 +28,7 @@ class Outbox {
     std::string request_id;
     size_t max_queue_bytes = 0;
     const std::atomic<bool>* draining = nullptr;  // looked at while wake is set only
+    Headers headers = {};                         // of whatever is answered
   };
   Outbox(Setup setup, std::function<void()> wake);
 

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <optional>
 
 #include "base/error.h"
 
@@ -118,6 +117,12 @@ Router::Match Router::find(const Request& request, std::string& allowed) const {
 void Router::answer(Request&& request, const ReplyPtr& reply) const {
   std::string allowed;
   Match match = find(request, allowed);
+  if (preflight_ && request.method == "OPTIONS" && !match.route && !allowed.empty()) {
+    if (const auto headers = preflight_(request, allowed)) {
+      reply->send(204, "", "", *headers);
+      return;
+    }
+  }
   if (gate_) gate_(match.route, request, *reply);
   if (!match.route && allowed.empty()) {
     throw HttpError(404, "not_found", fmt::format("there is no {}", request.path));

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -42,6 +43,11 @@ class Router {
   /// Throws HttpError to refuse; `route` is null for 404 and 405 (ask for any key).
   using Gate = std::function<void(const Route* route, const Request&, Reply&)>;
   void set_gate(Gate gate) { gate_ = std::move(gate); }
+  /// Headers of the 204 for an OPTIONS request to a path that takes `methods` ("GET, HEAD"), which
+  /// the gate is not asked about; nothing: it is a request like others.
+  using Preflight =
+      std::function<std::optional<Headers>(const Request&, std::string_view methods)>;
+  void set_preflight(Preflight preflight) { preflight_ = std::move(preflight); }
   /// Where handlers that are not quick run; without it, all run where handle() is called.
   using Runner = std::function<void(std::function<void()>)>;
   void set_runner(Runner runner) { runner_ = std::move(runner); }
@@ -60,6 +66,7 @@ class Router {
   std::vector<Route> routes_;
   std::vector<std::vector<std::string>> parts_;  // of each pattern
   Gate gate_;
+  Preflight preflight_;
   Runner runner_;
 };
 

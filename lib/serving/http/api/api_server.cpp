@@ -15,6 +15,7 @@
 #include "serving/http/api/web_page.h"
 #include "serving/http/access_log.h"
 #include "serving/http/api_keys.h"
+#include "serving/http/cors.h"
 #include "serving/http/gate.h"
 #include "serving/http/http_server.h"
 #include "serving/http/rate_limit.h"
@@ -32,6 +33,7 @@ struct ApiServer::State {
         options(std::move(given)),
         keys(options.keys),
         rates({.requests_per_second = options.requests_per_second}),
+        cors(options.cors_origins),
         cache(options.response_cache_entries),
         metrics(served, cache) {}
 
@@ -39,6 +41,7 @@ struct ApiServer::State {
   ApiServerOptions options;
   http::ApiKeys keys;
   http::RateLimiter rates;
+  http::CorsPolicy cors;
   ResponseCache cache;
   ServingMetrics metrics;
   http::Router router;
@@ -231,6 +234,9 @@ ApiServer::ApiServer(ServedModel& model, ApiServerOptions options)
         if (asks_for_work && state.draining())
           throw HttpError(503, "unavailable", "server is shutting down");
       });
+  state.router.set_preflight([&state](const Request& request, std::string_view methods) {
+    return state.cors.preflight_headers(request, methods);
+  });
   state.router.set_runner(
       [&state](std::function<void()> work) { state.server->post(std::move(work)); });
   http::ServerConfig config;
@@ -244,6 +250,9 @@ ApiServer::ApiServer(ServedModel& model, ApiServerOptions options)
       return;
     }
     state.router.handle(std::move(request), reply);
+  };
+  config.answer_headers = [&state](const Request& request) {
+    return state.cors.answer_headers(request);
   };
   config.observer = [&state](const http::Exchange& exchange) {
     http::log_access(exchange);

@@ -25,6 +25,7 @@ struct ApiServerOptions {
   bool insecure = false;
   double requests_per_second = 0;  // per key or address; 0: no limit
   size_t response_cache_entries = 256;
+  std::vector<std::string> cors_origins;  // of web pages that may read answers; see cors.h
   http::Limits limits;
   AnswerOptions answers;
 };
