@@ -79,6 +79,12 @@ holds "/tokenize" [ "$(post /tokenize '{"prompt":"Line 7"}')" = 200 ]
 holds "/detokenize" [ "$(post /detokenize '{"tokens":[70,71]}')" = 200 ]
 holds "/apply-template" [ "$(post /apply-template "$chat")" = 200 ]
 holds "another path" [ "$(get /v1/nothing)" = 404 ]
+post /v1/completions "$ask" -H 'X-Request-ID: curl-7' > /dev/null
+holds "how far a request has come" [ "$(get /v1/status/cmpl-curl-7)" = 200 -a "$(field status)" = completed -a "$(field request_id)" = curl-7 ]
+post /v1/completions '{"prompt":7}' -H 'X-Request-ID: curl-8' > /dev/null
+holds "and why it failed" [ "$(get /v1/status/curl-8)" = 200 -a "$(field status)" = failed ]
+expect "in the words of its answer" '"message":"prompt must be' body
+holds "an id that nobody had" [ "$(get /v1/status/curl-9)" = 404 ]
 holds "another model" [ "$(post /v1/completions '{"model":"gpt-9","prompt":"a"}')" = 404 ]
 expect "the error names both" "model 'gpt-9' is not served; available: small" body
 get / -D head > /dev/null

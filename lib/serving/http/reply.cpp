@@ -39,5 +39,6 @@ void Reply::on_close(std::function<void()> callback) { outbox_->on_close(std::mo
 bool Reply::gone() const { return outbox_->gone(); }
 bool Reply::begun() const { return outbox_->begun(); }
 void Reply::set_client(std::string tag) { outbox_->set_client(std::move(tag)); }
+std::string Reply::client() const { return outbox_->client(); }
 
 }  // namespace llm::http

@@ -60,6 +60,7 @@ class Reply {
 
   /// Who asked, for the access log: never the key itself.
   void set_client(std::string tag);
+  std::string client() const;
 
  private:
   const std::shared_ptr<Outbox> outbox_;

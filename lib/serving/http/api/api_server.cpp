@@ -42,6 +42,7 @@ struct ApiServer::State {
   http::ApiKeys keys;
   http::RateLimiter rates;
   http::CorsPolicy cors;
+  RequestStatuses statuses;
   ResponseCache cache;
   ServingMetrics metrics;
   http::Router router;
@@ -70,13 +71,24 @@ void ApiServer::State::add_generation() {
       // (An adapter that was loaded anew may answer otherwise.)
       const std::string key = ResponseCache::key_of(request.path, request.body) +
                               std::to_string(model.adapters().version());
+      const auto ticket = statuses.begin(reply->client(), request.id);
       if (const auto kept = cache.find(key)) {
+        statuses.change(ticket, RequestStatus::completed, "complete");
         reply->send_json(200, *kept, {{"X-Cache", "hit"}});
         return;
       }
       AnswerOptions own = options.answers;
       own.keep = [this, key](const std::string& whole) { cache.store(key, whole); };
-      answer(model, own, request, reply);
+      own.progress = [this, ticket](RequestStatus status, std::string_view message) {
+        statuses.change(ticket, status, message);
+      };
+      try {
+        answer(model, own, request, reply);
+      } catch (...) {
+        const HttpError error = http::error_of(std::current_exception(), request.path);
+        own.progress(RequestStatus::failed, error.message());
+        throw error;
+      }
     };
   };
   add("POST", "/v1/completions", Scope::generate, "Text after a prompt",
@@ -192,6 +204,12 @@ void ApiServer::State::add_status() {
                                       {"waiting", now.waiting},
                                       {"queue_size", model.options().queue_size},
                                       {"max_batch_size", model.engine().max_batch_size()}}));
+      },
+      true);
+  add(
+      "GET", "/v1/status/{id}", Scope::any_key, "How far a request for text has come",
+      [this](const Request& request, const ReplyPtr& reply) {
+        answer_status(statuses, request, reply);
       },
       true);
   add("GET", "/openapi.json", Scope::any_key, "This description",

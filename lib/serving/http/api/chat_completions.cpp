@@ -277,7 +277,7 @@ void answer_chat(const ServedModel& model, const AnswerOptions& options,
           ? streamed(job, std::make_shared<http::SseStream>(reply, options.ping))
           : whole_answer(reply, plan.config.greedy() ? options.keep : nullptr,
                          [job](const auto& results) { return whole_json(*job, results); });
-  run_choices(model, reply, std::move(requests), std::move(callbacks), options.timeout);
+  run_choices(model, reply, std::move(requests), std::move(callbacks), options);
 }
 
 }  // namespace llm::api

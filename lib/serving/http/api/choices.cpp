@@ -27,12 +27,17 @@ struct Running {
   std::shared_ptr<std::atomic<bool>> cancelled = std::make_shared<std::atomic<bool>>(false);
   std::atomic<bool> refused{false};  // the whole was not taken: nobody wants the results
   std::atomic<size_t> left{0};
-  std::chrono::milliseconds timeout{0};
+  AnswerOptions options;
   std::vector<size_t> prompt_tokens;
   std::vector<Clock::time_point> last_token;
   std::mutex starting;  // held until all are taken: no callback comes before start
 
+  std::atomic<bool> begun{false};  // a token is there
+
   void wait_for_start() { const std::lock_guard guard(starting); }
+  void tell(RequestStatus status, std::string_view message) const {
+    if (options.progress) options.progress(status, message);
+  }
 
   bool token(size_t index, const TokenEvent& event) {
     wait_for_start();
@@ -41,6 +46,7 @@ struct Running {
     if (event.id >= 0 && last != Clock::time_point())
       model.observer().between_tokens(std::chrono::duration<double>(now - last).count());
     last = now;
+    if (!begun.exchange(true)) tell(RequestStatus::running, "its text has begun");
     if (refused || !callbacks.on_token || callbacks.on_token(index, event)) return true;
     cancelled->store(true);
     return false;
@@ -54,17 +60,26 @@ struct Running {
     if (--left > 0 || refused) return;
     for (const GenerationResult& one : results) {
       if (one.finish_reason == FinishReason::error)
-        return callbacks.fail(HttpError(500, "server_error", one.error));
-      if (one.finish_reason == FinishReason::cancelled) {
-        if (reply->gone()) return;
-        return callbacks.fail(
-            HttpError(503, "unavailable",
-                      timeout.count() > 0 && !cancelled->load()
-                          ? fmt::format("the request took longer than {} s", timeout.count() / 1000)
-                          : "the request was cancelled"));
-      }
+        return fail(RequestStatus::failed, HttpError(500, "server_error", one.error));
+      if (one.finish_reason == FinishReason::cancelled) return fail_cancelled();
     }
+    tell(RequestStatus::completed, "complete");
     callbacks.done(std::move(results));
+  }
+
+  void fail(RequestStatus status, const HttpError& error) const {
+    tell(status, error.message());
+    callbacks.fail(error);
+  }
+
+  void fail_cancelled() const {
+    if (reply->gone()) return tell(RequestStatus::cancelled, "the client left");
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(options.timeout);
+    const bool late = options.timeout.count() > 0 && !cancelled->load();
+    fail(RequestStatus::cancelled,
+         HttpError(503, "unavailable",
+                   late ? fmt::format("the request took longer than {} s", seconds.count())
+                        : "the request was cancelled"));
   }
 };
 
@@ -98,14 +113,14 @@ ChoiceCallbacks whole_answer(
 
 void run_choices(const ServedModel& model, const http::ReplyPtr& reply,
                  std::vector<GenerationRequest> requests, ChoiceCallbacks callbacks,
-                 std::chrono::milliseconds timeout) {
+                 const AnswerOptions& options) {
   const auto running = std::make_shared<Running>(model, reply, std::move(callbacks));
   running->results.resize(requests.size());
   running->left = requests.size();
   running->last_token.resize(requests.size());
   for (const GenerationRequest& request : requests)
     running->prompt_tokens.push_back(request.prompt_ids.size());
-  running->timeout = timeout;
+  running->options = options;
   reply->on_close([cancelled = running->cancelled] { cancelled->store(true); });
   const auto refuse = [&] {
     running->refused = true;
@@ -115,7 +130,7 @@ void run_choices(const ServedModel& model, const http::ReplyPtr& reply,
   for (size_t i = 0; i < requests.size(); ++i) {
     GenerationRequest& request = requests[i];
     request.cancelled = running->cancelled;
-    if (timeout.count() > 0) request.deadline = std::chrono::steady_clock::now() + timeout;
+    if (options.timeout.count() > 0) request.deadline = Clock::now() + options.timeout;
     request.on_token = [running, i](const TokenEvent& event) { return running->token(i, event); };
     bool taken = false;
     try {
@@ -132,7 +147,10 @@ void run_choices(const ServedModel& model, const http::ReplyPtr& reply,
                                               model.options().queue_size, kRetrySeconds),
                                   kRetrySeconds);
   }
-  if (running->callbacks.start && !running->callbacks.start()) refuse();
+  if (running->callbacks.start && !running->callbacks.start()) {
+    refuse();
+    running->tell(RequestStatus::cancelled, "the client left");
+  }
 }
 
 }  // namespace llm::api

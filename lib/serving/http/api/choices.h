@@ -5,12 +5,12 @@
 // but start from the caller's.
 #pragma once
 
-#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "serving/http/api/answer_options.h"
 #include "serving/http/api/served_model.h"
 #include "serving/http/reply.h"
 
@@ -49,6 +49,6 @@ ChoiceCallbacks whole_answer(const http::ReplyPtr& reply,
 /// Submits all, or throws HttpError (429 where the queue is full, 400 what the engine refuses).
 void run_choices(const ServedModel& model, const http::ReplyPtr& reply,
                  std::vector<GenerationRequest> requests, ChoiceCallbacks callbacks,
-                 std::chrono::milliseconds timeout);
+                 const AnswerOptions& options);
 
 }  // namespace llm::api

@@ -5,24 +5,16 @@
 // (max_tokens 0 asks for nothing else).
 #pragma once
 
-#include <chrono>
-#include <functional>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
+#include "serving/http/api/answer_options.h"
 #include "serving/http/api/served_model.h"
 #include "serving/http/reply.h"
 #include "serving/http/request.h"
 
 namespace llm::api {
-
-struct AnswerOptions {
-  std::chrono::milliseconds timeout{0};  // 0: none
-  std::chrono::milliseconds ping{15'000};
-  /// Given the whole answer of a request that can have no other. May be empty.
-  std::function<void(const std::string&)> keep;
-};
 
 void answer_completions(const ServedModel& model, const AnswerOptions& options,
                         const http::Request& request, const http::ReplyPtr& reply);

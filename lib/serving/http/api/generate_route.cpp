@@ -95,7 +95,7 @@ void answer_generate(const ServedModel& model, const AnswerOptions& options,
     return run_choices(
         model, reply, std::move(requests),
         whole_answer(reply, plan.config.greedy() ? options.keep : nullptr, answer_text),
-        options.timeout);
+        options);
   const auto sse = std::make_shared<http::SseStream>(reply, options.ping);
   ChoiceCallbacks callbacks;
   callbacks.start = [sse] { return sse->begin(); };
@@ -108,7 +108,7 @@ void answer_generate(const ServedModel& model, const AnswerOptions& options,
     sse->done();
   };
   callbacks.fail = [sse](const HttpError& error) { sse->fail(error); };
-  run_choices(model, reply, std::move(requests), std::move(callbacks), options.timeout);
+  run_choices(model, reply, std::move(requests), std::move(callbacks), options);
 }
 
 void answer_predict(const ServedModel& model, const AnswerOptions& options,
@@ -146,7 +146,7 @@ void answer_predict(const ServedModel& model, const AnswerOptions& options,
                                   {"inference_time", results[0].timing.total_ms / 1e3}}));
   };
   callbacks.fail = [reply](const HttpError& error) { reply->send_error(error); };
-  run_choices(model, reply, std::move(requests), std::move(callbacks), options.timeout);
+  run_choices(model, reply, std::move(requests), std::move(callbacks), options);
 }
 
 }  // namespace llm::api

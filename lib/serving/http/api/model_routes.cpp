@@ -162,4 +162,17 @@ void answer_props(const ServedModel& model, const http::ReplyPtr& reply) {
                     model.chat_template() == nullptr ? "" : model.chat_template()->source()}}));
 }
 
+void answer_status(const RequestStatuses& statuses, const http::Request& request,
+                   const http::ReplyPtr& reply) {
+  const std::string_view id = request.param("id");
+  const auto entry = statuses.find(reply->client(), id);
+  if (!entry)
+    throw HttpError(404, "not_found", fmt::format("there is no request '{}', or no longer", id),
+                    "id");
+  reply->send_json(200, dumped({{"request_id", entry->id},
+                                {"status", request_status_name(entry->status)},
+                                {"message", entry->message},
+                                {"created_at", entry->created}}));
+}
+
 }  // namespace llm::api

@@ -125,11 +125,12 @@ Json openapi_document(const std::vector<http::Route>& routes, bool needs_key) {
              {{"schema",
                {{"type", "object"}, {"properties", properties}, {"required", required}}}}}}}};
     }
-    if (route.pattern.find("{model}") != std::string::npos)
-      operation["parameters"] = Json::array({{{"name", "model"},
-                                              {"in", "path"},
-                                              {"required", true},
-                                              {"schema", {{"type", "string"}}}}});
+    if (const size_t open = route.pattern.find('{'); open != std::string::npos)
+      operation["parameters"] = Json::array(
+          {{{"name", route.pattern.substr(open + 1, route.pattern.find('}') - open - 1)},
+            {"in", "path"},
+            {"required", true},
+            {"schema", {{"type", "string"}}}}});
     if (needs_key && route.scope != http::Scope::open)
       operation["security"] = Json::array({{{"key", Json::array()}}});
     paths[route.pattern][method] = std::move(operation);

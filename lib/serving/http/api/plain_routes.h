@@ -32,5 +32,8 @@ void answer_load_adapter(ServedModel& model, const http::Request& request,
 void answer_unload_adapter(ServedModel& model, const http::Request& request,
                            const http::ReplyPtr& reply);
 void answer_props(const ServedModel& model, const http::ReplyPtr& reply);
+/// {request_id, status, message, created_at} of one of the caller's own requests.
+void answer_status(const RequestStatuses& statuses, const http::Request& request,
+                   const http::ReplyPtr& reply);
 
 }  // namespace llm::api
