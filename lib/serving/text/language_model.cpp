@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "serving/autoregressive.h"
 #include "serving/conversation_engine.h"
 #include "serving/text/text_model.h"
@@ -21,7 +22,10 @@ struct LanguageModel::Parts {
   explicit Parts(TextModel model) : text(std::move(model)), engine(*text.loaded.model) {}
 
   FrozenGenerationConfig freeze_config(const GenerationConfig& config) const {
-    return freeze(config, limits_of(text));
+    std::vector<std::string> warnings;
+    FrozenGenerationConfig frozen = freeze(config, limits_of(text), &warnings);
+    for (const std::string& warning : warnings) log_warn("{}", warning);
+    return frozen;
   }
   const ChatPrompts& prompts() {
     if (!chat)

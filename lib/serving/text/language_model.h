@@ -12,7 +12,8 @@
 //
 // This header needs none of the libraries underneath; docs/cpp.md tells how programs are built with
 // it. Errors are llm::Error (base/error.h), a std::exception whose what() names subject, rule and
-// value. Texts are UTF-8. One thread at a time per object; objects are independent.
+// value; warnings go to stderr. Texts are UTF-8. One thread at a time per object; objects are
+// independent.
 #pragma once
 
 #include <cstddef>
@@ -34,7 +35,7 @@ struct LanguageModelOptions {
   std::string base_model_path;  // where the model is an adapter; "": the base that it names
   std::string device = "auto";  // auto, cpu, cuda, cuda:N
   std::string dtype = "auto";   // auto is as stored; float32, bfloat16, float16
-  int threads = 0;              // 0: all cores of this process
+  int threads = 0;              // 0: all cores; with LibTorch the number of the whole process
 };
 
 struct GeneratedText {
