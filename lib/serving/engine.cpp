@@ -14,7 +14,8 @@ namespace {
 // Prompt tokens of a pass where nobody waits for a token: one full pass of the packed model.
 constexpr int64_t kWholeChunk = 192;
 constexpr int64_t kLeastChunk = 8;
-// A pass with a chunk of a prompt aims at this many times a pass without.
+// A pass with a chunk of a prompt aims at this many times a pass without; each further prompt for a
+// text adds as much again.
 constexpr double kSlowdown = 1.7;
 constexpr double kSmoothing = 0.1;
 
@@ -151,15 +152,18 @@ void Engine::admit() {
 void Engine::plan_pass() {
   pass_.clear();
   planned_.clear();
-  int64_t reading = 0;
+  int64_t reading = 0, writing = 0;
   // (plan_task may send away what stands behind the task, never the task.)
   for (auto task = running_.begin(); task != running_.end(); ++task) {
     if (task->generation->decoding()) {
       plan_task(task, 1);
+      ++writing;
     } else {
       ++reading;
     }
   }
+  crowding_ =
+      writing == 0 ? 1 : std::max(1.0, static_cast<double>(reading) / static_cast<double>(writing));
   int64_t budget = pass_.empty() ? kWholeChunk : chunk_budget();
   for (auto task = running_.begin(); task != running_.end() && budget > 0; ++task) {
     if (!is_planned(*task) && !task->generation->finished() && !task->generation->decoding()) {
@@ -199,7 +203,8 @@ bool Engine::is_planned(const Task& task) const {
 }
 
 int64_t Engine::chunk_budget() const {
-  return options_.prefill_chunk > 0 ? options_.prefill_chunk : static_cast<int64_t>(chunk_tokens_);
+  if (options_.prefill_chunk > 0) return options_.prefill_chunk;
+  return std::min(kWholeChunk, static_cast<int64_t>(chunk_tokens_ * crowding_));
 }
 
 void Engine::learn(double milliseconds, int64_t rows, bool decodes, bool prompts) {
@@ -210,7 +215,8 @@ void Engine::learn(double milliseconds, int64_t rows, bool decodes, bool prompts
     return;
   }
   if (decode_ms_ == 0 || rows == 0) return;
-  const double change = std::clamp(kSlowdown * decode_ms_ / milliseconds, 0.7, 1.15);
+  const double wanted = decode_ms_ * (1 + (kSlowdown - 1) * crowding_);
+  const double change = std::clamp(wanted / milliseconds, 0.7, 1.15);
   chunk_tokens_ = std::clamp(chunk_tokens_ * change, static_cast<double>(kLeastChunk),
                              static_cast<double>(kWholeChunk));
 }

@@ -4,10 +4,11 @@
 // of every text that is being written and, beside them, a chunk of the prompts that are being read
 // (chunked prefill, Sarathi-Serve): a long prompt does not stall others. How large the chunk may
 // be follows from what was measured: a pass with prompts should take less than twice what a pass
-// without takes. Keys and values lie in one pool; prompts that begin alike share blocks; when the
-// pool is exhausted the prefix cache gives way first, then the youngest request, which is computed
-// again later. None of this changes a result: a request's text is the same alone and in any crowd
-// (TokenModel's law), and tested to be.
+// without takes, or longer in proportion where more prompts wait to be read than texts are being
+// written: fifteen that wait are not held up for one that runs. Keys and values lie in one pool;
+// prompts that begin alike share blocks; when the pool is exhausted the prefix cache gives way
+// first, then the youngest request, which is computed again later. None of this changes a result: a
+// request's text is the same alone and in any crowd (TokenModel's law), and tested to be.
 //
 // Fairness: requests start in the order they came; prompts that are read at the same time share the
 // chunk equally.
@@ -106,8 +107,9 @@ class Engine final : private SequenceSource {
   };
   std::vector<Share> planned_;
   std::vector<float> logits_;
-  double decode_ms_ = 0;  // of a pass without prompts, smoothed
-  double chunk_tokens_ = 24;
+  double decode_ms_ = 0;      // of a pass without prompts, smoothed
+  double chunk_tokens_ = 24;  // beside as many texts as prompts, or more
+  double crowding_ = 1;       // prompts for each text of the pass that is planned, at least 1
   EngineStats stats_;
 };
 

@@ -141,6 +141,20 @@ TEST(Engine, ALongPromptIsReadBesideRunningTexts) {
   EXPECT_EQ(model.largest_pass, 11u);
 }
 
+TEST(Engine, PromptsThatOutnumberTheTextsAreReadInLargerChunks) {
+  for (const auto& [prompts, chunk] : {std::pair(1, 24u), {3, 72u}, {15, 192u}}) {
+    const CountingModel model(kVocab);
+    Engine engine(model, with_blocks(200));
+    engine.submit(a_request({5}, [](auto& c) { c.max_new_tokens = 60; }), {});
+    engine.step();
+    model.largest_pass = 0;
+    for (int i = 0; i < prompts; ++i)
+      engine.submit(a_request(a_prompt(100, static_cast<uint64_t>(i))), {});
+    engine.step();
+    EXPECT_EQ(model.largest_pass, 1 + chunk) << prompts;
+  }
+}
+
 TEST(Engine, PromptsReadTogetherShareTheChunk) {
   const CountingModel model(kVocab);
   EngineOptions options = with_blocks(100);
