@@ -18,6 +18,9 @@ target_compile_options(llm_settings INTERFACE -Wall -Wextra)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   target_compile_options(llm_settings INTERFACE -Wno-restrict)  # GCC 12 sees overlaps inside std::string::insert that are not there
 endif()
+if(LLM_SANITIZE AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  target_compile_options(llm_settings INTERFACE -Wno-maybe-uninitialized)  # GCC 12 with a sanitizer sees them inside Beast and std::optional
+endif()
 if(LLM_WERROR)
   target_compile_options(llm_settings INTERFACE -Werror)
 endif()
