@@ -148,9 +148,11 @@ TEST(ApiServer, PagesOfListedOriginsMayReadEveryAnswer) {
   const auto refused = api.ask("GET", "/v1/models", "", here);
   EXPECT_EQ(refused.status, 401);
   EXPECT_EQ(allowed(refused), "https://a.org");
-  const std::string wants = "Access-Control-Request-Method: POST\r\n"
-                            "Access-Control-Request-Headers: authorization,content-type\r\n";
-  const auto before = api.ask("OPTIONS", "/v1/chat/completions", "", here + wants);  // without a key
+  const std::string wants =
+      "Access-Control-Request-Method: POST\r\n"
+      "Access-Control-Request-Headers: authorization,content-type\r\n";
+  const auto before =
+      api.ask("OPTIONS", "/v1/chat/completions", "", here + wants);  // without a key
   EXPECT_EQ(before.status, 204);
   EXPECT_EQ(allowed(before), "https://a.org");
   EXPECT_EQ(before.header("Access-Control-Allow-Methods"), "POST");

@@ -203,8 +203,8 @@ TEST(StatusRoute, AKeySeesItsOwnRequestsOnly) {
   api::ApiServerOptions options;
   options.keys = {"first", "second"};
   const Served api(options);
-  const std::string first = "Authorization: Bearer first\r\n", second =
-                                                                   "Authorization: Bearer second\r\n";
+  const std::string first = "Authorization: Bearer first\r\n",
+                    second = "Authorization: Bearer second\r\n";
   EXPECT_EQ(ask_for_text(api, "id", R"({"prompt":"a","max_tokens":2})", first).status, 200);
   EXPECT_EQ(api.ask("GET", "/v1/status/id", "", first).status, 200);
   EXPECT_EQ(api.ask("GET", "/v1/status/id", "", second).status, 404);

@@ -87,18 +87,38 @@ TEST(Cors, AnOriginIsWrittenAsBrowsersSendIt) {
   EXPECT_EQ(normal_origin("http://[::1]:3000"), "http://[::1]:3000");
   EXPECT_EQ(normal_origin("http://[::1]"), "http://[::1]");
   EXPECT_EQ(normal_origin("chrome-extension://abcdef"), "chrome-extension://abcdef");
-  EXPECT_TRUE(CorsPolicy({"HTTPS://A.org:443"}).preflight_headers(preflight("https://a.org"), "GET"));
+  EXPECT_TRUE(
+      CorsPolicy({"HTTPS://A.org:443"}).preflight_headers(preflight("https://a.org"), "GET"));
 }
 
 TEST(Cors, WhatIsNoOriginIsRefusedByName) {
-  for (const char* text :
-       {"", "null", "a.org", "https://", "https://a.org/", "https://a.org/path", "https://a.org?x",
-        "https://user@a.org", "https://*.a.org", "https://a.org:", "https://a.org:0",
-        "https://a.org:080", "https://a.org:65536", "https://a.org:x", "https://a org",
-        "://a.org", "1http://a.org", "https://[::1", "https://[]", "https://ä.org", "**"}) {
+  for (const char* text : {"",
+                           "null",
+                           "a.org",
+                           "https://",
+                           "https://a.org/",
+                           "https://a.org/path",
+                           "https://a.org?x",
+                           "https://user@a.org",
+                           "https://*.a.org",
+                           "https://a.org:",
+                           "https://a.org:0",
+                           "https://a.org:080",
+                           "https://a.org:65536",
+                           "https://a.org:x",
+                           "https://a org",
+                           "://a.org",
+                           "1http://a.org",
+                           "https://[::1",
+                           "https://[]",
+                           "https://ä.org",
+                           "**"}) {
     EXPECT_EQ(normal_origin(text), std::nullopt) << text;
-    expect_error_with([&] { CorsPolicy({"https://ok.org", text}); }, Exit::usage,
-                      std::string("--cors-origin: '") + text + "' is no origin");
+    expect_error_with(
+        [&] {
+          CorsPolicy({"https://ok.org", text});
+        },
+        Exit::usage, std::string("--cors-origin: '") + text + "' is no origin");
   }
 }
 
@@ -133,8 +153,10 @@ TEST(Cors, EveryAnswerCarriesTheHeaders) {
 
 TEST(Cors, ARequestThatIsRefusedBeforeItIsReadCarriesThemToo) {
   OpenServer test;
-  const RawAnswer answer = RawClient(test.port()).ask(
-      "POST /echo HTTP/1.1\r\nHost: x\r\nOrigin: https://a.org\r\nContent-Length: 99999999\r\n\r\n");
+  const RawAnswer answer = RawClient(test.port())
+                               .ask(
+                                   "POST /echo HTTP/1.1\r\nHost: x\r\nOrigin: "
+                                   "https://a.org\r\nContent-Length: 99999999\r\n\r\n");
   EXPECT_EQ(answer.status, 413);
   EXPECT_EQ(answer.header("Access-Control-Allow-Origin"), "https://a.org");
 }

@@ -31,7 +31,7 @@ bool is_scheme(std::string_view text) {
 bool is_host(std::string_view text) {
   if (text.size() > 2 && text.front() == '[' && text.back() == ']')
     return every_char(text.substr(1, text.size() - 2),
-                  [](char c) { return is_digit_or_letter(c) || c == ':' || c == '.'; });
+                      [](char c) { return is_digit_or_letter(c) || c == ':' || c == '.'; });
   return text.size() <= 253 && every_char(text, [](char c) {
            return is_digit_or_letter(c) || c == '-' || c == '.' || c == '_';
          });

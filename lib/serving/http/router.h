@@ -45,8 +45,7 @@ class Router {
   void set_gate(Gate gate) { gate_ = std::move(gate); }
   /// Headers of the 204 for an OPTIONS request to a path that takes `methods` ("GET, HEAD"), which
   /// the gate is not asked about; nothing: it is a request like others.
-  using Preflight =
-      std::function<std::optional<Headers>(const Request&, std::string_view methods)>;
+  using Preflight = std::function<std::optional<Headers>(const Request&, std::string_view methods)>;
   void set_preflight(Preflight preflight) { preflight_ = std::move(preflight); }
   /// Where handlers that are not quick run; without it, all run where handle() is called.
   using Runner = std::function<void(std::function<void()>)>;

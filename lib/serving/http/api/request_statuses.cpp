@@ -37,8 +37,7 @@ RequestStatuses::Ticket RequestStatuses::begin(std::string_view caller, std::str
   return ticket;
 }
 
-void RequestStatuses::change(const Ticket& ticket, RequestStatus status,
-                             std::string_view message) {
+void RequestStatuses::change(const Ticket& ticket, RequestStatus status, std::string_view message) {
   const std::lock_guard guard(mutex_);
   const auto found = by_place_.find(ticket.place);
   if (found == by_place_.end() || found->second.number != ticket.number) return;  // used again
