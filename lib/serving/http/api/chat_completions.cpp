@@ -258,6 +258,7 @@ void answer_chat(const ServedModel& model, const AnswerOptions& options,
   const auto table = chat_fields(model.max_model_len());
   const json document = http::json_body(request);
   const http::FieldReader body(document, table);
+  for (const std::string& name : body.unknown()) model.observer().unknown_field(name);
   const OrderedJson ordered = ordered_body(request);
   const auto job = read_job(model, body, ordered, request.id);
   auto constraint = requested_constraint(body, ordered, model);

@@ -264,6 +264,7 @@ void answer_completions(const ServedModel& model, const AnswerOptions& options,
   const auto table = kFields(model.max_model_len());
   const json document = http::json_body(request);
   const http::FieldReader body(document, table);
+  for (const std::string& name : body.unknown()) model.observer().unknown_field(name);
   if (!body.text("suffix", "").empty())
     body.refuse("suffix", "suffix needs a model with fill-in-the-middle tokens; this one has none");
   const auto job = read_job(model, body, request.id);

@@ -47,6 +47,7 @@ void answer_embeddings(const ServedModel& model, const http::Request& request,
       http::text_field("user", 1024)};
   const json document = http::json_body(request);
   const http::FieldReader body(document, kFields);
+  for (const std::string& name : body.unknown()) model.observer().unknown_field(name);
   const AskedModel asked = asked_model(body, model);
   const std::string format = body.text("encoding_format", "float");
   if (format != "float" && format != "base64")

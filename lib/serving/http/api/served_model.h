@@ -37,11 +37,13 @@ struct ServedModelOptions {
   std::filesystem::path adapter_folder;  // what clients may load adapters from; empty: nothing
 };
 
-/// Told of every token and every answer, from the engine's thread.
+/// Told of every token and every answer, from the engine's thread; of fields that no route knows,
+/// from any.
 struct ServingObserver {
   std::function<void(double seconds)> between_tokens = [](double) {};
   std::function<void(const GenerationResult&, size_t prompt_tokens)> ended =
       [](const GenerationResult&, size_t) {};
+  std::function<void(const std::string& name)> unknown_field = [](const std::string&) {};
 };
 
 /// The ids of a tokenizer as a grammar sees them, for a model with `rows` of them: what is special,

@@ -4,6 +4,8 @@
 
 #include <array>
 
+#include "base/log.h"
+
 namespace llm::api {
 namespace {
 
@@ -13,6 +15,8 @@ const std::vector<double> kLongSeconds = {0.3, 0.5, 0.8, 1,  1.5, 2,  2.5,
                                           5,   10,  15,  20, 30,  60, 120};
 const std::vector<double> kTokens = {1,   2,   5,    10,   20,   50,    100,
                                      200, 500, 1000, 2000, 5000, 10000, 20000};
+
+constexpr size_t kMostLoggedNames = 100;
 
 std::vector<std::string> both(const std::string& name) { return {"llm:" + name, "vllm:" + name}; }
 
@@ -74,7 +78,18 @@ ServingMetrics::ServingMetrics(ServedModel& model, const ResponseCache& cache)
     ++answered_;
     seconds_.fetch_add(timing.total_ms / 1e3);
   };
+  observer.unknown_field = [this](const std::string& name) { count_unknown_field(name); };
   model.set_observer(std::move(observer));
+}
+
+void ServingMetrics::count_unknown_field(const std::string& name) {
+  unknown_fields_.add();
+  const std::string shown = http::loggable(name);  // what differs beyond that is one name
+  {
+    const std::lock_guard guard(mutex_);
+    if (logged_names_.size() >= kMostLoggedNames || !logged_names_.insert(shown).second) return;
+  }
+  log_info("requests have the field '{}', which has no meaning here", shown);
 }
 
 void ServingMetrics::declare_engine(const ServedModel& model) {

@@ -2,6 +2,11 @@
 // dashboards work.
 #pragma once
 
+#include <atomic>
+#include <mutex>
+#include <set>
+#include <string>
+
 #include "serving/http/api/response_cache.h"
 #include "serving/http/api/served_model.h"
 #include "serving/http/http_server.h"
@@ -15,7 +20,8 @@ class ServingMetrics {
   ServingMetrics(ServedModel& model, const ResponseCache& cache);
 
   void count_exchange(const http::Exchange& exchange);
-  void count_unknown_field() { unknown_fields_.add(); }
+  /// A field of a body that no route knows; logged the first time, for the first hundred names.
+  void count_unknown_field(const std::string& name);
   std::string text() const { return metrics_.text(); }
 
   /// Requests that got an answer, and the seconds they took together (features B63 /stats).
@@ -27,6 +33,8 @@ class ServingMetrics {
   http::Labels labels_;
   http::Metrics metrics_;
   http::Counter& unknown_fields_;
+  std::mutex mutex_;
+  std::set<std::string> logged_names_;
   std::atomic<uint64_t> answered_{0};
   std::atomic<double> seconds_{0};
 };

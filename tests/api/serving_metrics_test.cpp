@@ -1,0 +1,75 @@
+#include "serving/http/api/serving_metrics.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/api/served.h"
+
+namespace llm {
+namespace {
+
+using test::Json;
+using test::Served;
+
+/// The lines of a log that name a field.
+std::vector<std::string> field_lines(const std::string& log) {
+  std::vector<std::string> lines;
+  for (size_t at = 0; at < log.size();) {
+    const size_t end = std::min(log.find('\n', at), log.size());
+    const std::string line = log.substr(at, end - at);
+    if (line.find("requests have the field") != std::string::npos) lines.push_back(line);
+    at = end + 1;
+  }
+  return lines;
+}
+
+std::string counted(const Served& api) {
+  const std::string text = api.ask("GET", "/metrics", "").body;
+  const std::string name = "\nllm:unknown_request_fields_total ";
+  const size_t at = text.find(name);
+  return at == std::string::npos
+             ? "not there"
+             : text.substr(at + name.size(), text.find('\n', at + 1) - at - name.size());
+}
+
+TEST(ServingMetrics, UnknownFieldsAreTakenCountedAndLoggedOnceEach) {
+  const Served api;
+  const Json messages = Json::array({{{"role", "user"}, {"content", "a"}}});
+  const Json extra = {{"max_tokens", 1}, {"store", true}, {"service_tier", "secret value"}};
+  ::testing::internal::CaptureStderr();
+  EXPECT_EQ(counted(api), "0");
+  api.post("/v1/completions", test::with(extra, {{"prompt", "a"}}));
+  EXPECT_EQ(counted(api), "2");
+  api.post("/v1/chat/completions", test::with(extra, {{"messages", messages}}));
+  EXPECT_EQ(counted(api), "4");
+  api.post("/v1/embeddings", {{"input", "a"}, {"store", nullptr}, {"other\nname", 1}});
+  EXPECT_EQ(counted(api), "6");
+  api.post("/v1/completions", {{"prompt", "a"}, {"max_tokens", 1}, {"user", "u"}});
+  EXPECT_EQ(counted(api), "6");
+  const std::string log = ::testing::internal::GetCapturedStderr();
+  EXPECT_EQ(field_lines(log),
+            (std::vector<std::string>{
+                "requests have the field 'service_tier', which has no meaning here",
+                "requests have the field 'store', which has no meaning here",
+                "requests have the field 'other?name', which has no meaning here"}));
+  EXPECT_EQ(log.find("secret value"), std::string::npos);
+}
+
+TEST(ServingMetrics, UnknownFieldsAreNoneOfGenerate) {
+  const Served api;
+  api.post("/generate", {{"prompt", "a"}, {"store", true}}, 400);
+  EXPECT_EQ(counted(api), "0");
+}
+
+TEST(ServingMetrics, AHundredNamesAreLoggedAndAllAreCounted) {
+  const Served api;
+  Json body = {{"input", "a"}};
+  for (int i = 0; i < 250; ++i) body["field_" + std::to_string(i)] = i;
+  ::testing::internal::CaptureStderr();
+  api.post("/v1/embeddings", body);
+  api.post("/v1/embeddings", body);
+  EXPECT_EQ(field_lines(::testing::internal::GetCapturedStderr()).size(), 100u);
+  EXPECT_EQ(counted(api), "500");
+}
+
+}  // namespace
+}  // namespace llm
