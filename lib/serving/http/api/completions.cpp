@@ -8,6 +8,7 @@
 
 #include "serving/http/api/answer_json.h"
 #include "serving/http/api/choices.h"
+#include "serving/http/api/fill_in_middle.h"
 #include "serving/http/api/generation_fields.h"
 #include "serving/http/json_body.h"
 #include "serving/http/sse.h"
@@ -17,8 +18,6 @@ namespace {
 
 using http::HttpError;
 using nlohmann::json;
-
-constexpr size_t kMostPrompts = 256;
 
 /// One parsed request, kept until its answer is complete.
 struct CompletionJob {
@@ -210,7 +209,9 @@ std::shared_ptr<CompletionJob> read_job(const ServedModel& model, const http::Fi
                                                            .logprobs = {},
                                                            .prompts = {},
                                                            .prompt_texts = {}});
-  job->prompts = read_prompts(model, body.require("prompt"), "prompt");
+  job->prompts = body.text("suffix", "").empty()
+                     ? read_prompts(model, body.require("prompt"), "prompt")
+                     : read_fill_in_middle(model, body);
   job->echo = body.flag("echo", false);
   if (body.has("logprobs")) job->logprobs = *body.whole("logprobs");
   if (job->fields.stream && job->echo && job->logprobs)
@@ -265,8 +266,6 @@ void answer_completions(const ServedModel& model, const AnswerOptions& options,
   const json document = http::json_body(request);
   const http::FieldReader body(document, table);
   for (const std::string& name : body.unknown()) model.observer().unknown_field(name);
-  if (!body.text("suffix", "").empty())
-    body.refuse("suffix", "suffix needs a model with fill-in-the-middle tokens; this one has none");
   const auto job = read_job(model, body, request.id);
   const ChoicePlan plan{freeze_for(model, job->fields.config), job->asked.adapter,
                         requested_constraint(body, ordered_body(request), model)};

@@ -16,6 +16,8 @@
 
 namespace llm::api {
 
+inline constexpr size_t kMostPrompts = 256;  // of one request
+
 void answer_completions(const ServedModel& model, const AnswerOptions& options,
                         const http::Request& request, const http::ReplyPtr& reply);
 
