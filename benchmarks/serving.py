@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
 """Figures of `llm api` on this machine: what docs/serving.md shows.
 
-usage: serving.py --model DIR [--llm build/bin/llm] [--rounds 3] [--prompt 128] [--new 128]
+usage: serving.py --model DIR [--llm build/bin/llm] [--rounds 3] [--prompt 128] [--new 128] [--parts hey,wrk]
 
 Arms of one round, one after another against one server: one stream through HTTP, sixteen through
-HTTP (with `hey` where it is installed, as a second opinion), and between rounds the in-process loop
-(`llm generate --json`). Then, once: a 2,000-token prompt arriving beside four running texts (time
-between their tokens), a shared 1,000-token beginning (time to the first token, cold and again),
-prompt lookup on code-like text. Prompts are random ids, another one for each request; texts are
-greedy and go on past the end token. Only ratios mean anything on a shared machine.
+HTTP, and between rounds the in-process loop (`llm generate --json`). Then, once: a 2,000-token
+prompt arriving beside four running texts (time between their tokens), a shared 1,000-token beginning
+(time to the first token, cold and again), prompt lookup on code-like text; and, where these public
+tools are installed, `hey` on the texts as a second opinion, and `wrk` on /health with 200
+connections. Prompts are random ids, another one for each request; texts are greedy and go on past
+the end token. Only ratios mean anything on a shared machine. --parts runs some of throughput, long,
+prefix, lookup, hey, wrk.
 """
 import argparse
 import http.client
@@ -160,6 +162,18 @@ def with_hey(args, port, vocab):
             print(f"hey -c {clients}: {rate * args.new:.1f} tok/s (one prompt for all: its prefix is shared)")
 
 
+def with_wrk(port):
+    """What the sockets and routes can do without a model, and that nothing is lost at 200 connections."""
+    if not shutil.which("wrk"):
+        return print("wrk is not installed: nothing about /health")
+    url = f"http://127.0.0.1:{port}/health"
+    told = subprocess.run(["wrk", "-t", "1", "-c", "200", "-d", "5s", "--latency", url], capture_output=True, text=True, check=True).stdout
+    rate = float(re.search(r"Requests/sec:\s+([\d.]+)", told).group(1))
+    median, p99 = (re.search(rf"{share}%\s+([\d.]+[a-z]+)", told).group(1) for share in (50, 99))
+    lost = re.search(r"Socket errors:.*|Non-2xx.*", told)
+    print(f"wrk -c 200 on /health: {rate:.0f} requests/s, median {median}, P99 {p99}, {lost.group(0) if lost else 'no errors'}")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", required=True)
@@ -167,21 +181,27 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--prompt", type=int, default=128)
     parser.add_argument("--new", type=int, default=128)
+    parser.add_argument("--parts", default="throughput,long,prefix,lookup,hey,wrk")
     args = parser.parse_args()
+    parts = args.parts.split(",")
     server, port = start(args)
     try:
         told = http.client.HTTPConnection("127.0.0.1", port)
         told.request("GET", "/model-info")
         info = json.loads(told.getresponse().read())
         ask(port, body(args, 16, 4, info["vocab_size"]))  # packs the weights
-        throughput(args, port, info["vocab_size"])
-        long_prompt(args, port, info["vocab_size"], min(2000, info["max_model_len"] - 8))
-        shared_prefix(args, port, info["vocab_size"])
-        speculation(args, port)
-        with_hey(args, port, info["vocab_size"])
+        vocab = info["vocab_size"]
+        arms = {"throughput": lambda: throughput(args, port, vocab),
+                "long": lambda: long_prompt(args, port, vocab, min(2000, info["max_model_len"] - 8)),
+                "prefix": lambda: shared_prefix(args, port, vocab), "lookup": lambda: speculation(args, port),
+                "hey": lambda: with_hey(args, port, vocab), "wrk": lambda: with_wrk(port)}
+        for part in parts:
+            arms[part]()
     finally:
         server.terminate()
-        server.wait()
+        status = server.wait()
+    if status != 0:
+        raise SystemExit(f"the server ended with {status}")
 
 
 main()
