@@ -47,7 +47,7 @@ function(llm_shared target)
   list(FILTER isa_sources INCLUDE REGEX "_avx512\\.cpp$")
   if(isa_sources)
     set_source_files_properties(${isa_sources} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON SKIP_PRECOMPILE_HEADERS ON
-      COMPILE_OPTIONS "-mavx512f;-mavx512bw;-mavx512vl;-mavx512dq;-mavx512bf16;-mfma;-O3;-ffp-contract=fast;-Wno-maybe-uninitialized;-Wno-uninitialized")
+      COMPILE_OPTIONS "-mavx512f;-mavx512bw;-mavx512vl;-mavx512dq;-mavx512bf16;-mfma;-O3;-ffp-contract=fast;-Wno-uninitialized;$<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>")
   endif()
   llm_unity(${target} ${arg_SOURCES})
   set_target_properties(${target} PROPERTIES INSTALL_RPATH "$ORIGIN;${LLM_TORCH_RPATH}")
