@@ -3,6 +3,8 @@
 // Skips itself (77) where Chromium or playwright-core is missing (see page.mjs).
 //   page_client.mjs                        every claim
 //   page_client.mjs --screenshot FILE.png  a short conversation, light, on a desktop
+import { createServer } from "node:http";
+
 import { answered, lastAnswer, launch, open, piece, send, set, sse, whole } from "./page.mjs";
 import { colours, keyboard, phone } from "./page_use.mjs";
 import { Server, claim, finish, same, soon } from "./served.mjs";
@@ -187,6 +189,33 @@ async function keys(browser) {
   await server.stop();
 }
 
+/** A page of another origin with headers of its own, as OpenAI's client in a browser sends them: what the browser lets it read. */
+async function origins(browser) {
+  const elsewhere = createServer((_, answer) => answer.setHeader("Content-Type", "text/html").end("<!doctype html>"));
+  await new Promise(resolve => elsewhere.listen(0, "127.0.0.1", resolve));
+  const origin = `http://127.0.0.1:${elsewhere.address().port}`;
+  const page = await browser.newPage();
+  await page.goto(origin);
+  const read = (url, body, key) => page.evaluate(async ([url, body, key]) => {
+    const headers = { "Content-Type": "application/json", "X-Stainless-Lang": "js", Authorization: "Bearer " + key };
+    const answer = await fetch(url + "/v1/completions", { method: "POST", headers, body: JSON.stringify(body) }).catch(error => error.name);
+    return typeof answer === "string" ? answer : [answer.status, answer.headers.get("X-Request-ID") !== null, (await answer.text()).slice(0, 8)];
+  }, [url, body, key]);
+  const body = { prompt: "Line 7", max_tokens: 3 };
+  const closed = await Server.start("small", [], "right-key");
+  same("a page of another origin reads nothing", await read(closed.url, body, "right-key"), "TypeError");
+  await closed.stop();
+  for (const listed of [origin, "*"]) {
+    const server = await Server.start("small", ["--cors-origin", listed], "right-key");
+    same(`${listed}: it reads answers`, await read(server.url, body, "right-key"), [200, true, '{"id":"c']);
+    same(`${listed}: and streams`, await read(server.url, { ...body, stream: true }, "right-key"), [200, true, 'data: {"']);
+    same(`${listed}: and errors`, await read(server.url, body, "wrong-key"), [401, true, '{"error"']);
+    await server.stop();
+  }
+  await page.close();
+  elsewhere.close();
+}
+
 async function screenshot(browser, file) {
   const server = await Server.start();
   const page = await open(browser, server, { viewport: { width: 900, height: 520 } });
@@ -213,6 +242,7 @@ try {
       await server.stop();
     }
     await keys(browser);
+    await origins(browser);
   }
 } finally {
   await browser.close();
