@@ -59,7 +59,7 @@ struct Linear {
   std::shared_ptr<const LoraTensors> lora;  // null: none
   at::Tensor operator()(const at::Tensor& x) const {
     const at::Tensor y = linear(x, weight, bias);
-    return lora ? y + (*lora)(x) : y;
+    return lora ? y.add((*lora)(x)) : y;
   }
 };
 
