@@ -6,7 +6,10 @@
 #include <thread>
 
 #include "base/error.h"
+#include "gguf/gguf_writer.h"
 #include "tests/api/served.h"
+#include "tokenizer/gguf_tokenizer.h"
+#include "tokenizer/tokenizer_parts.h"
 
 namespace llm {
 namespace {
@@ -47,6 +50,21 @@ TEST(ApiServer, TokenizesUnderBothNames) {
       api.post("/apply-template",
                {{"messages", Json::array({{{"role", "user"}, {"content", "hi"}}})}})["prompt"],
       "[user]hi\n[assistant]");
+}
+
+TEST(ApiServer, TheTemplateOfAGgufFileIsReadFromIt) {
+  TokenizerParts parts;
+  parts.pieces = {{"<x>", 0, PieceType::control}, {"a"}};
+  parts.eos_id = 0;
+  const TemporaryFolder folder;
+  const auto file = folder.write(
+      "model.gguf", gguf_head_bytes(gguf_tokenizer_keys(
+                        parts, 2, "{{ bos_token }}{{ messages[0].content }}{{ eos_token }}")));
+  const Served api({}, [&](auto& options, auto&) { options.directory = file; });
+  EXPECT_EQ(
+      api.post("/apply-template",
+               {{"messages", Json::array({{{"role", "user"}, {"content", "hi"}}})}})["prompt"],
+      "<s>hi</s>");  // with the special tokens of the server's tokenizer
 }
 
 TEST(ApiServer, GenerateTakesItsAliasesAndRefusesUnknownFields) {

@@ -43,6 +43,8 @@ expect "a line of numbers after each reply" "tok/s | context" err
 holds "one line per reply" [ "$(grep -c 'tok/s' err)" = 2 ]
 holds "a template is not missed" [ "$(grep -c 'no chat template' err)" = 0 ]
 holds "no history without a terminal" [ ! -e state ]
+accept "a .gguf file of it" -- convert spoken --output spoken.gguf --type f32
+piped "a .gguf file brings its template along" $'Line 7: the cat\nLine 8: the\n' spoken.gguf "${greedy[@]}"; same "the same replies from it" replies out
 piped "the last line needs no newline" $'Line 7: the cat\n\nLine 8: the' spoken "${greedy[@]}"; same "blank lines are nothing" replies out
 piped "quiet" $'Line 7: the cat\nLine 8: the\n' spoken "${greedy[@]}" --quiet; same "quiet changes no reply" replies out
 holds "--quiet" [ ! -s err ]

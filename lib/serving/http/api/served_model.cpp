@@ -8,6 +8,7 @@
 #include "base/utf8.h"
 #include "serving/http/http_error.h"
 #include "tokenizer/chat_inputs.h"
+#include "tokenizer/model_tokenizer.h"
 
 namespace llm::api {
 
@@ -29,7 +30,7 @@ ServedModel::ServedModel(const TokenModel& model, const Tokenizer& tokenizer,
       created_(std::time(nullptr)),
       adapters_(options_.name, options_.open_adapter, options_.adapter_folder),
       encoder_(tokenizer) {
-  if (ChatTemplate::exists(options_.directory)) template_ = ChatTemplate::load(options_.directory);
+  template_ = open_chat_template(options_.directory, tokenizer);
   for (const int64_t id : options_.defaults.eos_token_id)
     end_ids_.push_back(static_cast<int32_t>(id));
   vocabulary_ = vocabulary_of(tokenizer, model.vocab_size(), end_ids_);
