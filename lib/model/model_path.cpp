@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "hub/hub_cache.h"
+#include "model/lora_adapter.h"
 #include "model/unpickler.h"
 
 namespace llm {
@@ -115,6 +116,10 @@ fs::path resolve_model_path(const fs::path& path) {
   }
   if (is_run_directory(path) || !newest_complete_step(path).empty()) {
     return checkpoint_of_run(path);
+  }
+  if (is_adapter_directory(path)) {
+    fail(Exit::bad_input, fmt::format("'{}' is a LoRA adapter, not a model", path.string()),
+         "generate, chat and api take it as --model-path; others take its base");
   }
   if (fs::exists(path / "manifest.json")) {
     fail(Exit::bad_input, fmt::format("{}: config.json is missing", path.string()));

@@ -11,6 +11,7 @@
 #include "base/json_reader.h"
 #include "model/lora_linear.h"
 #include "model/model_io.h"
+#include "model/model_path.h"
 #include "model/safetensors.h"
 #include "tests/model/small_models.h"
 #include "tests/support/expect_error.h"
@@ -184,6 +185,13 @@ TEST_F(ChangedAdapter, ItsBaseIsFoundFromHereFromItselfOrNotAtAll) {
   expect_error([&] { base(nullptr); }, Exit::bad_input,
                (folder_ / "adapter/adapter_config.json").string() + ": says no base model",
                "give it with --base-model-path");
+}
+
+TEST_F(ChangedAdapter, IsNoModelByItself) {
+  const fs::path folder = with([](auto&) {});
+  expect_error([&] { resolve_model_path(folder); }, Exit::bad_input,
+               "'" + folder.string() + "' is a LoRA adapter, not a model",
+               "generate, chat and api take it as --model-path; others take its base");
 }
 
 TEST_F(ChangedAdapter, MissingFilesAreNamed) {
