@@ -1,5 +1,5 @@
 // How generate, chat and api are told their model, and what they open beside it: a draft, a
-// grammar. The model itself is serving/text/text_model.h.
+// grammar. The model itself is text/text_model.h.
 #pragma once
 
 #include <memory>
@@ -9,7 +9,7 @@
 #include "base/device.h"
 #include "serving/constraint/constraint.h"
 #include "serving/draft.h"
-#include "serving/text/text_model.h"
+#include "text/text_model.h"
 
 namespace llm {
 

@@ -13,7 +13,7 @@ function allow(folder, others) { name[++rooms] = folder; above[folder] = " " oth
 BEGIN {                      # nested folders first
   allow("model/kernels", "base")
   allow("serving/http/api", "base tokenizer serving serving/http serving/constraint")
-  allow("serving/text", "base tokenizer model serving")
+  allow("text", "base tokenizer model serving")
   allow("serving/http", "base")
   allow("serving/constraint", "base")
   allow("base", "")
@@ -26,7 +26,7 @@ BEGIN {                      # nested folders first
   allow("serving", "base model model/kernels serving/constraint")
   allow("evaluation", "base tokenizer data model serving")
   allow("evolution", "base tokenizer data model training evaluation")
-  tensorless = " base hub gguf tokenizer data serving/http serving/constraint serving/text serving/http/api "
+  tensorless = " base hub gguf tokenizer data serving/http serving/constraint text serving/http/api "
 }
 FNR == 1 { here = room(substr(FILENAME, 5)); if (here == "") { print FILENAME ": lies in no folder that the layers name"; bad = 1 } }
 /^[ \t]*#[ \t]*include/ {

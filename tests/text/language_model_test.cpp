@@ -1,4 +1,4 @@
-#include "serving/text/language_model.h"
+#include "text/language_model.h"
 
 #include <gtest/gtest.h>
 
@@ -9,7 +9,7 @@
 #include "base/utf8.h"
 #include "model/kernels/packed_linear.h"
 #include "serving/autoregressive.h"
-#include "serving/text/text_model.h"
+#include "text/text_model.h"
 #include "tests/support/expect_error.h"
 #include "tests/text/text_models.h"
 #include "tokenizer/chat_prompt.h"

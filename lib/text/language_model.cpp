@@ -1,4 +1,4 @@
-#include "serving/text/language_model.h"
+#include "text/language_model.h"
 
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "serving/autoregressive.h"
 #include "serving/conversation_engine.h"
-#include "serving/text/text_model.h"
+#include "text/text_model.h"
 #include "tokenizer/chat_prompt.h"
 #include "tokenizer/model_tokenizer.h"
 

@@ -1,4 +1,4 @@
-#include "serving/text/text_model.h"
+#include "text/text_model.h"
 
 #include <algorithm>
 #include <future>
