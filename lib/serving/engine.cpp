@@ -184,8 +184,7 @@ bool Engine::plan_task(Tasks::iterator task, int64_t budget) {
       planned_.push_back({&*task, pass_.size() - before, decoding});
       return true;
     }
-    // One more block may be enough to go on.
-    if (prefixes_ && prefixes_->evict(pool_->free_blocks() + 1)) continue;
+    if (make_room()) continue;
     const auto youngest = std::prev(running_.end());
     if (running_.size() == 1)
       task->generation->finish(FinishReason::error, "the KV cache is too small for this request");
@@ -195,6 +194,19 @@ bool Engine::plan_task(Tasks::iterator task, int64_t budget) {
     waiting_.splice(waiting_.begin(), running_, youngest);
     ++stats_.preemptions;
   }
+}
+
+/// One more free block, which may be enough to go on, out of the cache.
+bool Engine::make_room() {
+  if (!prefixes_) return false;
+  const int64_t wanted = pool_->free_blocks() + 1;
+  if (prefixes_->evict(wanted)) return true;
+  // What others left may stand above blocks that are in use, in place of the users' own.
+  for (Task& task : running_) {
+    task.noted_length = 0;
+    note_prefix(task);
+  }
+  return prefixes_->evict(wanted);
 }
 
 bool Engine::is_planned(const Task& task) const {

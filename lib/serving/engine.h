@@ -86,6 +86,7 @@ class Engine final : private SequenceSource {
   void settle_ended();
   void plan_pass();
   bool plan_task(Tasks::iterator task, int64_t budget);
+  bool make_room();
   bool is_planned(const Task& task) const;
   void run_pass();
   void hand_over(Task& task, std::span<const float> logits);

@@ -60,6 +60,12 @@ void PrefixCache::insert(std::span<const int32_t> tokens, std::span<const int32_
       ++blocks_;
     }
     node = place->second.get();
+    // Two sequences have computed the same. What nobody but the cache uses goes: below a block that
+    // is used it could not be let go later.
+    if (node->block != block_ids[block] && pool_->owners(node->block) == 1) {
+      pool_->share(block_ids[block]);
+      pool_->release(std::exchange(node->block, block_ids[block]));
+    }
     touch(*node);
   }
 }

@@ -31,7 +31,7 @@ class PrefixCache {
   /// They stay valid until the next call of evict() or clear(): start a sequence with them first.
   std::vector<int32_t> find(std::span<const int32_t> tokens, const std::string& salt = {});
   /// Remembers the whole blocks of a sequence that has read `tokens`; a block that was let go ends
-  /// it.
+  /// it. Where another sequence has left the same, one of the two stays: that which is in use.
   void insert(std::span<const int32_t> tokens, std::span<const int32_t> block_ids,
               const std::string& salt = {});
   /// Lets blocks go that nobody else uses until `wanted` are free in the pool; false where there

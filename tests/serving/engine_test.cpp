@@ -196,6 +196,26 @@ TEST(Engine, ACommonBeginningIsReadOnce) {
   EXPECT_EQ(stats.prefix_hits, 0u);
 }
 
+TEST(Engine, TheSameTextAgainFitsWhereItFittedOnce) {
+  // 70 + 100 tokens take 6 blocks; there are no more. Also where the text ends inside a block,
+  // where others run between, and with one block to spare.
+  const CountingModel model(kVocab);
+  for (const int64_t spare : {0, 1, 2}) {
+    EngineOptions options = with_blocks(6 + spare);
+    options.max_batch_size = spare + 1;
+    std::vector<GenerationRequest> requests;
+    for (int i = 0; i < 6; ++i)
+      requests.push_back(a_request(a_prompt(70, i == 3 ? 9 : 8), [](auto& config) {
+        config.max_new_tokens = 100, config.temperature = 0;
+      }));
+    const auto results = run_all(model, options, requests);
+    for (size_t i = 0; i < requests.size(); ++i) {
+      EXPECT_EQ(results[i].error, "") << spare << " " << i;
+      EXPECT_EQ(results[i].token_ids, run_alone(model, requests[i]).token_ids) << spare << " " << i;
+    }
+  }
+}
+
 TEST(Engine, AWriterDoesNotDisturbWhoSharesItsBlocks) {
   const CountingModel model(kVocab);
   const std::vector<int32_t> shared = a_prompt(64, 2);

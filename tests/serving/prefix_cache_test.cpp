@@ -56,6 +56,20 @@ TEST(PrefixCache, BranchesShareWhatTheyHaveInCommon) {
   EXPECT_NE(a[2], b[2]);
 }
 
+TEST(PrefixCache, OfTwoEqualBlocksTheOneInUseStays) {
+  Cache cache(20);
+  const auto tokens = counting(0, 64);
+  cache.read(tokens);  // a request that has ended
+  KvBlocks own(cache.pool, 0);
+  ASSERT_TRUE(own.reserve(0, 64));  // another that computed the same beside it
+  EXPECT_EQ(cache.pool->used_blocks(), 4);
+  cache.prefixes.insert(tokens, own.ids());
+  EXPECT_EQ(cache.pool->used_blocks(), 2);
+  EXPECT_EQ(cache.prefixes.blocks(), 2);
+  EXPECT_EQ(cache.prefixes.find(counting(0, 65)),
+            (std::vector<int32_t>{own.ids().begin(), own.ids().end()}));
+}
+
 TEST(PrefixCache, LetsTheLeastRecentlyUsedLeavesGoFirst) {
   Cache cache(6);
   cache.read(counting(0, 65));
