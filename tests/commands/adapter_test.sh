@@ -7,22 +7,6 @@ mkdir adapters
 "$MAKE_ADAPTER" "$base" adapters/one 1 && "$MAKE_ADAPTER" "$base" adapters/two 2 || exit 1
 text=(--prompt "Line 7: the cat" --max-tokens 16 --temperature 0)
 
-same() {  # claim, file, file
-  rows=$((rows + 1))
-  cmp -s "$2" "$3" || { command=("(the files $2 and $3)"); diff "$2" "$3" > .err; wrong "$1" "they differ"; }
-}
-differ() {
-  rows=$((rows + 1))
-  if cmp -s "$2" "$3"; then command=("(the files $2 and $3)"); wrong "$1" "they are the same"; fi
-}
-holds() {  # claim, condition...
-  local claim=$1
-  shift
-  rows=$((rows + 1))
-  command=("$@")
-  "$@" || { cp api.err .err 2> /dev/null; wrong "$claim" "it is not so"; }
-}
-
 # --- generate, chat --------------------------------------------------------------------------------------------------------
 accept "the base" -- generate "$base" "${text[@]}"; cp out plain
 for name in one two; do
@@ -62,24 +46,12 @@ refuse "no folder to load from" 2 "--adapter-folder 'nowhere' is not a directory
 
 # --- a server --------------------------------------------------------------------------------------------------------------
 command -v curl > /dev/null || { echo "without the server's part: no curl"; finish; }
-start() {  # arguments...: a server on a free port; its id in $pid, its address in $url
-  rm -f api.err
-  "$PROGRAM" api "$@" --port 0 --threads 1 > api.out 2> api.err < /dev/null &
-  pid=$!
-  for _ in $(seq 300); do
-    url=$(sed -n -E "s|^serving '[^']*' at (http://[^ ]*) .*|\1|p" api.err 2> /dev/null)
-    if [ -n "$url" ]; then return; fi
-    if ! kill -0 $pid 2> /dev/null; then break; fi
-    sleep 0.1
-  done
-  echo "the server did not start"; cat api.err; exit 1
-}
 post() { curl -sS --max-time 60 -o "${3:-body}" -w '%{http_code}' -H 'Content-Type: application/json' -d "$2" "$url$1"; }
 ask() { printf '{"model": "%s", "prompt": "Line 7: the cat", "max_tokens": 16, "temperature": 0}' "$1"; }
 # What generate prints, from an answer.
 printed() { printf 'Generated: Line 7: the cat%b\n' "$(sed -E 's/.*"text":"(([^"\\]|\\.)*)".*/\1/' "$1")"; }
 
-start "$base" --adapter a=adapters/one --adapter b=adapters/two --adapter-folder adapters
+start_server "$base" --adapter a=adapters/one --adapter b=adapters/two --adapter-folder adapters
 callers=()
 for i in 1 2 3; do
   for model in final a b; do post /v1/completions "$(ask $model)" "crowd.$model.$i" > /dev/null & callers+=($!); done
@@ -102,7 +74,7 @@ holds "it is gone" [ "$(post /v1/completions "$(ask c)")" = 404 ]
 holds "nothing outside of the folder" [ "$(post /v1/load_lora_adapter '{"lora_name": "c", "lora_path": "../none"}')" = 400 ]
 kill -s TERM $pid; wait $pid
 
-start adapters/one
+start_server adapters/one
 holds "an adapter as the model" [ "$(post /v1/completions '{"prompt": "Line 7: the cat", "max_tokens": 16, "temperature": 0}')" = 200 ]
 printed body > got; same "answers where no model is named" one got
 expect "under its name" '"model":"one"' body

@@ -6,25 +6,6 @@ SERVED=$PWD/served "$SOURCES/tests/clients/make_served.sh" > make.out 2>&1 || { 
 model=$PWD/served/small
 unset LLM_API_KEY
 
-holds() {  # claim, condition...
-  local claim=$1
-  shift
-  rows=$((rows + 1))
-  command=("$@")
-  "$@" || { cp api.err .err 2> /dev/null; wrong "$claim" "it is not so"; }
-}
-start() {  # flags...: a server on a free port; its id in $pid, its address in $url
-  rm -f api.err  # the last server's address is in it
-  "$PROGRAM" api "$model" --port 0 --threads 1 "$@" > api.out 2> api.err < /dev/null &
-  pid=$!
-  for _ in $(seq 600); do
-    url=$(sed -n -E "s|^serving 'small' at (http://[^ ]*) .*|\1|p" api.err 2> /dev/null)
-    if [ -n "$url" ]; then return; fi
-    if ! kill -0 $pid 2> /dev/null; then break; fi
-    sleep 0.1
-  done
-  echo "the server did not start"; cat api.err; exit 1
-}
 end() {  # claim, status: after SIGTERM
   kill -s TERM $pid
   wait $pid
@@ -60,7 +41,7 @@ for key in host port queue_size rate_limit request_timeout max_body_bytes max_co
 holds "it does not show the key" [ "$(grep -c secret-key out)" = 0 ]
 
 # --- every route -----------------------------------------------------------------------------------------------------------
-start
+start_server "$model"
 refuse "a port in use" 2 "cannot listen on 127.0.0.1:${url##*:}: Address already in use" -- api "$model" --port "${url##*:}"
 for route in / /health /v1/health /version /metrics /stats /v1/server_metrics /v1/queue/status /openapi.json /v1/models /v1/models/small /model-info /tokenizer_info /props; do
   holds "GET $route" [ "$(get $route)" = 200 ]
@@ -124,7 +105,7 @@ holds "and no prompt" [ "$(grep -c 'the cat' api.err)" = 0 ]
 end "after all that" 0
 
 # --- keys ------------------------------------------------------------------------------------------------------------------
-start --api-key first-key --api-key second-key:embed --api-key third-key:generate,embed
+start_server "$model" --api-key first-key --api-key second-key:embed --api-key third-key:generate,embed
 holds "/health needs no key" [ "$(get /health)" = 200 ]
 for route in /metrics /stats /openapi.json /v1/models /model-info /tokenizer_info /props /version /v1/nothing; do
   holds "$route needs a key" [ "$(get $route)" = 401 ]
@@ -139,14 +120,14 @@ holds "a key of two scopes" [ "$(post /v1/completions "$ask" -H 'Authorization: 
 holds "the name of a scope is no key" [ "$(get /v1/models -H 'Authorization: Bearer embed')" = 401 ]
 end "with keys" 0
 holds "the log has no key" [ "$(grep -c 'first-key\|second-key\|third-key' api.err)" = 0 ]
-LLM_API_KEY=key-of-the-environment start --host 0.0.0.0
+LLM_API_KEY=key-of-the-environment start_server "$model" --host 0.0.0.0
 url=http://127.0.0.1:${url##*:}
 holds "a key from the environment is asked for" [ "$(get /v1/models)" = 401 ]
 holds "and taken" [ "$(get /v1/models -H 'Authorization: Bearer key-of-the-environment')" = 200 ]
 end "with a key from the environment" 0
 
 # --- web pages of other sites ----------------------------------------------------------------------------------------------
-start --cors-origin https://example.org --cors-origin http://localhost:3000
+start_server "$model" --cors-origin https://example.org --cors-origin http://localhost:3000
 crossing() { tr -d '\r' < head | grep -ci "^$1\$"; }  # a header of the last answer
 for origin in https://example.org http://localhost:3000; do
   get /v1/models -D head -H "Origin: $origin" > /dev/null
@@ -166,14 +147,14 @@ holds "and for how long" [ "$(crossing 'access-control-max-age: 3600')" = 1 ]
 holds "no cookies" [ "$(crossing 'access-control-allow-credentials: .*')" = 0 ]
 holds "a preflight of no route" [ "$(get /v1/nothing "${asks[@]}")" = 404 ]
 end "with origins" 0
-start --cors-origin '*'
+start_server "$model" --cors-origin '*'
 get /health -D head -H "Origin: http://anywhere.org" > /dev/null
 holds "everyone may read" [ "$(crossing 'access-control-allow-origin: \*')" = 1 ]
 end "with all origins" 0
 
 # --- how it ends (reliability T23) -----------------------------------------------------------------------------------------
 twenty_streams() {  # flags...: a server with 20 streams, all of which have begun
-  start "$@"
+  start_server "$model" "$@"
   rm -f stream*
   for i in $(seq 20); do
     curl -sN --max-time 60 -H 'Content-Type: application/json' -d "$long" "$url/v1/completions" > "stream$i" 2> /dev/null &
@@ -199,7 +180,7 @@ wait $pid
 status=$?
 holds "a second signal: exit status $status, at once" [ $status = 143 -a $((SECONDS - before)) -le 1 ]
 wait "${streams[@]}"
-start
+start_server "$model"
 kill -s INT $pid
 wait $pid
 holds "SIGINT ends it as SIGTERM does" [ $? = 0 ]

@@ -18,14 +18,6 @@ export XDG_STATE_HOME=$PWD/state
 
 # Of one line of JSON, or of generate's object with the white space taken out.
 field() { sed -E "s/.*\"$1\":(\[[^]]*\]|\"([^\"\\]|\\\\.)*\"|[^,}]*).*/\1/" "$2"; }
-holds() {  # claim, condition...
-  local claim=$1
-  shift
-  rows=$((rows + 1))
-  command=("$@")
-  "$@" || wrong "$claim" "it is not so"
-}
-same() { holds "$1" cmp -s "$2" "$3"; }
 piped() {  # row, input, arguments...
   local row=$1
   printf '%s' "$2" > input

@@ -5,14 +5,6 @@ run=$TINY/run
 base=(generate --model-path "$run" --prompt "Line 7: the cat" --max-tokens 12 --seed 3)
 greedy=(generate --model-path "$run" --prompt "Line 7: the cat" --max-tokens 12 --temperature 0)
 
-same() {  # claim, file, file
-  rows=$((rows + 1))
-  cmp -s "$2" "$3" || { command=("(the files $2 and $3)"); diff "$2" "$3" > .err; wrong "$1" "they differ"; }
-}
-differ() {
-  rows=$((rows + 1))
-  if cmp -s "$2" "$3"; then command=("(the files $2 and $3)"); wrong "$1" "they are the same"; fi
-}
 untimed() { grep -v '_ms"\|per_second"' out; }
 utf8() { rows=$((rows + 1)); iconv -f utf-8 -t utf-8 < "$2" > .iconv 2> .err || { command=("(the file $2)"); wrong "$1" "it is not UTF-8"; }; }
 

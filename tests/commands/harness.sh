@@ -7,6 +7,9 @@
 #                                                   STDOUT=allowed: the result that is refused is shown)
 #   accept ROW -- ARGUMENT...                       exit 0; stdout is left in the file `out`, stderr in `err`
 #   expect ROW TEXT FILE                            FILE holds TEXT
+#   holds ROW CONDITION...                          the command succeeds (a server's stderr in api.err is shown where it does not)
+#   same, differ ROW FILE FILE                      byte for byte
+#   start_server ARGUMENT...                        `llm api` on a free port: its id in $pid, its address in $url
 # ROW names the row of the table of bad inputs, or the claim. Files a row needs are made by the lines before it, in the test's own
 # folder, which starts empty.
 
@@ -59,6 +62,37 @@ accept() {
 expect() {
   rows=$((rows + 1))
   grep -qF -- "$2" "$3" || { command=("(the file $3)"); cp "$3" .err; wrong "$1" "'$2' is due"; }
+}
+
+holds() {
+  local row=$1
+  shift
+  rows=$((rows + 1))
+  command=("$@")
+  "$@" || { cp api.err .err 2> /dev/null; wrong "$row" "it is not so"; }
+}
+
+same() {
+  rows=$((rows + 1))
+  cmp -s "$2" "$3" || { command=("(the files $2 and $3)"); diff "$2" "$3" > .err; wrong "$1" "they differ"; }
+}
+
+differ() {
+  rows=$((rows + 1))
+  if cmp -s "$2" "$3"; then command=("(the files $2 and $3)"); wrong "$1" "they are the same"; fi
+}
+
+start_server() {
+  rm -f api.err  # the last server's address is in it
+  "$PROGRAM" api "$@" --port 0 --threads 1 > api.out 2> api.err < /dev/null &
+  pid=$!
+  for _ in $(seq 600); do
+    url=$(sed -n -E "s|^serving '[^']*' at (http://[^ ]*) .*|\1|p" api.err 2> /dev/null)
+    if [ -n "$url" ]; then return; fi
+    if ! kill -0 $pid 2> /dev/null; then break; fi
+    sleep 0.1
+  done
+  echo "the server did not start"; cat api.err; exit 1
 }
 
 finish() {

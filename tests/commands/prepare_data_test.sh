@@ -3,7 +3,6 @@
 . "$(dirname "$0")/harness.sh"
 TOKENIZER="$TINY/tokenizer.model"
 prepare() { accept "$1" -- prepare-data --tokenizer-path "$TOKENIZER" "${@:2}"; }
-same() { rows=$((rows + 1)); cmp -s "$2" "$3" || { command=("(files $2 and $3)"); : > .err; wrong "$1" "the files differ"; }; }
 
 for i in $(seq 2000); do echo "Line $i of the text, with some $((i * 37 % 101)) words in it."; done > a.txt
 sed 's/.*/{"text": "&"}/' a.txt > a.jsonl
