@@ -83,13 +83,6 @@ GenerationConfig with_model_defaults(GenerationConfig config, const TextModel& m
   });
 }
 
-FrozenGenerationConfig freeze_for(const TextModel& model, GenerationConfig config) {
-  std::vector<std::string> warnings;
-  FrozenGenerationConfig frozen = freeze(std::move(config), limits_of(model), &warnings);
-  for (const std::string& warning : warnings) log_warn("{}", warning);
-  return frozen;
-}
-
 DraftModel open_draft(const std::string& path, const TextModel& target,
                       const RuntimeConfig& runtime) {
   DraftModel draft;

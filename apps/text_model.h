@@ -25,8 +25,6 @@ TextModel open_text_model(const TextModelPaths& paths, const RuntimeConfig& runt
 /// `config` with the model's defaults where the user said nothing (rows "generation.*").
 GenerationConfig with_model_defaults(GenerationConfig config, const TextModel& model,
                                      const Fields& fields);
-/// freeze() within the model's limits; what it warns of is logged.
-FrozenGenerationConfig freeze_for(const TextModel& model, GenerationConfig config);
 
 /// Guesses for speculation: a draft model, or prompt lookup where `path` is empty. The draft must
 /// have the model's vocabulary; one with a mask token that says so in its config

@@ -193,8 +193,6 @@ LoraAdapter load_lora_adapter(const fs::path& directory, const ModelConfig& base
       matrices.emplace(tensor.name, &tensor);
   }
   LoraAdapter adapter;
-  adapter.directory = directory;
-  adapter.base_model = config.base_model;
   std::set<std::string> unseen(config.targets.begin(), config.targets.end());
   for (const auto& [module, pair] : read_pairs(*weights)) {
     const auto found = matrices.find(canonical_stored_name(base, family, module + ".weight"));

@@ -33,8 +33,6 @@ struct LoraDelta {
 };
 
 struct LoraAdapter {
-  std::filesystem::path directory;
-  std::string base_model;  // base_model_name_or_path; may be empty
   std::map<std::string, LoraDelta>
       deltas;  // by parameter: "model.layers.0.self_attn.q_proj.weight"
   int64_t parameters() const;

@@ -19,6 +19,9 @@ constexpr int64_t kLeastChunk = 8;
 constexpr double kSlowdown = 1.7;
 constexpr double kSmoothing = 0.1;
 
+/// What keeps apart in the prefix cache what other adapters have computed.
+std::string salt_of(const ModelAdapterPtr& adapter) { return adapter ? adapter->salt() : ""; }
+
 int64_t blocks_of(int64_t tokens) { return (tokens + kKvBlockTokens - 1) / kKvBlockTokens; }
 
 }  // namespace
@@ -92,7 +95,7 @@ std::unique_ptr<TokenSequence> Engine::start(std::span<const int32_t> tokens, in
                                              bool share, const ModelAdapterPtr& adapter) {
   std::vector<int32_t> known;
   if (prefixes_ && share) {
-    known = prefixes_->find(tokens, adapter ? adapter->salt() : std::string());
+    known = prefixes_->find(tokens, salt_of(adapter));
     stats_.prefix_queries += tokens.size();
     stats_.prefix_hits += known.size() * kKvBlockTokens;
   }
@@ -201,6 +204,7 @@ bool Engine::make_room() {
   if (!prefixes_) return false;
   const int64_t wanted = pool_->free_blocks() + 1;
   if (prefixes_->evict(wanted)) return true;
+  if (prefixes_->evictable() == 0) return false;
   // What others left may stand above blocks that are in use, in place of the users' own.
   for (Task& task : running_) {
     task.noted_length = 0;
@@ -287,7 +291,7 @@ void Engine::note_prefix(Task& task) {
   const auto tokens = task.generation->tokens();
   if (std::ssize(tokens) < whole) return;
   prefixes_->insert(tokens.first(static_cast<size_t>(whole)), sequence->block_ids(),
-                    sequence->adapter() ? sequence->adapter()->salt() : std::string());
+                    salt_of(sequence->adapter()));
 }
 
 void Engine::refresh_stats() {

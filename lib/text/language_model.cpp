@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "base/error.h"
-#include "base/log.h"
 #include "serving/autoregressive.h"
 #include "serving/conversation_engine.h"
 #include "text/text_model.h"
@@ -21,12 +20,6 @@ struct LanguageModel::Parts {
 
   explicit Parts(TextModel model) : text(std::move(model)), engine(*text.loaded.model) {}
 
-  FrozenGenerationConfig freeze_config(const GenerationConfig& config) const {
-    std::vector<std::string> warnings;
-    FrozenGenerationConfig frozen = freeze(config, limits_of(text), &warnings);
-    for (const std::string& warning : warnings) log_warn("{}", warning);
-    return frozen;
-  }
   const ChatPrompts& prompts() {
     if (!chat)
       chat.emplace(*text.tokenizer, open_chat_template(text.loaded.directory, *text.tokenizer));
@@ -69,7 +62,7 @@ GeneratedText LanguageModel::Parts::generate_one(std::vector<int32_t> ids,
   check(config.num_return_sequences == 1,
         "generate: one text at a time, not num_return_sequences {}; generate_all gives several",
         config.num_return_sequences);
-  const FrozenGenerationConfig frozen = freeze_config(config);
+  const FrozenGenerationConfig frozen = freeze_for(text, config);
   GenerationRequest request = std::move(text_requests({&ids, 1}, frozen, text)[0]);
   request.on_token = telling(on_text);
   GenerationResult result =
@@ -113,7 +106,7 @@ std::vector<GeneratedText> LanguageModel::generate_all(const std::vector<std::st
                                                        int64_t at_once) {
   std::vector<std::vector<int32_t>> ids;
   for (const std::string& prompt : prompts) ids.push_back(encode(prompt));
-  const FrozenGenerationConfig frozen = parts_->freeze_config(config);
+  const FrozenGenerationConfig frozen = freeze_for(parts_->text, config);
   const Autoregressive decoder(*parts_->text.loaded.model, at_once);
   std::vector<GenerationResult> results =
       texts_in_order(decoder.generate(text_requests(ids, frozen, parts_->text)));

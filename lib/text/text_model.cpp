@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "model/lora_adapter.h"
 #include "model/model_path.h"
 #include "model/weight_files.h"
@@ -88,6 +89,13 @@ GenerationConfig with_model_defaults(GenerationConfig config, const TextModel& m
 GenerationLimits limits_of(const TextModel& model) {
   return {.vocab_size = model.loaded.config.vocab_size,
           .context_length = model.loaded.config.max_position_embeddings};
+}
+
+FrozenGenerationConfig freeze_for(const TextModel& model, GenerationConfig config) {
+  std::vector<std::string> warnings;
+  FrozenGenerationConfig frozen = freeze(std::move(config), limits_of(model), &warnings);
+  for (const std::string& warning : warnings) log_warn("{}", warning);
+  return frozen;
 }
 
 std::vector<GenerationRequest> text_requests(std::span<const std::vector<int32_t>> prompts,

@@ -46,6 +46,8 @@ TextModel open_text_model(TextModelPaths paths, const TokenModelOptions& options
 GenerationConfig with_model_defaults(GenerationConfig config, const TextModel& model,
                                      const std::function<bool(std::string_view key)>& is_explicit);
 GenerationLimits limits_of(const TextModel& model);
+/// freeze() within the model's limits; what it warns of is logged.
+FrozenGenerationConfig freeze_for(const TextModel& model, GenerationConfig config);
 
 /// One request per text, in the order of the prompts; beam search gives all texts of a prompt at
 /// once. They keep a reference to the model.

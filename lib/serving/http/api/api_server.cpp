@@ -102,12 +102,11 @@ void ApiServer::State::add_generation() {
 }
 
 void ApiServer::State::add_tokens() {
-  const auto with_model =
-      [this](void (*answer)(const ServedModel&, const Request&, const ReplyPtr&)) {
-        return [this, answer](const Request& request, const ReplyPtr& reply) {
-          answer(model, request, reply);
-        };
-      };
+  const auto with_model = [this](auto answer) {
+    return [this, answer](const Request& request, const ReplyPtr& reply) {
+      answer(model, request, reply);
+    };
+  };
   add("POST", "/v1/embeddings", Scope::embed, "Embeddings of texts, of length 1",
       with_model(answer_embeddings));
   add("POST", "/embed", Scope::embed, "Hidden states of texts", with_model(answer_embed));
@@ -118,15 +117,10 @@ void ApiServer::State::add_tokens() {
   add("POST", "/apply-template", Scope::any_key, "A chat as the model's text",
       with_model(answer_apply_template));
   add("GET", "/v1/models/{model}", Scope::any_key, "One model", with_model(answer_model));
-  const auto with_adapters = [this](void (*answer)(ServedModel&, const Request&, const ReplyPtr&)) {
-    return [this, answer](const Request& request, const ReplyPtr& reply) {
-      answer(model, request, reply);
-    };
-  };
   add("POST", "/v1/load_lora_adapter", Scope::admin, "Serves one more adapter",
-      with_adapters(answer_load_adapter));
+      with_model(answer_load_adapter));
   add("POST", "/v1/unload_lora_adapter", Scope::admin, "Serves an adapter no longer",
-      with_adapters(answer_unload_adapter));
+      with_model(answer_unload_adapter));
 }
 
 void ApiServer::State::add_model() {

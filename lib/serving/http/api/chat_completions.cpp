@@ -11,7 +11,6 @@
 #include "serving/http/api/choices.h"
 #include "serving/http/api/generation_fields.h"
 #include "serving/http/json_body.h"
-#include "serving/http/sse.h"
 
 namespace llm::api {
 namespace {
@@ -273,12 +272,10 @@ void answer_chat(const ServedModel& model, const AnswerOptions& options,
   for (int64_t i = 0; i < job->fields.n; ++i) {
     requests.push_back(choice_request(model, plan, job->prompt, i));
   }
-  ChoiceCallbacks callbacks =
-      job->fields.stream
-          ? streamed(job, std::make_shared<http::SseStream>(reply, options.ping))
-          : whole_answer(reply, plan.config.greedy() ? options.keep : nullptr,
-                         [job](const auto& results) { return whole_json(*job, results); });
-  run_choices(model, reply, std::move(requests), std::move(callbacks), options);
+  answer_choices(model, reply, std::move(requests), job->fields.stream,
+                 {[job](const auto& sse) { return streamed(job, sse); },
+                  [job](const auto& results) { return whole_json(*job, results); }},
+                 options);
 }
 
 }  // namespace llm::api

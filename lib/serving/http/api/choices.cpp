@@ -111,6 +111,16 @@ ChoiceCallbacks whole_answer(
   return callbacks;
 }
 
+void answer_choices(const ServedModel& model, const http::ReplyPtr& reply,
+                    std::vector<GenerationRequest> requests, bool stream, const AnswerForms& forms,
+                    const AnswerOptions& options) {
+  const bool one_answer = requests[0].config.greedy();
+  ChoiceCallbacks callbacks =
+      stream ? forms.streamed(std::make_shared<http::SseStream>(reply, options.ping))
+             : whole_answer(reply, one_answer ? options.keep : nullptr, forms.whole);
+  run_choices(model, reply, std::move(requests), std::move(callbacks), options);
+}
+
 void run_choices(const ServedModel& model, const http::ReplyPtr& reply,
                  std::vector<GenerationRequest> requests, ChoiceCallbacks callbacks,
                  const AnswerOptions& options) {

@@ -13,6 +13,7 @@
 #include "serving/http/api/answer_options.h"
 #include "serving/http/api/served_model.h"
 #include "serving/http/reply.h"
+#include "serving/http/sse.h"
 
 namespace llm::api {
 
@@ -45,6 +46,16 @@ GenerationRequest choice_request(const ServedModel& model, const ChoicePlan& pla
 ChoiceCallbacks whole_answer(const http::ReplyPtr& reply,
                              std::function<void(const std::string&)> keep,
                              std::function<std::string(const std::vector<GenerationResult>&)> text);
+
+/// The answer of a route that writes texts: as a stream where it was asked for, else whole, and
+/// kept where there can be no other. Submits all as run_choices() does.
+struct AnswerForms {
+  std::function<ChoiceCallbacks(const std::shared_ptr<http::SseStream>&)> streamed;
+  std::function<std::string(const std::vector<GenerationResult>&)> whole;
+};
+void answer_choices(const ServedModel& model, const http::ReplyPtr& reply,
+                    std::vector<GenerationRequest> requests, bool stream, const AnswerForms& forms,
+                    const AnswerOptions& options);
 
 /// Submits all, or throws HttpError (429 where the queue is full, 400 what the engine refuses).
 void run_choices(const ServedModel& model, const http::ReplyPtr& reply,

@@ -9,7 +9,6 @@
 #include "serving/http/api/generation_fields.h"
 #include "serving/http/api/plain_routes.h"
 #include "serving/http/json_body.h"
-#include "serving/http/sse.h"
 
 namespace llm::api {
 namespace {
@@ -91,24 +90,22 @@ void answer_generate(const ServedModel& model, const AnswerOptions& options,
   const auto answer_text = [=, name = asked.name, id = request.id](const auto& results) {
     return dumped(generate_answer(name, id, prompt_tokens, results));
   };
-  if (!fields.stream)
-    return run_choices(
-        model, reply, std::move(requests),
-        whole_answer(reply, plan.config.greedy() ? options.keep : nullptr, answer_text),
-        options);
-  const auto sse = std::make_shared<http::SseStream>(reply, options.ping);
-  ChoiceCallbacks callbacks;
-  callbacks.start = [sse] { return sse->begin(); };
-  callbacks.on_token = [sse](size_t index, const TokenEvent& event) {
-    if (event.text.empty()) return !sse->reply().gone();
-    return sse->event(dumped({{"index", index}, {"text", event.text}}));
+  const auto streamed = [answer_text](const std::shared_ptr<http::SseStream>& sse) {
+    ChoiceCallbacks callbacks;
+    callbacks.start = [sse] { return sse->begin(); };
+    callbacks.on_token = [sse](size_t index, const TokenEvent& event) {
+      if (event.text.empty()) return !sse->reply().gone();
+      return sse->event(dumped({{"index", index}, {"text", event.text}}));
+    };
+    callbacks.done = [=](std::vector<GenerationResult>&& results) {
+      sse->event(answer_text(results));
+      sse->done();
+    };
+    callbacks.fail = [sse](const HttpError& error) { sse->fail(error); };
+    return callbacks;
   };
-  callbacks.done = [=](std::vector<GenerationResult>&& results) {
-    sse->event(answer_text(results));
-    sse->done();
-  };
-  callbacks.fail = [sse](const HttpError& error) { sse->fail(error); };
-  run_choices(model, reply, std::move(requests), std::move(callbacks), options);
+  answer_choices(model, reply, std::move(requests), fields.stream, {streamed, answer_text},
+                 options);
 }
 
 void answer_predict(const ServedModel& model, const AnswerOptions& options,
@@ -132,21 +129,19 @@ void answer_predict(const ServedModel& model, const AnswerOptions& options,
   one.config = freeze_for(model, config);
   std::vector<GenerationRequest> requests;
   requests.push_back(std::move(one));
-  ChoiceCallbacks callbacks;
-  callbacks.done = [&model, reply, text](std::vector<GenerationResult>&& results) {
+  const auto ranked = [&model, text](const std::vector<GenerationResult>& results) {
     OrderedJson predictions = OrderedJson::array();
     for (const TokenLogprob& top : results[0].top_logprobs.at(0))
       predictions.push_back({{"rank", predictions.size() + 1},
                              {"token_id", top.id},
                              {"token", model.token_label(top.id)},
                              {"probability", std::exp(top.logprob)}});
-    reply->send_json(200, dumped({{"text", text},
-                                  {"predictions", std::move(predictions)},
-                                  {"model", model.name()},
-                                  {"inference_time", results[0].timing.total_ms / 1e3}}));
+    return dumped({{"text", text},
+                   {"predictions", std::move(predictions)},
+                   {"model", model.name()},
+                   {"inference_time", results[0].timing.total_ms / 1e3}});
   };
-  callbacks.fail = [reply](const HttpError& error) { reply->send_error(error); };
-  run_choices(model, reply, std::move(requests), std::move(callbacks), options);
+  run_choices(model, reply, std::move(requests), whole_answer(reply, nullptr, ranked), options);
 }
 
 }  // namespace llm::api
