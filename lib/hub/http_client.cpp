@@ -124,6 +124,13 @@ bool is_loopback_url(std::string_view url) {
   return host == "127.0.0.1" || host == "localhost" || host == "[::1]";
 }
 
+std::optional<std::string> redirect_target(const std::string& from, const std::string& location) {
+  const std::string next = joined_url(from, location), origin = url_origin(next);
+  const bool is_downgrade = url_origin(from).starts_with("https:") && !origin.starts_with("https:");
+  if (origin.empty() || is_downgrade) return std::nullopt;
+  return next;
+}
+
 std::string url_escape(std::string_view text, bool keep_slashes) {
   std::string result;
   for (const char c : text) {
@@ -224,15 +231,14 @@ HttpReply HttpClient::send(const HttpRequest& request) {
     if (reply.status < 300 || reply.status >= 400 || location.empty() || !reply.failure.empty()) {
       return reply;
     }
-    const std::string next = joined_url(url, location);
-    const std::string origin = url_origin(next);
-    if (origin.empty() || (url.starts_with("https:") && !next.starts_with("https:"))) {
+    const std::optional<std::string> next = redirect_target(url, location);
+    if (!next) {
       reply.failure = fmt::format("the server sends us on to an address that is not https: '{}'",
                                   location.substr(0, 200));
       return reply;
     }
-    if (!request.follow_elsewhere && origin != home) return reply;
-    url = next;
+    if (!request.follow_elsewhere && url_origin(*next) != home) return reply;
+    url = *next;
   }
   HttpReply reply;
   reply.url = url;

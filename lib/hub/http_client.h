@@ -61,6 +61,9 @@ class HttpClient {
 std::string url_origin(std::string_view url);
 /// True for http to 127.0.0.1, ::1 or localhost.
 bool is_loopback_url(std::string_view url);
+/// Where a Location header leads, seen from the address that sent it; nothing where it must not be
+/// followed: from https to anything else, or away from http and https.
+std::optional<std::string> redirect_target(const std::string& from, const std::string& location);
 /// For one segment of a path: everything but letters, digits and -._~ as %XX.
 std::string url_escape(std::string_view text, bool keep_slashes);
 

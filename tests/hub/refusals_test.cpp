@@ -3,6 +3,7 @@
 
 #include <chrono>
 
+#include "hub/http_client.h"
 #include "tests/hub/hub_test_support.h"
 #include "tests/support/expect_error.h"
 
@@ -205,6 +206,31 @@ TEST(HubRefusals, RedirectsEndSomewhereAndStayOnTheWeb) {
                      ": the server sends us on to an address that is not https: "
                      "'file:///etc/passwd'",
                  "", 1);
+}
+
+TEST(HubRefusals, WhatWasEncryptedStaysEncrypted) {
+  for (const char* from : {"https://hub.co/a/b", "HTTPS://HUB.co/a/b", "https://hub.co:8443/a/b"}) {
+    for (const char* plain :
+         {"http://hub.co/x", "HTTP://hub.co/x", "http://127.0.0.1:80/x", "hTtP://storage.co/x"}) {
+      EXPECT_EQ(redirect_target(from, plain), std::nullopt) << from << " to " << plain;
+    }
+  }
+  EXPECT_EQ(redirect_target("https://hub.co/a/b", "https://storage.co/x"), "https://storage.co/x");
+  EXPECT_EQ(redirect_target("https://hub.co/a/b", "//storage.co/x"), "https://storage.co/x");
+  EXPECT_EQ(redirect_target("https://hub.co/a/b", "/x?y=1"), "https://hub.co/x?y=1");
+  EXPECT_EQ(redirect_target("https://hub.co/a/b", "c"), "https://hub.co/a/c");
+  EXPECT_EQ(redirect_target("http://127.0.0.1:1/a", "http://127.0.0.1:2/b"),
+            "http://127.0.0.1:2/b");
+  EXPECT_EQ(redirect_target("http://127.0.0.1:1/a", "https://hub.co/b"), "https://hub.co/b");
+}
+
+TEST(HubRefusals, RedirectsLeadNowhereButTheWeb) {
+  for (const char* from : {"https://hub.co/a", "http://127.0.0.1:1/a"}) {
+    for (const char* other : {"file:///etc/passwd", "ftp://hub.co/x", "gopher://hub.co:70/x",
+                              "scp://hub.co/x", "data:text/plain,x", "https://", "http:///x:y"}) {
+      EXPECT_EQ(redirect_target(from, other), std::nullopt) << from << " to " << other;
+    }
+  }
 }
 
 TEST(HubRefusals, LinkThatLiesInTheCacheIsNotFollowedOutOfIt) {
