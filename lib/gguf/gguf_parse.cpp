@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/utf8.h"
+#include "base/wrong_content.h"
 
 namespace llm {
 namespace {
@@ -97,12 +98,8 @@ GgufParser::Counts GgufParser::header() {
   if (file_.empty()) {
     refuse("is empty (0 bytes)");
   }
-  if (start.starts_with("version https://git-lfs.github.com/spec/")) {
-    fail(Exit::bad_input,
-         fmt::format("'{}' is a Git LFS pointer ({} bytes), not the file", name_, file_.size()),
-         "git lfs pull");
-  }
   if (!start.starts_with(kMagic)) {
+    refuse_wrong_content(start, file_.size(), name_);
     std::string bytes;
     for (size_t i = 0; i < std::min<size_t>(start.size(), 4); ++i) {
       bytes += fmt::format(" {:02x}", static_cast<uint8_t>(start[i]));

@@ -8,6 +8,7 @@
 #include <unordered_set>
 
 #include "base/error.h"
+#include "base/wrong_content.h"
 #include "model/safetensors.h"
 #include "model/unpickler.h"
 #include "model/zip_reader.h"
@@ -197,6 +198,9 @@ std::vector<PytorchTensor> PytorchReader::from_stream() const {
 std::vector<PytorchTensor> parse_pytorch_file(std::span<const std::byte> file,
                                               const std::string& source_name) {
   const PytorchReader reader{source_name, file};
+  const size_t some = std::min<size_t>(file.size(), 200);
+  refuse_wrong_content({reinterpret_cast<const char*>(file.data()), some}, file.size(),
+                       source_name);
   return looks_like_zip(file) ? reader.from_archive() : reader.from_stream();
 }
 

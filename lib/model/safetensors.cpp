@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/utf8.h"
+#include "base/wrong_content.h"
 
 namespace llm {
 namespace {
@@ -100,6 +101,8 @@ std::string_view SafetensorsReader::header_text() const {
     length = length << 8 | static_cast<uint64_t>(file[static_cast<size_t>(i)]);
   }
   if (length > kMaxHeaderBytes) {
+    const size_t some = std::min<size_t>(file.size(), 200);
+    refuse_wrong_content({reinterpret_cast<const char*>(file.data()), some}, file.size(), source);
     refuse(fmt::format("header length {} exceeds {}", length, kMaxHeaderBytes));
   }
   if (length > file.size() - 8) {

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/file_io.h"
 #include "base/mapped_file.h"
+#include "base/wrong_content.h"
 #include "gguf/gguf.h"
 #include "tokenizer/gguf_tokenizer.h"
 #include "tokenizer/sentencepiece_tokenizer.h"
@@ -20,27 +21,10 @@ namespace fs = std::filesystem;
 
 constexpr size_t kMaxFileBytes = size_t{64} << 20;
 
-bool begins_with_ignoring_case(std::string_view text, std::string_view lower) {
-  return text.size() >= lower.size() &&
-         std::equal(lower.begin(), lower.end(), text.begin(),
-                    [](char a, char b) { return a == (b >= 'A' && b <= 'Z' ? b + 32 : b); });
-}
-
 /// Throws if the file is plainly something else than a SentencePiece model.
 void recognise(std::string_view file, std::string_view name) {
   check_input(!file.empty(), "tokenizer '{}' is empty (0 bytes)", name);
-  if (file.starts_with("version https://git-lfs.github.com/spec/")) {
-    fail(Exit::bad_input,
-         fmt::format("'{}' is a Git LFS pointer ({} bytes), not the file", name, file.size()),
-         "git lfs pull");
-  }
-  std::string_view visible = file;
-  if (visible.starts_with("\xEF\xBB\xBF")) visible.remove_prefix(3);
-  visible.remove_prefix(std::min(visible.find_first_not_of(" \t\r\n"), visible.size()));
-  if (begins_with_ignoring_case(visible, "<!doctype html") ||
-      begins_with_ignoring_case(visible, "<html")) {
-    fail(Exit::bad_input, fmt::format("'{}' looks like an HTML page; the download failed", name));
-  }
+  refuse_wrong_content(file, file.size(), name);
 }
 
 /// An object begins like this; a SentencePiece model never does.

@@ -104,7 +104,7 @@ refuse_file TRAILING_DATA "48 extra bytes after the last tensor"
 
 # Whole files of another kind, and a model that this program does not compute.
 printf '<!DOCTYPE html><html></html>' > x.gguf
-refuse_file HTML "is not a GGUF file (starts 3c 21 44 4f)"
+refuse HTML 3 "'x.gguf' looks like an HTML page; the download failed" -- generate --model-path x.gguf --prompt a
 printf 'version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 5\n' > x.gguf
 refuse LFS_POINTER 3 "'x.gguf' is a Git LFS pointer (64 bytes), not the file" "git lfs pull" -- generate --model-path x.gguf --prompt a
 { key general.architecture 8; text mamba; } | one_key
