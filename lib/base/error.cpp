@@ -17,4 +17,18 @@ void fail_errno(std::string_view subject, Exit code) {
   fail(code, fmt::format("{}: {}", subject, std::generic_category().message(number)));
 }
 
+Exit exit_of_failed_open() {
+  switch (errno) {
+    case ENOENT:
+    case ENOTDIR:
+    case ELOOP:
+    case ENAMETOOLONG:
+    case ENXIO:  // a socket
+    case ENODEV:
+      return Exit::bad_input;
+    default:
+      return Exit::io;
+  }
+}
+
 }  // namespace llm

@@ -44,6 +44,10 @@ class Error : public std::exception {
 /// Throws "<subject>: <text of errno>"; call it before anything can change errno.
 [[noreturn]] void fail_errno(std::string_view subject, Exit code = Exit::io);
 
+/// What errno says of an open() that failed: bad_input where nothing is there to open, io where the
+/// system refuses what is there (permission, disk, too many open files).
+Exit exit_of_failed_open();
+
 /// A rule about an argument or setting (exit 2): check(n > 0, "rope: head_dim must be even, got
 /// {}", n).
 template <typename... Args>

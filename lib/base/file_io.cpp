@@ -290,16 +290,18 @@ std::string read_file(const fs::path& path, const ReadOptions& options) {
                                ? fmt::format("'{}'", path.string())
                                : fmt::format("{} '{}'", options.noun, path.string());
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  const bool by_cause = options.exit == Exit::bad_input;
   if (descriptor < 0) {
-    fail_errno("cannot open " + what, options.exit);
+    fail_errno("cannot open " + what, by_cause ? exit_of_failed_open() : options.exit);
   }
   struct Closer {
     int descriptor;
     ~Closer() { ::close(descriptor); }
   } closer{descriptor};
   struct stat facts {};
+  const Exit unreadable = by_cause ? Exit::io : options.exit;
   if (::fstat(descriptor, &facts) != 0) {
-    fail_errno("cannot read " + what, options.exit);
+    fail_errno("cannot read " + what, unreadable);
   }
   if (S_ISDIR(facts.st_mode)) {
     fail(options.exit, what + " is a directory, expected a file");
@@ -318,7 +320,7 @@ std::string read_file(const fs::path& path, const ReadOptions& options) {
       continue;
     }
     if (got < 0) {
-      fail_errno("cannot read " + what, options.exit);
+      fail_errno("cannot read " + what, unreadable);
     }
     if (got == 0) {
       break;

@@ -65,7 +65,8 @@ struct ReadOptions {
   Exit exit = Exit::bad_input;
 };
 /// Whole file as text. Throws "cannot open config 'x': <errno>", "config 'x' is a directory,
-/// expected a file", "config 'x' is larger than 1.0 MiB".
+/// expected a file", "config 'x' is larger than 1.0 MiB", with `exit`; where that is bad_input, a
+/// file that is there and may not be read is io.
 std::string read_file(const std::filesystem::path& path, const ReadOptions& options = {});
 
 /// Bytes that this user may still write to the file system of `path` (its nearest existing parent).

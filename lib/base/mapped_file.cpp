@@ -171,22 +171,25 @@ std::shared_ptr<const MappedFile::Mapping> MappedFile::shared_mapping(int descri
   return mapping;
 }
 
-MappedFile MappedFile::open(const std::filesystem::path& path, AccessPattern pattern, Exit exit) {
+MappedFile MappedFile::open(const std::filesystem::path& path, AccessPattern pattern,
+                            Exit unreadable) {
   // O_NONBLOCK: opening a FIFO must not wait for its writer before we can refuse it.
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (descriptor < 0) {
-    fail_errno(fmt::format("cannot open '{}'", path.string()), exit);
+    const bool missing = exit_of_failed_open() == Exit::bad_input;
+    fail_errno(fmt::format("cannot open '{}'", path.string()),
+               missing ? Exit::bad_input : unreadable);
   }
   const Closer closer{descriptor};
   struct stat facts {};
   if (::fstat(descriptor, &facts) != 0) {
-    fail_errno(fmt::format("cannot read '{}'", path.string()), exit);
+    fail_errno(fmt::format("cannot read '{}'", path.string()), unreadable);
   }
   if (S_ISDIR(facts.st_mode)) {
-    fail(exit, fmt::format("'{}' is a directory", path.string()));
+    fail(Exit::bad_input, fmt::format("'{}' is a directory", path.string()));
   }
   if (!S_ISREG(facts.st_mode)) {
-    fail(exit, fmt::format("'{}' is not a regular file", path.string()));
+    fail(Exit::bad_input, fmt::format("'{}' is not a regular file", path.string()));
   }
   MappedFile file;
   file.path_ = path;

@@ -29,11 +29,11 @@ enum class AccessPattern { normal, sequential, random };
 
 class MappedFile {
  public:
-  /// Throws with `exit`: "cannot open 'x': No such file or directory", "'x' is a directory", "'x'
-  /// is not a regular file". An empty file is an empty span.
+  /// Throws Error(bad_input) "cannot open 'x': No such file or directory", "'x' is a directory",
+  /// "'x' is not a regular file"; with `unreadable` where the system refuses a file that is there:
+  /// "cannot open 'x': Permission denied". An empty file is an empty span.
   static MappedFile open(const std::filesystem::path& path,
-                         AccessPattern pattern = AccessPattern::normal,
-                         Exit exit = Exit::bad_input);
+                         AccessPattern pattern = AccessPattern::normal, Exit unreadable = Exit::io);
 
   MappedFile() = default;
   MappedFile(MappedFile&& other) noexcept { swap(other); }

@@ -116,9 +116,11 @@ TokenFile TokenFile::open(const std::filesystem::path& path, const TokenFileChec
          fmt::format("'{}' is missing beside '{}'", missing.string(), other.filename().string()),
          kPrepareHint);
   }
-  file.index_ = std::make_unique<MappedFile>(MappedFile::open(index));
+  file.index_ =
+      std::make_unique<MappedFile>(MappedFile::open(index, AccessPattern::normal, Exit::bad_input));
   file.check_header();
-  file.bin_ = std::make_unique<MappedFile>(MappedFile::open(bin));
+  file.bin_ =
+      std::make_unique<MappedFile>(MappedFile::open(bin, AccessPattern::normal, Exit::bad_input));
   file.words_ = reinterpret_cast<const int32_t*>(file.bin_->data());
   file.check_sizes();
   file.check_offsets();

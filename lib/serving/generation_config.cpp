@@ -259,7 +259,7 @@ void adopt_model_defaults_from(GenerationConfig& config, const std::filesystem::
   const std::filesystem::path path = model_dir / "generation_config.json";
   if (!std::filesystem::exists(path)) return;
   std::ifstream file(path, std::ios::binary);
-  if (!file) fail_errno(fmt::format("cannot read '{}'", path.string()), Exit::bad_input);
+  if (!file) fail_errno(fmt::format("cannot read '{}'", path.string()));
   const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
   adopt_model_defaults(config, text, path.string(), is_explicit);
 }

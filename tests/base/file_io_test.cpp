@@ -6,6 +6,7 @@
 #include <cerrno>
 
 #include "tests/support/expect_error.h"
+#include "tests/support/no_more_files.h"
 #include "tests/support/temporary_folder.h"
 
 namespace llm {
@@ -58,6 +59,18 @@ TEST(FileIo, ReadFileRefusesWhatIsNotAFile) {
   folder.write("large", std::string(2000, 'x'));
   expect_error([&] { read_file(folder / "large", {.max_bytes = 1024}); }, Exit::bad_input,
                "'" + here + "/large' is larger than 1.0 KiB");
+}
+
+TEST(FileIo, WhatIsThereAndCannotBeReadIsNoFaultOfItsContent) {
+  const TemporaryFolder folder;
+  const std::string path = folder.write("x", "hello").string(), loop = folder.path() / "loop";
+  fs::create_symlink("loop", loop);
+  expect_error([&] { read_file(loop); }, Exit::bad_input,
+               "cannot open '" + loop + "': Too many levels of symbolic links");
+  const NoMoreFiles none;
+  const std::string message = "cannot open '" + path + "': Too many open files";
+  expect_error([&] { read_file(path); }, Exit::io, message);
+  expect_error([&] { read_file(path, {.exit = Exit::usage}); }, Exit::usage, message);
 }
 
 TEST(FileIo, SymlinkIsReplacedInOneStep) {

@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 
 #include "tests/support/expect_error.h"
+#include "tests/support/no_more_files.h"
 #include "tests/support/temporary_folder.h"
 
 namespace llm {
@@ -73,6 +74,16 @@ TEST(MappedFile, RefusesWhatIsNotAFile) {
   ASSERT_EQ(::mkfifo((folder / "pipe").c_str(), 0600), 0);
   expect_error([&] { MappedFile::open(folder / "pipe"); }, Exit::bad_input,
                "'" + here + "/pipe' is not a regular file");
+}
+
+TEST(MappedFile, WhatIsThereAndCannotBeReadIsNoFaultOfItsContent) {
+  const TemporaryFolder folder;
+  const fs::path path = folder.write("x", "hello");
+  const std::string message = "cannot open '" + path.string() + "': Too many open files";
+  const NoMoreFiles none;
+  expect_error([&] { MappedFile::open(path); }, Exit::io, message);
+  expect_error([&] { MappedFile::open(path, AccessPattern::normal, Exit::bad_input); },
+               Exit::bad_input, message);
 }
 
 /// Returns only if every byte could be read.

@@ -43,8 +43,37 @@ CHANGES=allowed refuse 7.5.11 3 "changed since step 4" "--allow-data-change" -- 
 fresh
 CHANGES=allowed refuse 7.5.14 3 "already at step 4 of 4" "--max-steps" -- train --config "$TINY/run/config.yaml" --output-dir r --max-steps 4
 mkdir m; cp "$TINY"/run/final/*.json "$TINY"/run/final/tokenizer* m/; printf 'PK\x03\x04 pickled' > m/pytorch_model.pt
-refuse 7.5.15 3 "PyTorch pickle files are not loaded (they can run code)" -- generate --model-path m --prompt a
-refuse 7.5.15b 3 "PyTorch pickle files are not loaded (they can run code)" -- generate --model-path m/pytorch_model.pt --prompt a
+pickles="PyTorch pickle files are not loaded (they can run code)"
+refuse 7.5.15 3 "$pickles" "safe_serialization=True" -- generate --model-path m --prompt a
+refuse 7.5.15b 3 "$pickles" "safe_serialization=True" -- generate --model-path m/pytorch_model.pt --prompt a
+fresh
+CHANGES=allowed refuse 7.5.15c 3 "$pickles" "convert the weights to safetensors" -- \
+  train --config "$TINY/run/config.yaml" --output-dir r --resume-from-checkpoint m/pytorch_model.pt
+refuse 7.5.19 3 "model.layers.0.self_attn.q_proj is 32x32 in this model, the adapter was made for 48x36" "the model that the adapter was trained on" -- \
+  generate "$TINY/run" --adapter "$SOURCES/tests/fixtures/peft/llama_qv" --prompt a
+
+# 7.5.16: root reads whatever it likes unless it gives that right away.
+may_all=(); [ "$(id -u)" != 0 ] || may_all=(setpriv --bounding-set "-dac_override,-dac_read_search")
+if "${may_all[@]}" true 2> /dev/null; then
+  real=$PROGRAM
+  printf '#!/bin/bash\nexec %s "%s" "$@"\n' "${may_all[*]}" "$real" > as_a_user; chmod +x as_a_user
+  PROGRAM=$PWD/as_a_user
+  for file in manifest.json model.safetensors training_state/optimizer.safetensors training_state/state.json; do
+    fresh; chmod 000 $four/$file
+    refuse_resume "7.5.16 $file" 4 "$file': Permission denied"
+    # shellcheck disable=SC2046
+    CHANGES=allowed refuse "7.5.16 $file, found by itself" 4 "$file': Permission denied" -- $(resume)
+    [ ! -e $four.damaged ] || { echo "7.5.16 $file: what may not be read is taken for damage"; failures=$((failures + 1)); }
+  done
+  for file in config.json model.safetensors generation_config.json; do
+    fresh; chmod 000 r/final/$file
+    refuse "7.5.16 final/$file" 4 "$file': Permission denied" -- generate r --prompt a
+  done
+  fresh; chmod 000 r
+  refuse "7.5.16 the folder" 4 "Permission denied" -- generate r --prompt a
+  chmod 755 r
+  PROGRAM=$real
+fi
 fresh; sed -i 's#"model.safetensors"#"../../etc/x"#' $four/manifest.json
 refuse_resume 7.5.20 3 "manifest names '../../etc/x', outside the checkpoint"
 fresh; printf '{"format": 1,' > $four/manifest.json
