@@ -118,6 +118,9 @@ void compute_logits(Form& form, const fs::path& place, const VerifyConfig& confi
                   place.string(), id, model_config.vocab_size);
     const at::Tensor input = at::tensor(own, at::kLong).unsqueeze(0);
     form.logits.push_back(model.logits(model.hidden_states(input))[0].to(at::kFloat));
+    // Nothing can be said of these: a comparison with what is no number is never true.
+    check_input(form.logits.back().isfinite().all().item<bool>(),
+                "'{}' computes logits that are not finite numbers (text {})", form.path, text + 1);
   }
 }
 
@@ -141,7 +144,7 @@ Comparison compare(const Form& a, const Form& b) {
   }
   result.mean_difference = sum / count;
   result.kl /= static_cast<double>(result.tokens);
-  result.deviation = spread > 0 ? std::sqrt(square / spread) : 0;
+  result.deviation = square > 0 ? std::sqrt(square / spread) : 0;
   return result;
 }
 
@@ -217,7 +220,7 @@ int verify(VerifyConfig& config, const Fields&) {
                              ? config.max_deviation
                              : std::max(allowed_deviation(a.dtype), allowed_deviation(b.dtype));
   write_stdout(report(a, b, result, allowed, config.json));
-  if (!(result.deviation <= allowed)) {  // also where it is not a number
+  if (result.deviation > allowed) {
     flush_stdout();
     fail(Exit::bad_input,
          fmt::format("'{}' does not say what '{}' says: its logits deviate by {:.3g} of their "

@@ -49,6 +49,10 @@ done
 cp -r hf broken; printf '\x40\x41' | dd of=broken/model.safetensors bs=1 seek=$(($(stat -c %s hf/model.safetensors) - 4098)) conv=notrunc 2> .dd
 STDOUT=allowed refuse "weights that differ" 3 "does not say what 'hf' says: its logits deviate" "the weights or the config were not exported" -- verify-export hf broken
 run_program train-tokenizer --input "$TINY/text.txt" --output other.model --vocab-size 320 --model-type unigram
+cp -r hf nan; printf '\377%.0s' {1..32} | dd of=nan/model.safetensors bs=1 seek=$(($(stat -c %s hf/model.safetensors) - 400)) conv=notrunc 2> .dd
+refuse "NaN in the export" 3 "'nan' computes logits that are not finite numbers (text 1)" -- verify-export hf nan
+refuse "NaN in the model" 3 "'nan' computes logits that are not finite numbers (text 1)" -- verify-export nan hf
+refuse "NaN in both" 3 "'nan' computes logits that are not finite numbers (text 1)" -- verify-export nan nan
 cp -r hf foreign; cp other.model foreign/tokenizer.model
 refuse "a tokenizer that differs" 3 "is cut differently at token" "the tokenizer was not exported" -- verify-export hf foreign
 refuse "models of two sizes" 3 "'hf' has 320 logits per token, '$fixtures/gpt2' has 96" -- verify-export $fixtures/gpt2 hf
