@@ -22,6 +22,9 @@ weights 'garbage!'
 refuse_weights 7.6.5b "header is not a JSON object"
 weights "$(printf '{"a":%.0s' {1..100000})1$(printf '}%.0s' {1..100000})"
 refuse_weights 7.6.6 "header nesting too deep"
+deep=$(printf '{"a":'; head -c 1000000 /dev/zero | tr '\0' '['; head -c 1000000 /dev/zero | tr '\0' ']'; printf '}')
+weights "$deep"
+refuse_weights 7.6.6b "header nesting too deep"
 weights "{$(tensor a F32 '[1]' '[0,4]'),$(tensor a F32 '[1]' '[4,8]')}" 8
 refuse_weights 7.6.7 "tensor 'a' is listed twice"
 weights "{$(tensor a F128 '[1]' '[0,16]')}" 16
@@ -46,6 +49,8 @@ weights "{$(tensor a F32 '[4194305,4194305,4194305,4194305]' '[0,4]')}" 4
 refuse_weights 7.6.16 "tensor 'a': shape [4194305,4194305,"
 weights "{$(tensor a F32 '[1,1,1,1,1,1,1,1,1]' '[0,4]')}" 4
 refuse_weights 7.6.17 "tensor 'a': more than 8 dimensions"
+weights "{$(tensor a F32 '[9223372036854775808]' '[0,4]')}" 4
+refuse_weights 7.6.17b "tensor 'a': shape [9223372036854775808] is too large"
 weights '{"__metadata__":{"format":5}}'
 refuse_weights 7.6.18 "__metadata__ values must be text"
 weights "{$(tensor foo F32 '[1]' '[0,4]')}" 4
@@ -58,6 +63,33 @@ printf '{"metadata":{},"weight_map":{"model.norm.weight":"../x.safetensors"}}' >
 refuse_weights 7.6.20b "shard name '../x.safetensors' not allowed"
 rm m/model.safetensors.index.json
 refuse_weights none "m"
+
+# What git and a server leave in a file's place; for .bin too.
+pointer='version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\nsize 499723\n'
+for file in model.safetensors pytorch_model.bin; do
+  # shellcheck disable=SC2059
+  printf "$pointer" > m/$file
+  refuse "LFS $file" 3 "m/$file' is a Git LFS pointer (131 bytes), not the file" "git lfs pull" -- generate --model-path m --prompt a
+  printf '<!DOCTYPE html>\n<html><body>404</body></html>\n' > m/$file
+  refuse_weights "HTML $file" "m/$file' looks like an HTML page; the download failed"
+  rm m/$file
+done
+
+# Every verb that opens weights looks before it reads.
+weights "{$(tensor a F32 '[2]' '[0,8]'),$(tensor b F32 '[2]' '[4,12]')}" 12
+mkdir adapter
+cp m/model.safetensors adapter/adapter_model.safetensors
+cp "$SOURCES/tests/fixtures/peft/llama_qv/adapter_config.json" adapter/
+overlap="tensors 'a' and 'b' overlap"
+refuse inspect 3 "$overlap" -- inspect m
+refuse convert 3 "$overlap" -- convert m --output x
+refuse "convert to GGUF" 3 "$overlap" -- convert m --output x.gguf
+refuse verify-export 3 "$overlap" -- verify-export "$TINY/run" m
+refuse chat 3 "$overlap" -- chat m -p a
+refuse api 3 "$overlap" -- api m --port 0
+refuse adapter 3 "$overlap" -- generate "$TINY/run" --adapter adapter --prompt a
+CHANGES=allowed refuse pretrain 3 "$overlap" -- pretrain --model-path m --data-path "$TINY/text.txt" --output-dir x --max-steps 1
+rm -rf x adapter
 
 # config.json of the model directory
 cp "$TINY/run/final/model.safetensors" m/

@@ -33,10 +33,18 @@ piece() {  # text, type (1 normal, 2 unknown, 3 control)
 specs() { printf '\x12\x00\x1a\x00'; }  # an empty trainer_spec and normalizer_spec
 { piece '<unk>' 2; piece '<s>' 3; piece '</s>' 3; piece "$(head -c 100000 /dev/zero | tr '\0' x)" 1; } > long.model
 refuse_tokenizer 7.3.8 long.model "piece 3 is 100000 bytes long (limit 65536)"
+{ piece '<unk>' 2; piece '<s>' 3; piece '</s>' 3; piece "$(head -c 1048576 /dev/zero | tr '\0' x)" 1; } > long.model
+refuse_tokenizer 7.3.8b long.model "piece 3 is 1048576 bytes long (limit 65536)"
+piece a 1 > many.model
+for _ in $(seq 21); do cat many.model many.model > more.model; mv more.model many.model; done
+refuse_tokenizer 7.3.9 many.model "declares more than 2000000 pieces"
+rm many.model
 { piece '<unk>' 2; piece '<s>' 3; piece '</s>' 3; piece abc 1; piece d 1; piece abc 1; specs; } > twice.model
 refuse_tokenizer 7.3.10 twice.model "piece 'abc' appears twice (ids 3, 5)"
 { piece '<s>' 3; piece '</s>' 3; piece abc 1; specs; } > nounk.model
 refuse_tokenizer 7.3.11 nounk.model "model has no <unk>"
+{ piece '<unk>' 2; piece abc 1; specs; } > noeos.model
+refuse_tokenizer 7.3.11b noeos.model "'noeos.model' has no end-of-text token (no piece is called '</s>')" "take another tokenizer"
 mkdir folder
 refuse_tokenizer folder folder "folder"
 

@@ -22,6 +22,16 @@ cut 7.3.18 "added token '<x>' has id 0, already used by 'the'" added.json
 cp -r "$model" chat; printf '{%% for m in messages %%}\nx\n{%% endif %%}' > chat/chat_template.jinja
 refuse 7.3.19 3 "chat_template line 3: unexpected 'endif'" -- convert chat --output chat.gguf
 
+# 3.5: what a template wants, a chat with it is refused; the rest of them is in tests/tokenizer/hostile_templates_test.cpp.
+template() { printf '%s' "$2" > chat/chat_template.jinja; refuse "$1" 3 "chat_template line 1: $3" -- chat chat -p a; }
+template range '{% for i in range(10**9) %}{% endfor %}' "range is longer than 100000"
+template "a long text" "{{ 'a' * 10**9 }}" "makes a text of more than 8388608 bytes"
+template "a way out" "{{ ''.__class__.__mro__ }}" "the attribute '__class__' of str is out of reach"
+template recursion '{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}' "calls itself too often"
+template "a file" "{% include '/etc/passwd' %}" "the tag 'include' is not supported in a chat template"
+template nesting "{{ $(head -c 100000 /dev/zero | tr '\0' '(')1$(head -c 100000 /dev/zero | tr '\0' ')') }}" "nesting deeper than 100"
+refuse "nesting, served" 3 "chat_template line 1: nesting deeper than 100" -- api chat --port 0
+
 # The last eight values of the file's last tensor but one become NaN; training says so before its first step.
 cp -r "$model" nan; chmod -R u+w nan
 printf '\377%.0s' {1..32} | dd of=nan/model.safetensors bs=1 seek=$(($(stat -c %s nan/model.safetensors) - 400)) conv=notrunc 2> .dd
