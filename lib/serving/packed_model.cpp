@@ -161,7 +161,14 @@ void PackedModel::attention(const PackedLayer& layer, int64_t index, std::span<c
   });
   const double scale = config_.attention_scale();
   const int64_t items = static_cast<int64_t>(runs.size()) * K;
-  team_->for_each(items, [&](int64_t item, int member) {
+  const auto ahead = [&](int64_t item) {
+    const Run& run = runs[static_cast<size_t>(item / K)];
+    const int64_t window = config_.sliding_window.value_or(0);
+    const int64_t oldest = window > 0 ? std::max<int64_t>(0, run.first_position() - window + 1) : 0;
+    return KvAhead{run.sequence->table().subspan(static_cast<size_t>(oldest / kKvBlockTokens)),
+                   item % K};
+  };
+  team_->for_each(items, [&](int64_t item, int member, bool more) {
     const Run& run = runs[static_cast<size_t>(item / K)];
     const int64_t head = item % K;
     const KvQueries queries{.q = query + run.first_row * H * D + head * run.tokens() * G * D,
@@ -173,7 +180,7 @@ void PackedModel::attention(const PackedLayer& layer, int64_t index, std::span<c
                             .out = work.attended.data() + run.first_row * H * D + head * G * D,
                             .token_stride = H * D};
     attend_kv(shape, run.sequence->table(), index, head, queries,
-              work.scratch[static_cast<size_t>(member)]);
+              work.scratch[static_cast<size_t>(member)], more ? ahead(item + 1) : KvAhead{});
   });
 }
 

@@ -13,6 +13,9 @@ static_assert(kKvBlockTokens == packed::kPanelRows);
 
 // Query rows whose scores are in flight together: two register blocks, in L2 up to 8k keys.
 constexpr int64_t kTileRows = 24;
+// Panels between the one that is asked for from memory and the one that is computed with. Blocks
+// lie anywhere, so the processor cannot see where the next one is.
+constexpr int64_t kPanelsAhead = 2;
 
 int64_t padded_to_panel(int64_t n) {
   return (n + kKvBlockTokens - 1) / kKvBlockTokens * kKvBlockTokens;
@@ -137,9 +140,35 @@ const T* value_panels(const KvShape& shape, const HeadBlock& at, T* spare) {
   return spare;
 }
 
+/// The panels of one call in the order they are read: `count` of keys, as many of values, then the
+/// first of `ahead`.
+template <typename T>
+struct PanelOrder {
+  const KvShape& shape;
+  KvTable blocks;
+  int64_t layer, head, count;
+  const KvAhead& ahead;
+
+  /// What is read kPanelsAhead panels after panel `index`; null where that is not known. int8 is
+  /// bound by arithmetic.
+  const T* after(int64_t index) const {
+    if (shape.int8) return nullptr;
+    index += kPanelsAhead;
+    if (index < 2 * count) {
+      const HeadBlock at =
+          head_block(shape, blocks[static_cast<size_t>(index % count)], layer, head);
+      return reinterpret_cast<const T*>(index < count ? at.keys : at.values);
+    }
+    const auto next = static_cast<size_t>(index - 2 * count);
+    if (next >= ahead.blocks.size()) return nullptr;
+    return reinterpret_cast<const T*>(
+        head_block(shape, ahead.blocks[next], layer, ahead.head).keys);
+  }
+};
+
 template <typename T>
 void attend_as(const KvShape& shape, KvTable blocks, int64_t layer, int64_t head,
-               const KvQueries& queries, StreamBuffer& scratch) {
+               const KvQueries& queries, StreamBuffer& scratch, const KvAhead& ahead) {
   const int64_t dim = shape.head_dim, padded_dim = padded_to_panel(dim), group = queries.group;
   const int64_t rows = queries.tokens * group;
   const int64_t most = std::min(rows, kTileRows);
@@ -157,9 +186,14 @@ void attend_as(const KvShape& shape, KvTable blocks, int64_t layer, int64_t head
         oldest_seen(queries.first_position + row / group) / kKvBlockTokens * kKvBlockTokens;
     const int64_t to = padded_to_panel(newest + 1);
     const T* q = static_cast<const T*>(queries.q) + row * dim;
+    const int64_t panels = (to - from) / kKvBlockTokens;
+    const PanelOrder<T> order{shape,  blocks.subspan(static_cast<size_t>(from / kKvBlockTokens)),
+                              layer,  head,
+                              panels, ahead};
     for (int64_t position = from; position < to; position += kKvBlockTokens) {
       packed::panel_product(key_panel(shape, block(position), tile.panel), q, dim, dim, count,
-                            tile.scores + position - from, tile.stride, kKvBlockTokens);
+                            tile.scores + position - from, tile.stride, kKvBlockTokens,
+                            order.after((position - from) / kKvBlockTokens));
     }
     float inverse[kTileRows];
     for (int64_t m = 0; m < count; ++m) {
@@ -171,9 +205,11 @@ void attend_as(const KvShape& shape, KvTable blocks, int64_t layer, int64_t head
     std::fill(tile.sums, tile.sums + count * padded_dim, 0.0f);
     for (int64_t position = from; position < to; position += kKvBlockTokens) {
       const T* values = value_panels(shape, block(position), tile.panel);
+      const T* next = order.after(panels + (position - from) / kKvBlockTokens);
       for (int64_t d = 0; d < dim; d += kKvBlockTokens) {
         packed::panel_product_add(values + d * kKvBlockTokens, tile.shares + position - from,
-                                  tile.stride, kKvBlockTokens, count, tile.sums + d, padded_dim);
+                                  tile.stride, kKvBlockTokens, count, tile.sums + d, padded_dim,
+                                  next == nullptr ? nullptr : next + d * kKvBlockTokens);
       }
     }
     for (int64_t m = 0; m < count; ++m) {
@@ -215,12 +251,12 @@ void append_kv(const KvShape& shape, KvTable blocks, int64_t layer, int64_t posi
 }
 
 void attend_kv(const KvShape& shape, KvTable blocks, int64_t layer, int64_t head,
-               const KvQueries& queries, StreamBuffer& scratch) {
+               const KvQueries& queries, StreamBuffer& scratch, const KvAhead& ahead) {
   check_table(blocks, queries.first_position + queries.tokens);
   if (shape.bfloat) {
-    attend_as<uint16_t>(shape, blocks, layer, head, queries, scratch);
+    attend_as<uint16_t>(shape, blocks, layer, head, queries, scratch, ahead);
   } else {
-    attend_as<float>(shape, blocks, layer, head, queries, scratch);
+    attend_as<float>(shape, blocks, layer, head, queries, scratch, ahead);
   }
 }
 

@@ -58,8 +58,14 @@ struct KvQueries {
   float* out;
   int64_t token_stride;
 };
+/// What this thread reads after the present call, if known: blocks from the first that a query sees
+/// on, and the head. Their first ones are then on their way from memory when they are asked for.
+struct KvAhead {
+  KvTable blocks;
+  int64_t head = 0;
+};
 /// `scratch` grows as needed and may be kept.
 void attend_kv(const KvShape& shape, KvTable blocks, int64_t layer, int64_t head,
-               const KvQueries& queries, StreamBuffer& scratch);
+               const KvQueries& queries, StreamBuffer& scratch, const KvAhead& ahead = {});
 
 }  // namespace llm

@@ -11,10 +11,12 @@
 namespace llm::packed {
 
 inline constexpr int64_t kPanelRows = 32;
+inline constexpr int kRowsAtOnce = 12;  // rows of x that a panel meets at a time: 12 x 2 registers
+                                        // of sums, 2 of weights, 1 of x of the 32 there are
 
 /// One panel: `outputs` <= 32 outputs for `count` rows of x. Strides in elements; y (count,
-/// outputs). `next`: the panel that will be asked for after this one; where several blocks of rows
-/// read this panel, it is brought in while the last of them computes.
+/// outputs). `next` (may be null): memory of the panel's size that will be read soon; it is brought
+/// into the second-level cache while the last block of kRowsAtOnce rows computes.
 void panel_product(const uint16_t* panel, const uint16_t* x, int64_t x_stride, int64_t columns,
                    int64_t count, float* y, int64_t y_stride, int64_t outputs,
                    const uint16_t* next = nullptr);
@@ -25,9 +27,9 @@ void panel_product(const float* panel, const float* x, int64_t x_stride, int64_t
 /// The same, going on from the 32 outputs that y holds: a product in stretches of columns is the
 /// same chain of additions as one over all of them.
 void panel_product_add(const uint16_t* panel, const uint16_t* x, int64_t x_stride, int64_t columns,
-                       int64_t count, float* y, int64_t y_stride);
+                       int64_t count, float* y, int64_t y_stride, const uint16_t* next = nullptr);
 void panel_product_add(const float* panel, const float* x, int64_t x_stride, int64_t columns,
-                       int64_t count, float* y, int64_t y_stride);
+                       int64_t count, float* y, int64_t y_stride, const float* next = nullptr);
 
 /// int8 keys of 32 positions (kv_blocks.h) times their positions' scales, as a panel of `dim`
 /// columns.

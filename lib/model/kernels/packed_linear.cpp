@@ -105,30 +105,26 @@ void packed_linear(const PackedWeight& weight, const void* x, int64_t count, flo
   const int64_t columns = activation_row_elements(weight);
   const int64_t panels = panel_count(weight.rows);
   const int64_t words = panel_words(weight);
-  // `more`: the panel behind it is this thread's too.
+  // `more`: the panel behind it is this thread's too. Few rows wait for memory anyway, which the
+  // processor's own fetching then serves as well.
   const auto one_panel = [&](const auto* panel_values, int64_t panel, bool more) {
     using T = std::remove_cvref_t<decltype(*panel_values)>;
     const int64_t outputs = std::min(kPanelRows, weight.rows - panel * kPanelRows);
-    const T* next = more ? panel_values + words * static_cast<int64_t>(4 / sizeof(T)) : nullptr;
+    const T* next = more && count > packed::kRowsAtOnce
+                        ? panel_values + words * static_cast<int64_t>(4 / sizeof(T))
+                        : nullptr;
     packed::panel_product(panel_values, static_cast<const T*>(x), columns, columns, count,
                           y + panel * kPanelRows, y_stride, outputs, next);
   };
-  // Several items per member, so that one that is held up leaves its share to the others, but each
-  // a stretch of sequential memory.
-  const int64_t grain = std::clamp<int64_t>(panels / (4 * team.size()), 1, 16);
-  team.for_each((panels + grain - 1) / grain, [&](int64_t item, int) {
-    const int64_t end = std::min(panels, (item + 1) * grain);
-    for (int64_t panel = item * grain; panel < end; ++panel) {
-      const bool packed = weight.unpacked.empty();
-      const uint32_t* values =
-          packed ? reinterpret_cast<const uint32_t*>(weight.panels.data()) + panel * words
-                 : panel_in_cache(weight, panel);
-      const bool more = packed && panel + 1 < end;
-      if (weight.bfloat) {
-        one_panel(reinterpret_cast<const uint16_t*>(values), panel, more);
-      } else {
-        one_panel(reinterpret_cast<const float*>(values), panel, more);
-      }
+  team.for_each(panels, [&](int64_t panel, int, bool more) {
+    const bool packed = weight.unpacked.empty();
+    const uint32_t* values =
+        packed ? reinterpret_cast<const uint32_t*>(weight.panels.data()) + panel * words
+               : panel_in_cache(weight, panel);
+    if (weight.bfloat) {
+      one_panel(reinterpret_cast<const uint16_t*>(values), panel, packed && more);
+    } else {
+      one_panel(reinterpret_cast<const float*>(values), panel, packed && more);
     }
   });
 }

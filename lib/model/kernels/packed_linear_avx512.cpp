@@ -8,8 +8,6 @@
 namespace llm::packed {
 namespace {
 
-constexpr int kRowsAtOnce = 12;  // 12 rows x 2 registers of sums, 2 of weights, 1 of x: 27 of 32
-
 /// Lines of the panel that comes next, into the second-level cache: both that hold the columns of
 /// one step of a product, or every other one where two blocks of rows share the work.
 template <int Lines>
@@ -147,11 +145,10 @@ void block_product(const Job<T>& job, int64_t first, int64_t count, const Fetch&
   }
 }
 
-/// What block `index` of `blocks` fetches: of two each a half, of more the last one all. A single
-/// one waits for memory itself.
+/// What block `index` of `blocks` fetches: of two each a half, else the last one all.
 template <typename T>
 Fetch fetch_of(const Job<T>& job, int64_t index, int64_t blocks) {
-  if (job.next == nullptr || blocks < 2) return {};
+  if (job.next == nullptr) return {};
   const int64_t half = job.columns * kPanelRows * static_cast<int64_t>(sizeof(T)) / 2;
   if (blocks == 2) return {1, job.next + index * half};
   return index + 1 == blocks ? Fetch{2, job.next} : Fetch{};
@@ -197,15 +194,13 @@ void panel_product(const float* panel, const float* x, int64_t x_stride, int64_t
 }
 
 void panel_product_add(const uint16_t* panel, const uint16_t* x, int64_t x_stride, int64_t columns,
-                       int64_t count, float* y, int64_t y_stride) {
-  product(panel, x, x_stride, columns, count, y, y_stride, kPanelRows, true,
-          decltype(panel)(nullptr));
+                       int64_t count, float* y, int64_t y_stride, const uint16_t* next) {
+  product(panel, x, x_stride, columns, count, y, y_stride, kPanelRows, true, next);
 }
 
 void panel_product_add(const float* panel, const float* x, int64_t x_stride, int64_t columns,
-                       int64_t count, float* y, int64_t y_stride) {
-  product(panel, x, x_stride, columns, count, y, y_stride, kPanelRows, true,
-          decltype(panel)(nullptr));
+                       int64_t count, float* y, int64_t y_stride, const float* next) {
+  product(panel, x, x_stride, columns, count, y, y_stride, kPanelRows, true, next);
 }
 
 }  // namespace llm::packed

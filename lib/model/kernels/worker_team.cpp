@@ -6,8 +6,17 @@
 namespace llm {
 namespace {
 
-constexpr int kItemBits = 32;
-constexpr uint64_t kItemMask = (uint64_t{1} << kItemBits) - 1;
+constexpr int kJobShift = 32, kFirstShift = 16;
+constexpr uint64_t kItemMask = 0xffff;  // items of a job at most; more are done in several jobs
+
+uint64_t stretch_word(uint32_t job, int64_t first, int64_t last) {
+  return static_cast<uint64_t>(job) << kJobShift | static_cast<uint64_t>(first) << kFirstShift |
+         static_cast<uint64_t>(last);
+}
+
+int64_t first_of(uint64_t word) { return static_cast<int64_t>(word >> kFirstShift & kItemMask); }
+int64_t last_of(uint64_t word) { return static_cast<int64_t>(word & kItemMask); }
+
 constexpr auto kSpinTime = std::chrono::microseconds(
     150);  // longer than the gaps between a token's jobs, shorter than anyone would notice
 
@@ -34,8 +43,10 @@ bool spin_until(const Ready& ready) {
 
 }  // namespace
 
-WorkerTeam::WorkerTeam(int threads) {
-  for (int member = 1; member < std::max(threads, 1); ++member) {
+WorkerTeam::WorkerTeam(int threads)
+    : size_(std::max(threads, 1)),
+      stretches_(std::make_unique<Stretch[]>(static_cast<size_t>(size_))) {
+  for (int member = 1; member < size_; ++member) {
     threads_.emplace_back([this, member] { serve(member); });
   }
 }
@@ -47,19 +58,32 @@ WorkerTeam::~WorkerTeam() {
   for (std::thread& thread : threads_) thread.join();
 }
 
-void WorkerTeam::take_items(uint64_t job, int member) {
-  uint64_t ticket = ticket_.load(std::memory_order_acquire);
-  while (ticket >> kItemBits == job) {
-    const auto item = static_cast<int64_t>(ticket & kItemMask);
+/// Takes one item off `stretch`, its first for the owner and its last for others, and does it;
+/// false where none is left.
+bool WorkerTeam::do_item(Stretch& stretch, int member, bool own) {
+  uint64_t word = stretch.word.load(std::memory_order_acquire);
+  while (first_of(word) < last_of(word)) {
     const Call call = call_.load(std::memory_order_relaxed);
     const void* context = context_.load(std::memory_order_relaxed);
-    if (item >= count_.load(std::memory_order_relaxed)) return;
-    if (!ticket_.compare_exchange_weak(ticket, ticket + 1, std::memory_order_acq_rel,
-                                       std::memory_order_acquire))
+    const int64_t first = first_.load(std::memory_order_relaxed);
+    const uint64_t rest = own ? word + (uint64_t{1} << kFirstShift) : word - 1;
+    if (!stretch.word.compare_exchange_weak(word, rest, std::memory_order_acq_rel,
+                                            std::memory_order_acquire))
       continue;
-    call(context, item, member);
+    const int64_t item = first + (own ? first_of(word) : last_of(rest));
+    call(context, item, member, own && first_of(rest) < last_of(rest));
     done_.fetch_add(1, std::memory_order_release);
-    ticket = ticket_.load(std::memory_order_acquire);
+    return true;
+  }
+  return false;
+}
+
+void WorkerTeam::do_items(int member) {
+  while (do_item(stretches_[static_cast<size_t>(member)], member, true)) {
+  }
+  for (int step = 1; step < size_; ++step) {
+    while (do_item(stretches_[static_cast<size_t>((member + step) % size_)], member, false)) {
+    }
   }
 }
 
@@ -73,32 +97,40 @@ void WorkerTeam::serve(int member) {
       sleepers_.fetch_sub(1);
     }
     seen = news_.load(std::memory_order_acquire);
-    take_items(ticket_.load(std::memory_order_acquire) >> kItemBits, member);
+    do_items(member);
   }
 }
 
 void WorkerTeam::run(int64_t count, Call call, const void* context) {
   std::unique_lock lock(busy_, std::try_to_lock);
   if (threads_.empty() || count == 1 || !lock) {
-    for (int64_t item = 0; item < count; ++item) call(context, item, 0);
+    for (int64_t item = 0; item < count; ++item) call(context, item, 0, item + 1 < count);
     return;
   }
-  const uint64_t job = (ticket_.load(std::memory_order_relaxed) >> kItemBits) + 1;
-  // A worker that lags behind may read these while they change; its claim then fails on the job
-  // number.
-  ticket_.store(job << kItemBits | kItemMask, std::memory_order_seq_cst);  // closed: no item yet
+  const auto most = static_cast<int64_t>(kItemMask);
+  for (int64_t first = 0; first < count; first += most)
+    run_job(first, std::min(most, count - first), call, context);
+}
+
+void WorkerTeam::run_job(int64_t first, int64_t count, Call call, const void* context) {
+  ++job_;
+  // A worker that lags behind may read what follows while it changes; its claim then fails on the
+  // job number.
+  for (int m = 0; m < size_; ++m)  // closed: no item yet
+    stretches_[static_cast<size_t>(m)].word.store(stretch_word(job_, 0, 0));
   call_.store(call, std::memory_order_relaxed);
   context_.store(context, std::memory_order_relaxed);
-  count_.store(count, std::memory_order_relaxed);
+  first_.store(first, std::memory_order_relaxed);
   done_.store(0, std::memory_order_relaxed);
-  ticket_.store(job << kItemBits, std::memory_order_seq_cst);
+  for (int m = 0; m < size_; ++m) {
+    stretches_[static_cast<size_t>(m)].word.store(
+        stretch_word(job_, count * m / size_, count * (m + 1) / size_));
+  }
   news_.fetch_add(1, std::memory_order_seq_cst);
   if (sleepers_.load(std::memory_order_seq_cst) > 0) news_.notify_all();
-  take_items(job, 0);
-  while (done_.load(std::memory_order_acquire) < count) {
-    if (!spin_until([&] { return done_.load(std::memory_order_acquire) >= count; }))
-      std::this_thread::yield();
-  }
+  do_items(0);
+  const auto all_done = [&] { return done_.load(std::memory_order_acquire) >= count; };
+  while (!spin_until(all_done)) std::this_thread::yield();
 }
 
 }  // namespace llm
