@@ -7,6 +7,10 @@ cut() { refuse "$1" 3 "$2" -- inspect "$model" --tokens a --tokenizer-path "$3";
 for i in {0..15}; do echo "$(printf '%b' "\\x$(printf %x $((97 + i)))" | base64) $i"; done > tokenizer.model
 echo "Zm9v x" >> tokenizer.model
 cut 7.3.5 "line 17: not a base64 token and a rank" tokenizer.model
+for i in {0..255}; do echo "$(printf '%b' "\\x$(printf %02x "$i")" | base64) $i"; done > tokenizer.model
+printf 'YWI= 256\nYWJj 257\n' >> tokenizer.model
+accept "7.3.5, a good one" -- inspect "$model" --tokens "abcab a" --tokenizer-path tokenizer.model
+expect "7.3.5, merges by rank" "7 bytes, 4 tokens" out
 echo '{"model": {"type": "WordPiece", "vocab": {"a": 0}}}' > word_piece.json
 cut 7.3.14 "'word_piece.json': tokenizer.json model type 'WordPiece' is not supported (BPE, Unigram are)" word_piece.json
 echo '{"model": {"type": "BPE", "vocab": {"a": 0, "b": 1}, "merges": ["a xyz"]}}' > merge.json
