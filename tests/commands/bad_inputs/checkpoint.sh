@@ -52,12 +52,7 @@ CHANGES=allowed refuse 7.5.15c 3 "$pickles" "convert the weights to safetensors"
 refuse 7.5.19 3 "model.layers.0.self_attn.q_proj is 32x32 in this model, the adapter was made for 48x36" "the model that the adapter was trained on" -- \
   generate "$TINY/run" --adapter "$SOURCES/tests/fixtures/peft/llama_qv" --prompt a
 
-# 7.5.16: root reads whatever it likes unless it gives that right away.
-may_all=(); [ "$(id -u)" != 0 ] || may_all=(setpriv --bounding-set "-dac_override,-dac_read_search")
-if "${may_all[@]}" true 2> /dev/null; then
-  real=$PROGRAM
-  printf '#!/bin/bash\nexec %s "%s" "$@"\n' "${may_all[*]}" "$real" > as_a_user; chmod +x as_a_user
-  PROGRAM=$PWD/as_a_user
+if permissions_hold; then
   for file in manifest.json model.safetensors training_state/optimizer.safetensors training_state/state.json; do
     fresh; chmod 000 $four/$file
     refuse_resume "7.5.16 $file" 4 "$file': Permission denied"
@@ -72,7 +67,7 @@ if "${may_all[@]}" true 2> /dev/null; then
   fresh; chmod 000 r
   refuse "7.5.16 the folder" 4 "Permission denied" -- generate r --prompt a
   chmod 755 r
-  PROGRAM=$real
+  done_with_permissions
 fi
 fresh; sed -i 's#"model.safetensors"#"../../etc/x"#' $four/manifest.json
 refuse_resume 7.5.20 3 "manifest names '../../etc/x', outside the checkpoint"
