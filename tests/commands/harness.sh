@@ -10,15 +10,28 @@
 #   holds ROW CONDITION...                          the command succeeds (a server's stderr in api.err is shown where it does not)
 #   same, differ ROW FILE FILE                      byte for byte
 #   start_server ARGUMENT...                        `llm api` on a free port: its id in $pid, its address in $url
+#   if permissions_hold; then ROW...; done_with_permissions; fi
+#                                                   in between the program may read and write only what the files' modes allow, as root
+#                                                   too; not so where the machine grants no way to give the right up
 # ROW names the row of the table of bad inputs, or the claim. Files a row needs are made by the lines before it, in the test's own
 # folder, which starts empty.
 
 failures=0
 rows=0
+as=()  # what the program is started with
 export OMP_NUM_THREADS=1
 [ -n "$KEEP" ] || find . -mindepth 1 -delete
 
-run_program() { timeout 60 "$PROGRAM" "$@" > .out 2> .err < "${STDIN:-/dev/null}"; }
+run_program() { timeout 60 "${as[@]}" "$PROGRAM" "$@" > .out 2> .err < "${STDIN:-/dev/null}"; }
+permissions_hold() {
+  if [ "$(id -u)" != 0 ]; then return; fi
+  as=(setpriv "--bounding-set=-dac_override,-dac_read_search" "--inh-caps=-dac_override,-dac_read_search" --)
+  if "${as[@]}" "$PROGRAM" completion bash > /dev/null 2>&1; then return; fi
+  as=()
+  echo "root stays root here: what permissions forbid is passed over"
+  return 1
+}
+done_with_permissions() { as=(); }
 files_here() { find . -mindepth 1 ! -name .out ! -name .err -printf '%P %s\n' 2> /dev/null | sort; }
 
 wrong() {  # row, what

@@ -22,13 +22,22 @@ refuse 7.1.13 2 "--device cuda:9: no CUDA device found" "--device cpu" -- train 
 refuse 7.1.14 2 "cannot open config 'nope.yaml': No such file or directory" -- train --config nope.yaml
 mkdir configs
 refuse 7.1.15 2 "config 'configs' is a directory, expected a file" -- train --config configs
-mkdir closed
-if [ "$(id -u)" = 0 ]; then closed=/proc/1/closed; said="cannot create"; else chmod 500 closed; closed=closed/run; said="Permission denied"; fi
-refuse 7.1.16 4 "$said" -- train --max-steps 1 --output-dir "$closed"
+mkdir -m 500 closed
+if permissions_hold; then
+  refuse 7.1.16 4 "cannot create folder 'closed/run': Permission denied" -- train --max-steps 1 --output-dir closed/run
+  refuse 7.1.16b 4 "Permission denied" -- create-config --output closed/c.yaml
+  refuse 7.1.16c 4 "cannot create folder 'closed/x': Permission denied" -- create-config --output closed/x/c.yaml
+  printf 'seed: 1\n' > shut.yaml
+  chmod 0 shut.yaml
+  refuse 7.1.14b 2 "cannot open config 'shut.yaml': Permission denied" -- train --config shut.yaml
+  done_with_permissions
+fi
+refuse 7.1.16d 4 "cannot create" -- train --max-steps 1 --output-dir /proc/1/closed
 mkdir run1
 echo 1 > run1/notes.txt
 refuse 7.1.17 2 "'run1' exists and is not a training run" "choose another" -- train --max-steps 1 --output-dir run1
 LLM_MAX_STEPS=abc refuse 7.1.19 2 "environment LLM_MAX_STEPS: 'abc' is not a whole number" -- train --print-config
+refuse 7.1.20 2 "refusing to listen on 0.0.0.0 without --api-key" "--insecure to allow" -- serve --host 0.0.0.0
 
 # The same rules hold for the other verbs and for every kind of value.
 refuse type 2 "--type: 'giant' is not supported; choose" -- create-config --type giant --output x.yaml
