@@ -34,7 +34,8 @@ CHANGES=allowed refuse 7.5.9 3 "optimizer state is adamw, config asks lion" "--r
 "$PROGRAM" train-tokenizer --input "$TINY/text.txt" --output other.model --vocab-size 320 --model-type unigram > /dev/null 2>&1
 fresh
 # shellcheck disable=SC2046
-CHANGES=allowed refuse 7.5.10 3 "tokenizer" -- $(resume) --tokenizer-path other.model
+CHANGES=allowed refuse 7.5.10 3 "checkpoint tokenizer sha256 $(sha256sum "$TINY/tokenizer.model" | head -c 12)…, given $(sha256sum other.model | head -c 12)…" -- \
+  $(resume) --tokenizer-path other.model --data-path "$TINY/text.txt"
 head -100 "$TINY/text.txt" > less.txt
 "$PROGRAM" prepare-data --input less.txt --tokenizer-path "$TINY/tokenizer.model" --output less > /dev/null 2>&1
 fresh
