@@ -34,5 +34,13 @@ for file in "$corpus"/*; do
   case $name in good_*) ;; *) refuse_bin "$name" "m/pytorch_model.bin: " ;; esac
 done
 refuse_bin good_archive "missing 21 tensors (model.embed_tokens.weight,"
+
+# In shards: the index may not lead elsewhere, and each shard is read by the same rules.
+rm m/pytorch_model.bin
+shard() { printf '{"weight_map": {"a": "%s"}}' "$1" > m/pytorch_model.bin.index.json; refuse "shard $1" 3 "$2" ${3:+"$3"} -- generate --model-path m --prompt a; }
+shard ../x.bin "shard name '../x.bin' not allowed"
+shard x.bin "index names 'x.bin', not found"
+cp "$corpus/name_os_system" m/x.bin
+shard x.bin "m/x.bin: PyTorch pickle files are not loaded (they can run code); this one asks for os.system" "safe_serialization=True"
 rm -r m
 finish
