@@ -29,6 +29,7 @@ struct GrammarLimits {
                                  // not generated
   size_t max_live_stacks = 65'536;       // ways through the grammar at one byte
   size_t max_work_per_mask = 4'000'000;  // ways followed for one mask or one token
+  bool operator==(const GrammarLimits&) const = default;
 };
 
 namespace constraint {
@@ -51,6 +52,7 @@ struct Step {
   Op op = Op::finish;
   uint32_t a = 0;
   uint32_t b = 0;
+  bool operator==(const Step&) const = default;
 };
 
 struct Loop {
@@ -60,11 +62,13 @@ struct Loop {
   uint32_t body = kNoStep;  // ends in its Op::again
   uint32_t exit = kNoStep;
   bool nullable_body = false;  // then min is 0
+  bool operator==(const Loop&) const = default;
 };
 
 struct Rule {
   std::string name;
   uint32_t start = kNoStep;
+  bool operator==(const Rule&) const = default;
 };
 
 }  // namespace constraint
@@ -83,6 +87,7 @@ struct Grammar {
   std::array<uint8_t, 256> class_of{};
   uint32_t classes = 0;
   std::vector<std::vector<bool>> set_has_class;  // [set][class]
+  bool operator==(const Grammar&) const = default;
 };
 
 }  // namespace llm

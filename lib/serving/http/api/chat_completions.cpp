@@ -264,7 +264,7 @@ void answer_chat(const ServedModel& model, const AnswerOptions& options,
   if (auto calls = job->tools.grammar(body.flag("parallel_tool_calls", true))) {
     if (constraint)
       body.refuse("response_format", "response_format has no meaning where a call is required");
-    constraint = model.constraint(std::move(calls));
+    constraint = model.constraint(calls);
   }
   const ChoicePlan plan{freeze_for(model, job->fields.config), job->asked.adapter,
                         std::move(constraint)};

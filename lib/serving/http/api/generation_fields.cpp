@@ -231,7 +231,7 @@ std::shared_ptr<const Constraint> requested_constraint(const http::FieldReader& 
   }
   if (given > 1)
     body.refuse("response_format", "only one of response_format, grammar, guided_json");
-  return grammar ? model.constraint(std::move(grammar)) : nullptr;
+  return grammar ? model.constraint(grammar) : nullptr;
 }
 
 }  // namespace llm::api

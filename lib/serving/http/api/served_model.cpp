@@ -29,11 +29,10 @@ ServedModel::ServedModel(const TokenModel& model, const Tokenizer& tokenizer,
       max_model_len_(options_.max_model_len > 0 ? options_.max_model_len : model.context_length()),
       created_(std::time(nullptr)),
       adapters_(options_.name, options_.open_adapter, options_.adapter_folder),
-      encoder_(tokenizer) {
+      end_ids_(options_.defaults.eos_token_id.begin(), options_.defaults.eos_token_id.end()),
+      encoder_(tokenizer),
+      grammars_(vocabulary_of(tokenizer, model.vocab_size(), end_ids_)) {
   template_ = open_chat_template(options_.directory, tokenizer);
-  for (const int64_t id : options_.defaults.eos_token_id)
-    end_ids_.push_back(static_cast<int32_t>(id));
-  vocabulary_ = vocabulary_of(tokenizer, model.vocab_size(), end_ids_);
   engine_ = std::make_unique<EngineThread>(model, std::move(engine), options_.queue_size);
 }
 
@@ -78,9 +77,8 @@ std::string ServedModel::token_label(int32_t id) const {
 }
 
 std::shared_ptr<const Constraint> ServedModel::constraint(
-    std::shared_ptr<const Grammar> grammar) const {
-  return std::make_shared<const Constraint>(
-      std::make_shared<const TokenGrammar>(std::move(grammar), vocabulary_));
+    const std::shared_ptr<const Grammar>& grammar) const {
+  return std::make_shared<const Constraint>(grammars_.find(grammar));
 }
 
 }  // namespace llm::api

@@ -14,7 +14,7 @@
 #include <string>
 #include <vector>
 
-#include "serving/constraint/constraint.h"
+#include "serving/constraint/kept_grammars.h"
 #include "serving/http/api/adapter_set.h"
 #include "serving/engine_thread.h"
 #include "serving/generation_config.h"
@@ -85,8 +85,8 @@ class ServedModel {
   /// Before the first request only.
   void set_observer(ServingObserver observer) { observer_ = std::move(observer); }
   const ServingObserver& observer() const { return observer_; }
-  /// A grammar's place for this vocabulary.
-  std::shared_ptr<const Constraint> constraint(std::shared_ptr<const Grammar> grammar) const;
+  /// The beginning of a text that keeps to a grammar; masks of the last grammars are kept.
+  std::shared_ptr<const Constraint> constraint(const std::shared_ptr<const Grammar>& grammar) const;
 
  private:
   const TokenModel& model_;
@@ -98,7 +98,7 @@ class ServedModel {
   std::vector<int32_t> end_ids_;
   std::optional<ChatTemplate> template_;
   ChatEncoder encoder_;
-  std::shared_ptr<const TokenVocabulary> vocabulary_;
+  mutable KeptGrammars grammars_;
   ServingObserver observer_;
   std::unique_ptr<EngineThread> engine_;
 };
