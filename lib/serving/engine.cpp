@@ -22,8 +22,6 @@ constexpr double kSmoothing = 0.1;
 /// What keeps apart in the prefix cache what other adapters have computed.
 std::string salt_of(const ModelAdapterPtr& adapter) { return adapter ? adapter->salt() : ""; }
 
-int64_t blocks_of(int64_t tokens) { return (tokens + kKvBlockTokens - 1) / kKvBlockTokens; }
-
 }  // namespace
 
 Engine::Engine(const TokenModel& model, EngineOptions options)
@@ -47,7 +45,7 @@ void Engine::check_request_fits(const GenerationRequest& request) const {
   int64_t tokens = prompt + request.config.max_new_tokens();
   if (model_.context_length() > 0) tokens = std::min(tokens, model_.context_length());
   const int64_t beams = request.config->num_beams;
-  const int64_t wanted = (blocks_of(tokens) + (beams > 1 ? 1 : 0)) * beams;
+  const int64_t wanted = (kv_blocks_for(tokens) + (beams > 1 ? 1 : 0)) * beams;
   if (wanted <= pool_->max_blocks()) return;
   fail(Exit::usage,
        fmt::format("prompt and answer may take {} blocks of {} tokens of KV cache; there are {}",
@@ -137,15 +135,27 @@ void Engine::settle_ended() {
   }
 }
 
-/// In order of arrival, as many as there is room for; the prompt and a block to go on must fit
-/// beside what runs.
+/// What a task takes from the pool until its next new token is in it.
+int64_t Engine::blocks_wanted(const Task& task) const {
+  const TokenSequence* sequence = task.generation->sequence();
+  const int64_t held = sequence != nullptr ? sequence->length() : 0;
+  return pool_->blocks_to_hold(held, held + task.generation->pending_tokens() + 1);
+}
+
+/// In order of arrival, as many as there is room for: what is admitted will not be put aside for
+/// the prompts that were admitted with it, and each that runs has a block to go on.
 void Engine::admit() {
+  int64_t promised = 0;
+  if (pool_) {
+    for (const Task& task : running_) promised += blocks_wanted(task);
+  }
   while (!waiting_.empty() && std::ssize(running_) < options_.max_batch_size) {
-    const int64_t wanted =
-        blocks_of(waiting_.front().generation->pending_tokens() + 1) + std::ssize(running_);
-    if (pool_ && !running_.empty()) {
+    if (pool_) {
       const int64_t cached = prefixes_ ? prefixes_->evictable() : 0;
-      if (wanted > pool_->free_blocks() + cached) return;
+      const int64_t wanted = promised + blocks_wanted(waiting_.front());
+      const int64_t going_on = pool_->options().layout == "slab" ? 0 : std::ssize(running_);
+      if (!running_.empty() && wanted + going_on > pool_->free_blocks() + cached) return;
+      promised = wanted;
     }
     running_.splice(running_.end(), waiting_, waiting_.begin());
   }

@@ -82,6 +82,7 @@ class Engine final : private SequenceSource {
 
   std::unique_ptr<TokenSequence> start(std::span<const int32_t> tokens, int64_t capacity,
                                        bool share, const ModelAdapterPtr& adapter) override;
+  int64_t blocks_wanted(const Task& task) const;
   void admit();
   void settle_ended();
   void plan_pass();

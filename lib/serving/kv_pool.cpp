@@ -8,12 +8,6 @@
 #include "base/error.h"
 
 namespace llm {
-namespace {
-
-int64_t blocks_for(int64_t tokens) { return (tokens + kKvBlockTokens - 1) / kKvBlockTokens; }
-
-}  // namespace
-
 KvPool::KvPool(const KvShape& shape, const KvPoolOptions& options)
     : shape_(shape), options_(options), block_bytes_(shape.block_bytes()) {
   check(options.max_blocks >= 1, "kv pool: at least one block of {} tokens is needed, got {}",
@@ -58,6 +52,11 @@ void KvPool::release(int32_t block) {
   --used_;
 }
 
+int64_t KvPool::blocks_to_hold(int64_t held, int64_t tokens) const {
+  if (options_.layout == "slab") return held > 0 ? 0 : kv_blocks_for(options_.slab_tokens);
+  return kv_blocks_for(tokens) - kv_blocks_for(held);
+}
+
 std::optional<StreamBuffer> KvPool::take_stretch(int64_t blocks) {
   if (blocks > free_blocks()) return std::nullopt;
   used_ += blocks;
@@ -94,18 +93,18 @@ KvBlocks::~KvBlocks() {
 
 bool KvBlocks::reserve(int64_t first_written, int64_t tokens) {
   if (pool_->options().layout == "paged") return reserve_paged(first_written, tokens);
-  const int64_t wanted = blocks_for(tokens);
+  const int64_t wanted = kv_blocks_for(tokens);
   if (wanted <= stretch_blocks_) return true;
   if (pool_->options().layout == "slab") {
     const int64_t slab = pool_->options().slab_tokens;
-    const int64_t whole = blocks_for(slab > 0 ? slab : capacity_);
+    const int64_t whole = kv_blocks_for(slab > 0 ? slab : capacity_);
     check(wanted <= whole, "kv pool: {} tokens are more than a slab of {}", tokens,
           whole * kKvBlockTokens);
     return grow_stretch(whole);
   }
   const int64_t bound = pool_->options().slab_tokens > 0 ? pool_->options().slab_tokens : capacity_;
   const int64_t segment =
-      std::max<int64_t>(1, blocks_for(std::llround(std::sqrt(static_cast<double>(bound)))));
+      std::max<int64_t>(1, kv_blocks_for(std::llround(std::sqrt(static_cast<double>(bound)))));
   return grow_stretch((wanted + segment - 1) / segment * segment);
 }
 
@@ -126,7 +125,7 @@ bool KvBlocks::grow_stretch(int64_t blocks) {
 }
 
 bool KvBlocks::reserve_paged(int64_t first_written, int64_t tokens) {
-  const auto wanted = static_cast<size_t>(blocks_for(tokens));
+  const auto wanted = static_cast<size_t>(kv_blocks_for(tokens));
   const auto first = static_cast<size_t>(first_written / kKvBlockTokens);
   const auto is_shared = [&](size_t i) { return ids_[i] >= 0 && pool_->owners(ids_[i]) > 1; };
   int64_t missing = static_cast<int64_t>(wanted) - static_cast<int64_t>(ids_.size());
@@ -149,7 +148,7 @@ bool KvBlocks::reserve_paged(int64_t first_written, int64_t tokens) {
 }
 
 void KvBlocks::truncate(int64_t tokens) {
-  const auto kept = static_cast<size_t>(blocks_for(tokens));
+  const auto kept = static_cast<size_t>(kv_blocks_for(tokens));
   while (ids_.size() > kept) {
     pool_->release(ids_.back());
     ids_.pop_back();
@@ -170,7 +169,7 @@ void KvBlocks::drop_before(int64_t position) {
 std::unique_ptr<KvBlocks> KvBlocks::fork(int64_t tokens) const {
   auto copy = std::make_unique<KvBlocks>(pool_, capacity_);
   if (pool_->options().layout == "paged") {
-    for (size_t i = 0; i < std::min(ids_.size(), static_cast<size_t>(blocks_for(tokens))); ++i) {
+    for (size_t i = 0; i < std::min(ids_.size(), static_cast<size_t>(kv_blocks_for(tokens))); ++i) {
       if (ids_[i] >= 0) pool_->share(ids_[i]);
       copy->ids_.push_back(ids_[i]);
       copy->blocks_.push_back(blocks_[i]);

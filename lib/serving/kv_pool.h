@@ -41,6 +41,8 @@ class KvPool {
   int64_t max_blocks() const { return options_.max_blocks; }
   int64_t used_blocks() const { return used_; }
   int64_t free_blocks() const { return options_.max_blocks - used_; }
+  /// What a sequence of `held` tokens takes from the pool to hold `tokens`, none of them shared.
+  int64_t blocks_to_hold(int64_t held, int64_t tokens) const;
   int64_t copies() const { return copies_; }  // of blocks and of grown stretches, ever
 
   // Single blocks (paged).

@@ -405,9 +405,8 @@ std::shared_ptr<KvPool> PackedModel::make_pool(const KvPoolOptions& options) con
 
 std::unique_ptr<TokenSequence> PackedModel::start(int64_t capacity) const {
   const int64_t tokens = std::max<int64_t>(capacity, 1);
-  const auto pool = make_pool({.max_blocks = (tokens + kKvBlockTokens - 1) / kKvBlockTokens,
-                               .layout = "slab",
-                               .slab_tokens = tokens});
+  const auto pool =
+      make_pool({.max_blocks = kv_blocks_for(tokens), .layout = "slab", .slab_tokens = tokens});
   return start_in(pool, tokens);
 }
 

@@ -86,6 +86,33 @@ TEST(Engine, TextsThatGrowPastTheMemoryArePreemptedNotFailed) {
   EXPECT_GT(stats.preemptions, 0u);
 }
 
+TEST(Engine, ASlabThatIsNotThereIsWaitedFor) {
+  const CountingModel model(kVocab);
+  EngineOptions options = with_blocks(8);  // two slabs
+  options.kv.layout = "slab";
+  options.kv.slab_tokens = 128;
+  std::vector<GenerationRequest> requests;
+  for (uint64_t i = 0; i < 5; ++i)
+    requests.push_back(a_request(a_prompt(5, i), [](auto& c) { c.max_new_tokens = 20; }));
+  EngineStats stats;
+  const auto results = run_all(model, options, requests, &stats);
+  expect_as_alone(model, requests, results);
+  EXPECT_EQ(stats.preemptions, 0u);
+}
+
+TEST(Engine, PromptsThatComeTogetherAreAdmittedAsMemoryHoldsThem) {
+  const CountingModel model(kVocab);
+  std::vector<GenerationRequest> requests;  // of three blocks each, with the answer
+  for (uint64_t i = 0; i < 6; ++i)
+    requests.push_back(a_request(a_prompt(70, i), [](auto& c) { c.max_new_tokens = 10; }));
+  EngineStats stats;
+  EngineOptions options = with_blocks(8);
+  options.prefix_cache = false;
+  const auto results = run_all(model, options, requests, &stats);
+  expect_as_alone(model, requests, results);
+  EXPECT_EQ(stats.preemptions, 0u);
+}
+
 TEST(Engine, ARequestThatMemoryCanNeverHoldIsRefusedAtOnce) {
   const CountingModel model(kVocab);
   Engine engine(model, with_blocks(2));

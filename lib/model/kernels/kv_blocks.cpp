@@ -17,9 +17,7 @@ constexpr int64_t kTileRows = 24;
 // lie anywhere, so the processor cannot see where the next one is.
 constexpr int64_t kPanelsAhead = 2;
 
-int64_t padded_to_panel(int64_t n) {
-  return (n + kKvBlockTokens - 1) / kKvBlockTokens * kKvBlockTokens;
-}
+int64_t padded_to_panel(int64_t n) { return kv_blocks_for(n) * kKvBlockTokens; }
 
 size_t element_size(const KvShape& shape) { return shape.int8 ? 1 : shape.bfloat ? 2 : 4; }
 

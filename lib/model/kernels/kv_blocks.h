@@ -28,6 +28,11 @@ namespace llm {
 
 inline constexpr int64_t kKvBlockTokens = 32;
 
+/// Blocks that hold `tokens`.
+constexpr int64_t kv_blocks_for(int64_t tokens) {
+  return (tokens + kKvBlockTokens - 1) / kKvBlockTokens;
+}
+
 struct KvShape {
   int64_t layers = 0, heads = 0, head_dim = 0;
   bool bfloat = true;  // the model's products are bfloat16, else float32
