@@ -39,7 +39,9 @@ add_library(llm_torch INTERFACE)
 target_include_directories(llm_torch SYSTEM INTERFACE ${LLM_TORCH_DIR}/include ${LLM_TORCH_DIR}/include/torch/csrc/api/include)
 target_link_directories(llm_torch INTERFACE ${torch_lib})
 target_link_options(llm_torch INTERFACE -Wl,-rpath,${torch_lib})
-target_link_libraries(llm_torch INTERFACE ${torch_lib}/libtorch.so ${torch_lib}/libtorch_cpu.so ${torch_lib}/libc10.so)
+# libstdc++ comes first: some LibTorch libraries export their own copies of std::filesystem, and those of 2.11 for CUDA crash. libtorch.so itself
+# holds nothing; it only names the others.
+target_link_libraries(llm_torch INTERFACE stdc++ ${torch_lib}/libtorch_cpu.so ${torch_lib}/libc10.so)
 # -fopenmp for the compiler only: the one OpenMP runtime in the process must be the one that LibTorch brought.
 target_compile_options(llm_torch INTERFACE -fopenmp)
 file(GLOB torch_gomp ${torch_lib}/libgomp*.so* ${LLM_TORCH_DIR}/../torch.libs/libgomp*.so*)
