@@ -101,6 +101,17 @@ rows=$((rows + 1))
 [ $status = 4 ] || wrong 7.4.20 "exit status $status, not 4"
 expect 7.4.20 "cut.bin' changed size during training (SIGBUS at offset" cut.err
 
+# T8: a run that diverges ends with exit 5, says which rows it was on and leaves the last good checkpoint.
+CHANGES=allowed refuse T8 5 "was not finite in 3 steps in a row" "lower --learning-rate" -- pretrain --config config.yaml --data-path "$TINY/text.txt" \
+  --output-dir diverging --optimizer-name sgd --optimizer.momentum 0.99 --lr 1 --weight-decay 10 --max-grad-norm 0 --precision 32-true --warmup-steps 0 \
+  --training.max_skipped_steps 3 --max-steps 100 --eval-steps 0
+cp .err diverged.err
+last=$(readlink diverging/latest)
+expect T8 "$last is intact" diverged.err
+expect T8 '"first_row":' diverging/skipped_steps.jsonl
+there T8 "diverging/$last/manifest.json"
+accept "T8: it is whole" -- generate "diverging/$last" --prompt a --max-tokens 2 --seed 1
+
 # B20: another tokenizer needs --resize-embeddings, which keeps the old rows.
 "$PROGRAM" train-tokenizer --input "$TINY/text.txt" --output wider.model --vocab-size 500 > /dev/null 2>&1
 CHANGES=allowed refuse B20 3 "tokenizer has 500 pieces, checkpoint embedding has 300 rows" -- \
