@@ -55,6 +55,9 @@ refuse value 2 "--precision: 'fp8' is not supported; choose" -- train --precisio
 refuse value 2 "--optimizer-name: 'adam' is not supported; choose" -- train --optimizer-name adam
 refuse value 2 "--lr-scheduler: 'cosin' is not supported; choose" -- train --lr-scheduler cosin
 refuse value 2 "--objective: 'diffuse' is not supported; choose" -- train --objective diffuse
+refuse "one process" 2 "--distributed.data_parallel_size: '2' must be between 1 and 1" -- train --distributed.data_parallel_size 2
+refuse "one process" 2 "zero_offload_params needs data_parallel_size above 1" -- train --distributed.zero_offload_params true
+refuse "one process" 2 "distributed_backend nccl needs several processes" -- train --distributed.distributed_backend nccl
 refuse control 2 "--log-level: 'loud' is not supported; choose debug, info, warn, error" -- train --log-level loud
 refuse nul 2 "unknown option" -- generate $'--\x01prompt' a
 refuse long 2 "unknown option" -- generate "--$(printf 'x%.0s' {1..5000})" a
