@@ -61,7 +61,7 @@ void RunConfig::fields(Fields& f) {
   });
   f.cross_check("scheduler.warmup_steps", [this] {
     const int64_t warmup = scheduler.warmup_steps.value_or(0);
-    const bool fits = !training.max_steps || warmup <= *training.max_steps;
+    const bool fits = cut_short || !training.max_steps || warmup <= *training.max_steps;
     return fits ? std::string()
                 : fmt::format("scheduler.warmup_steps ({}) exceeds training.max_steps ({})", warmup,
                               *training.max_steps);

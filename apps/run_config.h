@@ -46,6 +46,7 @@ struct RunConfig {
   LoggingSection logging;
   GenerationConfig generation;
   DistributedSection distributed;
+  bool cut_short = false;  // max_steps may end the run within its warm-up
 
   void fields(Fields& f);
 };

@@ -24,7 +24,10 @@ namespace fs = std::filesystem;
 
 struct ResumeCheckConfig {
   RunConfig run;
-  ResumeCheckConfig() : run(pretrain_defaults()) { run.training.max_steps = 20; }
+  ResumeCheckConfig() : run(pretrain_defaults()) {
+    run.training.max_steps = 20;
+    run.cut_short = true;
+  }
   void fields(Fields& f) {
     run.fields(f);
     f.show_only(
@@ -147,6 +150,9 @@ int resume_check(ResumeCheckConfig& config, const Fields& fields) {
   settle_model(run, fields, tokenizer);
   run.tokenizer.path = fs::absolute(tokenizer.files[0]);
   run.training.max_steps = steps;
+  if (run.scheduler.warmup_steps) {
+    run.scheduler.warmup_steps = std::min(*run.scheduler.warmup_steps, steps);
+  }
   run.checkpoint.save_steps = save_every;
   run.logging.metrics.logging_steps = 1;
   run.logging.log.level = "warn";

@@ -13,6 +13,8 @@ accept adamw -- resume-check --config config.yaml --steps 10
 expect adamw 'SIGKILL after step 6 and a resume from step 4' out
 expect adamw 'bit for bit' out
 accept muon -- resume-check --config config.yaml --steps 5 --optimizer-name muon --precision bf16-true
+accept "shorter than the warm-up" -- resume-check --config "$SOURCES/config/mini.yaml" --steps 2 --batch-size 1 --max-seq-length 32 --eval-batches 1 --data.synthetic_stories 300
+expect "shorter than the warm-up" 'bit for bit' out
 refuse short 2 "at least 2" -- resume-check --config config.yaml --steps 1
 accept inspect -- inspect "$TINY/run"
 expect inspect 'model.layers.1.mlp.down_proj.weight' out
