@@ -64,16 +64,22 @@ std::optional<fs::path> tokenizer_beside(const fs::path& directory) {
   return std::nullopt;
 }
 
+/// Trains on the built-in corpus, whose few words do not fill every vocabulary.
+bool tells_stories(const RunConfig& config) {
+  return config.data.path.empty() && !config.data.use_lmsys_dataset;
+}
+
+int64_t pieces_asked(const RunConfig& config, const Fields& fields) {
+  if (fields.is_set("tokenizer.vocab_size")) return config.tokenizer.vocab_size;
+  if (fields.is_set("model.vocab_size")) return config.model.vocab_size;
+  return tells_stories(config) ? kStoryVocabulary : config.tokenizer.vocab_size;
+}
+
 std::unique_ptr<const Tokenizer> train_run_tokenizer(RunConfig& config, const Fields& fields,
                                                      const fs::path& run) {
   TokenizerTrainerConfig& tokenizer = config.tokenizer;
-  if (!fields.is_set("tokenizer.vocab_size")) {
-    if (fields.is_set("model.vocab_size")) {
-      tokenizer.vocab_size = config.model.vocab_size;
-    } else if (config.data.path.empty() && !config.data.use_lmsys_dataset) {
-      tokenizer.vocab_size = kStoryVocabulary;
-    }
-  }
+  tokenizer.fewer_allowed = tells_stories(config);
+  tokenizer.vocab_size = pieces_asked(config, fields);
   log_info("training a {} tokenizer of {} pieces on the run's text", tokenizer.model_type,
            tokenizer.vocab_size);
   const TokenizerTraining result = train_tokenizer(tokenizer, training_text(config.data));
@@ -87,6 +93,23 @@ void check_vocabularies(const RunConfig& config, const Tokenizer& tokenizer) {
       pieces <= rows &&
       rows <= pieces + std::max<int64_t>(127, pieces / 8);  // rows may be padded to a round number
   check(fits, "model.vocab_size {} but {} has {} pieces", rows, tokenizer.file_name(), pieces);
+}
+
+/// The ids are the tokenizer's. One that was set to something else, other than what every written
+/// config holds, is a mistake.
+void sync_token_ids(ModelConfig& model, const Fields& fields, const Tokenizer& tokenizer) {
+  const ModelConfig usual;
+  const auto sync = [&](const char* key, int64_t& id, int64_t written, int64_t own) {
+    const std::string path = fmt::format("model.{}", key);
+    if (fields.is_set(path) && id != own && id != written)
+      fields.fail_at(path,
+                     fmt::format("{} is {}, but {} has {}", path, id, tokenizer.file_name(), own),
+                     "leave it out: it is taken from the tokenizer");
+    id = own;
+  };
+  sync("bos_token_id", model.bos_token_id, usual.bos_token_id, tokenizer.bos_id());
+  sync("eos_token_id", model.eos_token_id, usual.eos_token_id, tokenizer.eos_id());
+  sync("pad_token_id", model.pad_token_id, usual.pad_token_id, tokenizer.pad_id());
 }
 
 /// The shape of a model to start from is that model's; only keys that do not decide what its
@@ -178,9 +201,15 @@ RunTokenizer choose_tokenizer(RunConfig& config, const Fields& fields,
   RunTokenizer chosen;
   chosen.trained_here = !source;
   chosen.tokenizer = source ? load_tokenizer(*source) : train_run_tokenizer(config, fields, run);
-  if (source && config.tokenizer.path.empty()) {
-    config.tokenizer.vocab_size =
-        chosen.tokenizer->vocab_size();  // so that RUN/config.yaml trains the same one elsewhere
+  const int64_t pieces = chosen.tokenizer->vocab_size();
+  if (config.tokenizer.path.empty()) {
+    const int64_t asked = pieces_asked(config, fields);
+    chosen.fewer_pieces = tells_stories(config) && pieces < asked;
+    if (chosen.fewer_pieces)
+      log_info("the built-in stories give {} pieces, not {}: the model has as many rows", pieces,
+               asked);
+    // So that RUN/config.yaml trains the same one elsewhere.
+    if (source || chosen.fewer_pieces) config.tokenizer.vocab_size = pieces;
   }
   for (const TokenizerFile& file : model_directory_files(*chosen.tokenizer, "")) {
     const fs::path copy = run / file.name;
@@ -196,17 +225,15 @@ void settle_model(RunConfig& config, const Fields& fields, const RunTokenizer& c
     adopt_starting_model(config, fields, tokenizer.vocab_size());
     check_vocabulary(tokenizer, config.model.vocab_size);
   } else {
-    // A char vocabulary is as large as the text makes it, in the run that trained it and in every
-    // resume of that run.
-    const bool text_decides =
-        config.tokenizer.path.empty() && config.tokenizer.model_type == "char";
+    // A char vocabulary is as large as the text makes it, and so is one that the built-in stories
+    // do not fill, in the run that trained it and in every resume of that run.
+    const bool text_decides = config.tokenizer.path.empty() &&
+                              (config.tokenizer.model_type == "char" || chosen.fewer_pieces);
     if (!fields.is_set("model.vocab_size") || text_decides) {
       config.model.vocab_size = tokenizer.vocab_size();
     }
     check_vocabularies(config, tokenizer);
-    config.model.bos_token_id = tokenizer.bos_id();
-    config.model.eos_token_id = tokenizer.eos_id();
-    config.model.pad_token_id = tokenizer.pad_id();
+    sync_token_ids(config.model, fields, tokenizer);
   }
   validate(config.model);
   const int64_t longest = config.model.max_position_embeddings;

@@ -48,8 +48,10 @@ std::optional<ResumeChoice> choose_start(const CheckpointConfig& config);
 /// config.tokenizer.path where it was not trained here.
 struct RunTokenizer {
   std::unique_ptr<const Tokenizer> tokenizer;
-  std::vector<std::filesystem::path> files;  // RUN/tokenizer.model and what stands beside it
+  std::vector<std::filesystem::path>
+      files;  // RUN/tokenizer.model and what else goes into every checkpoint
   bool trained_here = false;
+  bool fewer_pieces = false;  // than were asked for: the built-in stories do not give more
 };
 RunTokenizer choose_tokenizer(RunConfig& config, const Fields& fields,
                               const std::optional<ResumeChoice>& start);

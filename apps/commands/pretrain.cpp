@@ -2,6 +2,7 @@
 #include <csignal>
 
 #include "apps/commands.h"
+#include "apps/generation_defaults.h"
 #include "apps/pretraining.h"
 #include "apps/run_record.h"
 #include "base/atomic_file.h"
@@ -103,8 +104,9 @@ int pretrain(PretrainConfig& config, const Fields& fields) {
   RunRecord record;
   record.started = utc_now();
   const std::optional<ResumeChoice> start = choose_start(run.checkpoint);
-  const RunTokenizer tokenizer = choose_tokenizer(run, fields, start);
+  RunTokenizer tokenizer = choose_tokenizer(run, fields, start);
   settle_model(run, fields, tokenizer);
+  if (const auto file = write_generation_defaults(run, directory)) tokenizer.files.push_back(*file);
   warn_about_learning_rate(run, fields);
   const RunData data = prepare_run_data(run.data, *tokenizer.tokenizer, directory,
                                         static_cast<uint64_t>(run.runtime.seed));

@@ -58,6 +58,7 @@ std::unordered_map<std::string, std::string> settings(const TokenizerTrainerConf
                              // on every machine
       {"minloglevel", "3"},
   };
+  if (config.fewer_allowed) options["hard_vocab_limit"] = "false";
   // Without byte pieces these two would be lost: lines are cut at them before training.
   std::string alone;
   if (!config.byte_fallback && config.model_type != "char") alone += "\n";
@@ -124,7 +125,7 @@ TokenizerTraining train_byte_level(const TokenizerTrainerConfig& config, const T
   const ByteBpeVocabulary vocabulary = train_byte_bpe(
       words, {"<pad>", "<s>", "</s>", "<unk>", "<mask>"}, static_cast<size_t>(config.vocab_size));
   const auto most = static_cast<int64_t>(vocabulary.pieces.size());
-  if (most < config.vocab_size) {
+  if (most < config.vocab_size && !config.fewer_allowed) {
     fail(Exit::bad_input,
          fmt::format("vocab_size {} is too high for this text; the most possible is {}",
                      config.vocab_size, most),

@@ -35,6 +35,7 @@ struct TokenizerTrainerConfig {
   bool byte_fallback = true;
   double character_coverage = 0.9999;  // rarer characters go through byte pieces
   int64_t max_sentences = 200'000;     // lines drawn evenly from the input; 0 = all of it
+  bool fewer_allowed = false;  // no key: a text that does not give vocab_size pieces is no error
 
   void fields(Fields& f);
 };

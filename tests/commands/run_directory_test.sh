@@ -53,6 +53,15 @@ CHANGES=allowed refuse warmup 2 "scheduler.warmup_steps (9) exceeds training.max
 accept mlm -- pretrain --config config.yaml --data-path "$TINY/text.txt" --output-dir masked --objective mlm
 CHANGES=allowed refuse lmsys 3 "--use-lmsys-dataset" -- pretrain --config config.yaml --use-lmsys-dataset --output-dir lmsys
 
+# The vocabulary of a preset is meant for real text; on the built-in stories the run takes what they fill, in a resume too.
+accept preset -- create-config --type tiny --output tiny.json
+preset=(pretrain --config tiny.json --output-dir stories --gradient-accumulation-steps 1 --batch-size 1 --max-seq-length 32 --eval-batches 1 --data.synthetic_stories 300)
+accept preset -- "${preset[@]}" --max-steps 1
+expect preset 'the built-in stories' err
+rows=$((rows + 1)); grep -q '"vocab_size": 32000' stories/final/config.json && wrong preset 'the model has rows without a piece'
+accept "preset again" -- "${preset[@]}" --max-steps 2
+expect "preset again" 'resumed from' err
+
 # A warning for a model from scratch at the default rate, none where it is set.
 accept rate -- pretrain --config config.yaml --optimizer.learning_rate 1e-5 --data-path "$TINY/text.txt" --output-dir slow --max-steps 1
 rows=$((rows + 1))
