@@ -4,6 +4,7 @@
 #include "apps/commands.h"
 #include "apps/generation_defaults.h"
 #include "apps/pretraining.h"
+#include "apps/run_directory.h"
 #include "apps/run_record.h"
 #include "base/atomic_file.h"
 #include "base/error.h"

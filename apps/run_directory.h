@@ -1,0 +1,34 @@
+// The directory of a training run: made or taken over, and what in it a run goes on from. Main
+// thread only.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+
+#include "training/checkpoint.h"
+#include "training/training_config.h"
+
+namespace llm {
+
+/// RUN, made where it is not there. A folder that holds something else than a run is refused (exit
+/// 2). One that was made here goes again when the object does, unless keep() was called: a run that
+/// never began leaves nothing behind.
+class RunDirectory {
+ public:
+  explicit RunDirectory(std::filesystem::path path);
+  ~RunDirectory();
+  RunDirectory(const RunDirectory&) = delete;
+  RunDirectory& operator=(const RunDirectory&) = delete;
+  const std::filesystem::path& path() const { return path_; }
+  void keep() { made_here_ = false; }
+
+ private:
+  std::filesystem::path path_;
+  bool made_here_ = false;
+};
+
+/// Decides what a run continues from. With `never`, refuses (exit 2) a directory that holds a run,
+/// or empties it under force. The caller holds the RunLock.
+std::optional<ResumeChoice> choose_start(const CheckpointConfig& config);
+
+}  // namespace llm
