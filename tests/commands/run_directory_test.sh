@@ -54,13 +54,28 @@ accept mlm -- pretrain --config config.yaml --data-path "$TINY/text.txt" --outpu
 CHANGES=allowed refuse lmsys 3 "--use-lmsys-dataset" -- pretrain --config config.yaml --use-lmsys-dataset --output-dir lmsys
 
 # The vocabulary of a preset is meant for real text; on the built-in stories the run takes what they fill, in a resume too.
-accept preset -- create-config --type tiny --output tiny.json
+accept preset -- create-config --type tiny --model.hidden_size 64 --model.intermediate_size 128 --model.num_hidden_layers 2 --output tiny.json
 preset=(pretrain --config tiny.json --output-dir stories --gradient-accumulation-steps 1 --batch-size 1 --max-seq-length 32 --eval-batches 1 --data.synthetic_stories 300)
 accept preset -- "${preset[@]}" --max-steps 1
 expect preset 'the built-in stories' err
 rows=$((rows + 1)); grep -q '"vocab_size": 32000' stories/final/config.json && wrong preset 'the model has rows without a piece'
 accept "preset again" -- "${preset[@]}" --max-steps 2
 expect "preset again" 'resumed from' err
+
+# What a config says about writing goes along with the model; a flag is stronger.
+accept writing -- pretrain --config config.yaml --data-path "$TINY/text.txt" --output-dir brief --max-steps 1 --generation.max_new_tokens 3 --generation.do_sample false
+expect writing '"max_new_tokens": 3' brief/final/generation_config.json
+expect writing '"do_sample": false' brief/step-00000001/generation_config.json
+written() { sed -n '/^  "token_ids"/,/\]/p' out | grep -cE '^ +[0-9]+'; }
+accept writing -- generate --model-path brief --prompt a --ignore-eos --json
+rows=$((rows + 1)); [ "$(written)" = 3 ] || wrong writing "$(written) tokens, not 3"
+accept writing -- generate --model-path brief --prompt a --ignore-eos --json --max-tokens 5
+rows=$((rows + 1)); [ "$(written)" = 5 ] || wrong writing "$(written) tokens, not 5"
+accept writing -- pretrain --config brief/config.yaml --max-steps 2 --generation.max_new_tokens 100 --generation.do_sample true
+rows=$((rows + 1)); grep -q max_new_tokens brief/final/generation_config.json && wrong writing "the program's own defaults need no line"
+
+# Token ids are the tokenizer's.
+refuse ids 2 "model.eos_token_id is 9, but" "taken from the tokenizer" -- pretrain --config config.yaml --data-path "$TINY/text.txt" --output-dir ids --model.eos_token_id 9
 
 # A warning for a model from scratch at the default rate, none where it is set.
 accept rate -- pretrain --config config.yaml --optimizer.learning_rate 1e-5 --data-path "$TINY/text.txt" --output-dir slow --max-steps 1
