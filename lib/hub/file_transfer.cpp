@@ -179,7 +179,8 @@ TransferResult FileTransfer::run() {
       hub_.refuse(reply, fmt::format("file '{}'", file_.name));
     }
     failures = have_ >= before + kProgressMade ? 1 : failures + 1;
-    if (failures >= hub_.attempts()) hub_.refuse(reply, fmt::format("file '{}'", file_.name));
+    if (reply.lasting || failures >= hub_.attempts())
+      hub_.refuse(reply, fmt::format("file '{}'", file_.name));
     if (!hub_.pause(failures, reply)) return TransferResult::stopped;
   }
 }

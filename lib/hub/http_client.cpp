@@ -235,6 +235,7 @@ HttpReply HttpClient::send(const HttpRequest& request) {
     if (!next) {
       reply.failure = fmt::format("the server sends us on to an address that is not https: '{}'",
                                   location.substr(0, 200));
+      reply.lasting = true;
       return reply;
     }
     if (!request.follow_elsewhere && url_origin(*next) != home) return reply;

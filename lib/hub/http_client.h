@@ -36,6 +36,7 @@ struct HttpReply {
   std::string url;                             // the last one asked
   std::string linked_tag;  // X-Linked-Etag of the first host, also where it sent us elsewhere
   std::string failure;     // what went wrong on the way, "" if nothing
+  bool lasting = false;    // the failure is the server's answer: asking again gives the same
   bool stopped = false;    // by `stop`
 
   std::string header(std::string_view name) const;

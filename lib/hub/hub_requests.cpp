@@ -103,7 +103,7 @@ HttpReply HubRequests::send(const HttpRequest& request, const std::string& what)
   for (int failures = 1;; ++failures) {
     HttpReply reply = send_once(request);
     if (reply.stopped || !may_pass(reply)) return reply;
-    if (failures >= connection_.attempts) refuse(reply, what);
+    if (reply.lasting || failures >= connection_.attempts) refuse(reply, what);
     if (!pause(failures, reply)) {
       reply.stopped = true;
       return reply;
