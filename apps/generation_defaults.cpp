@@ -19,12 +19,12 @@ nlohmann::ordered_json keys_of(GenerationConfig config) {
 std::optional<std::filesystem::path> write_generation_defaults(const RunConfig& config,
                                                                const std::filesystem::path& run) {
   const std::filesystem::path file = run / "generation_config.json";
-  const nlohmann::ordered_json usual = keys_of({});
+  const nlohmann::ordered_json usual = keys_of({}), given = keys_of(config.generation);
   nlohmann::ordered_json chosen = {{"bos_token_id", config.model.bos_token_id},
                                    {"eos_token_id", config.model.eos_token_id},
                                    {"pad_token_id", config.model.pad_token_id}};
   const size_t ids = chosen.size();
-  for (const auto& [key, value] : keys_of(config.generation).items()) {
+  for (const auto& [key, value] : given.items()) {
     if (value != usual.value(key, nlohmann::ordered_json())) chosen[key] = value;
   }
   if (chosen.size() == ids) {
