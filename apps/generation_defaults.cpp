@@ -4,6 +4,7 @@
 
 #include "base/atomic_file.h"
 #include "base/config.h"
+#include "model/hf_config.h"
 
 namespace llm {
 namespace {
@@ -20,9 +21,7 @@ std::optional<std::filesystem::path> write_generation_defaults(const RunConfig& 
                                                                const std::filesystem::path& run) {
   const std::filesystem::path file = run / "generation_config.json";
   const nlohmann::ordered_json usual = keys_of({}), given = keys_of(config.generation);
-  nlohmann::ordered_json chosen = {{"bos_token_id", config.model.bos_token_id},
-                                   {"eos_token_id", config.model.eos_token_id},
-                                   {"pad_token_id", config.model.pad_token_id}};
+  nlohmann::ordered_json chosen = generation_ids(config.model);
   const size_t ids = chosen.size();
   for (const auto& [key, value] : given.items()) {
     if (value != usual.value(key, nlohmann::ordered_json())) chosen[key] = value;

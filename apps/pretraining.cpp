@@ -3,17 +3,14 @@
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 
-#include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/random.h"
 #include "base/sha256.h"
-#include "data/synthetic.h"
 #include "data/token_file.h"
 #include "model/device.h"
 #include "model/init.h"
 #include "model/model_io.h"
-#include "tokenizer/hub_files.h"
 #include "training/training_state.h"
 
 namespace llm {

@@ -2,9 +2,8 @@
 // checked against its tokenizer.
 //
 // A verb that trains calls these in order: choose_start (run_directory.h), choose_tokenizer
-// (run_tokenizer.h), prepare_run_data,
-// settle_model, open_loaders. Each changes the config so that it ends up resolved: written as
-// RUN/config.yaml it repeats the run. Main thread only.
+// (run_tokenizer.h), settle_model, prepare_run_data, open_loaders. Each changes the config so that
+// it ends up resolved: written as RUN/config.yaml it repeats the run. Main thread only.
 #pragma once
 
 #include <cstdint>

@@ -220,7 +220,7 @@ int verify(VerifyConfig& config, const Fields&) {
                              ? config.max_deviation
                              : std::max(allowed_deviation(a.dtype), allowed_deviation(b.dtype));
   write_stdout(report(a, b, result, allowed, config.json));
-  if (result.deviation > allowed) {
+  if (!(result.deviation <= allowed)) {  // also where it is not a number
     flush_stdout();
     fail(Exit::bad_input,
          fmt::format("'{}' does not say what '{}' says: its logits deviate by {:.3g} of their "

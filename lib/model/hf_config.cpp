@@ -172,6 +172,17 @@ ModelConfig load_hf_config(const std::filesystem::path& file) {
   return model_config_from_hf(parse_json_file(file), file.string());
 }
 
+nlohmann::ordered_json generation_ids(const ModelConfig& config) {
+  nlohmann::ordered_json ids = nlohmann::ordered_json::object();
+  const std::pair<const char*, int64_t> known[] = {{"bos_token_id", config.bos_token_id},
+                                                   {"eos_token_id", config.eos_token_id},
+                                                   {"pad_token_id", config.pad_token_id}};
+  for (const auto& [key, id] : known) {
+    if (id >= 0) ids[key] = id;
+  }
+  return ids;
+}
+
 std::string hf_config_text(const ModelConfig& config, const std::string& dtype) {
   std::optional<HfJson> json = hf_config_json(config, family_of(config));
   check(json.has_value(), "model: this config cannot be written as config.json");

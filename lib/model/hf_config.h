@@ -27,6 +27,8 @@ ModelConfig load_hf_config(const std::filesystem::path& file);
 std::string run_config_from_hf(const nlohmann::json& object, const std::string& source_name);
 /// dtype: "float32", "bfloat16" or "float16": what the weights beside it are stored as.
 std::string hf_config_text(const ModelConfig& config, const std::string& dtype);
+/// What a generation_config.json says of every model: bos, eos and pad ids, those that there are.
+nlohmann::ordered_json generation_ids(const ModelConfig& config);
 
 /// The config as that family says it; nothing where it cannot say exactly this one.
 std::optional<nlohmann::ordered_json> hf_config_json(const ModelConfig& config,

@@ -57,17 +57,9 @@ std::vector<OutgoingTensor> outgoing_tensors(
 
 void save_config(const ModelConfig& config, at::ScalarType dtype, const fs::path& directory) {
   write_file_atomically(directory / "config.json", hf_config_text(config, dtype_name(dtype)));
-  nlohmann::ordered_json generation;
-  const std::pair<const char*, int64_t> ids[] = {{"bos_token_id", config.bos_token_id},
-                                                 {"eos_token_id", config.eos_token_id},
-                                                 {"pad_token_id", config.pad_token_id}};
-  for (const auto& [key, id] : ids) {
-    if (id >= 0) {
-      generation[key] = id;
-    }
-  }
   if (!fs::exists(directory / "generation_config.json")) {
-    write_file_atomically(directory / "generation_config.json", generation.dump(2) + "\n");
+    write_file_atomically(directory / "generation_config.json",
+                          generation_ids(config).dump(2) + "\n");
   }
 }
 

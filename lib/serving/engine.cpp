@@ -145,17 +145,17 @@ int64_t Engine::blocks_wanted(const Task& task) const {
 /// In order of arrival, as many as there is room for: what is admitted will not be put aside for
 /// the prompts that were admitted with it, and each that runs has a block to go on.
 void Engine::admit() {
-  int64_t promised = 0;
+  if (waiting_.empty()) return;
+  int64_t room = 0;  // what nobody holds and nobody who runs still needs
   if (pool_) {
-    for (const Task& task : running_) promised += blocks_wanted(task);
+    room = pool_->free_blocks() + (prefixes_ ? prefixes_->evictable() : 0);
+    for (const Task& task : running_) room -= blocks_wanted(task);
   }
   while (!waiting_.empty() && std::ssize(running_) < options_.max_batch_size) {
     if (pool_) {
-      const int64_t cached = prefixes_ ? prefixes_->evictable() : 0;
-      const int64_t wanted = promised + blocks_wanted(waiting_.front());
+      room -= blocks_wanted(waiting_.front());
       const int64_t going_on = pool_->options().layout == "slab" ? 0 : std::ssize(running_);
-      if (!running_.empty() && wanted + going_on > pool_->free_blocks() + cached) return;
-      promised = wanted;
+      if (!running_.empty() && room < going_on) return;
     }
     running_.splice(running_.end(), waiting_, waiting_.begin());
   }

@@ -8,6 +8,7 @@
 #include "base/error.h"
 
 namespace llm {
+
 KvPool::KvPool(const KvShape& shape, const KvPoolOptions& options)
     : shape_(shape), options_(options), block_bytes_(shape.block_bytes()) {
   check(options.max_blocks >= 1, "kv pool: at least one block of {} tokens is needed, got {}",
@@ -53,7 +54,7 @@ void KvPool::release(int32_t block) {
 }
 
 int64_t KvPool::blocks_to_hold(int64_t held, int64_t tokens) const {
-  if (options_.layout == "slab") return held > 0 ? 0 : kv_blocks_for(options_.slab_tokens);
+  if (options_.layout == "slab") return held > 0 ? 0 : kv_blocks_for(std::max(options_.slab_tokens, tokens));
   return kv_blocks_for(tokens) - kv_blocks_for(held);
 }
 

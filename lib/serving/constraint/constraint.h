@@ -1,8 +1,9 @@
 // Which tokens may come next, so that a text keeps to a grammar.
 //
 // A `Grammar` says what texts are allowed, a `TokenVocabulary` what bytes each token adds; a
-// `TokenGrammar` is the two together and is shared by all sequences that use them (a server keeps it
-// for the next request of the same schema: kept_grammars.h). A `Constraint` is the place of one sequence:
+// `TokenGrammar` is the two together and is shared by all sequences that use them (a server keeps
+// it for the next request of the same schema: kept_grammars.h). A `Constraint` is the place of one
+// sequence:
 //
 //   const auto shared = std::make_shared<const TokenGrammar>(grammar, vocabulary);
 //   Constraint constraint(shared);
@@ -52,7 +53,6 @@ class TokenGrammar {
   TokenGrammar(const TokenGrammar&) = delete;
   TokenGrammar& operator=(const TokenGrammar&) = delete;
 
-  const Grammar& grammar() const { return *grammar_; }
   const TokenVocabulary& vocabulary() const { return *vocabulary_; }
   const constraint::StackSet& start() const { return start_; }
   std::shared_ptr<const TokenMask> mask(const constraint::StackSet& place) const;

@@ -1,32 +1,32 @@
 #include "serving/constraint/kept_grammars.h"
 
-#include <algorithm>
 #include <utility>
 
 namespace llm {
 
-KeptGrammars::KeptGrammars(std::shared_ptr<const TokenVocabulary> vocabulary, size_t most)
-    : vocabulary_(std::move(vocabulary)), most_(most) {}
-
-std::shared_ptr<const TokenGrammar> KeptGrammars::known(const Grammar& grammar) {
-  const auto place = std::find_if(kept_.begin(), kept_.end(),
-                                  [&](const auto& kept) { return kept->grammar() == grammar; });
-  if (place == kept_.end()) return nullptr;
-  kept_.splice(kept_.begin(), kept_, place);
-  return kept_.front();
+size_t KeptGrammars::ProgramHash::operator()(const Program& program) const {
+  uint64_t hash = program.grammar->steps.size();
+  for (const constraint::Step& step : program.grammar->steps) {
+    hash = mix64(hash ^ static_cast<uint64_t>(step.op));
+    hash = mix64(hash ^ (static_cast<uint64_t>(step.a) << 32 | step.b));
+  }
+  return hash;
 }
+
+KeptGrammars::KeptGrammars(std::shared_ptr<const TokenVocabulary> vocabulary, size_t most)
+    : vocabulary_(std::move(vocabulary)), kept_(most) {}
 
 std::shared_ptr<const TokenGrammar> KeptGrammars::find(
     const std::shared_ptr<const Grammar>& grammar) {
+  const Program program{grammar};
   {
     const std::lock_guard lock(mutex_);
-    if (auto found = known(*grammar)) return found;
+    if (const auto* found = kept_.find(program)) return *found;
   }
   auto fresh = std::make_shared<const TokenGrammar>(grammar, vocabulary_);  // takes its time
   const std::lock_guard lock(mutex_);
-  if (auto found = known(*grammar)) return found;  // another thread was quicker
-  kept_.push_front(fresh);
-  if (kept_.size() > most_) kept_.pop_back();
+  if (const auto* found = kept_.find(program)) return *found;  // another thread was quicker
+  kept_.insert(program, fresh);
   return fresh;
 }
 

@@ -1,16 +1,16 @@
-// The grammars that were asked for last, each with its masks: a service whose requests all bring the
-// same schema computes a mask once, not once per request.
+// The grammars that were asked for last, each with its masks: a service whose requests all bring
+// the same schema computes a mask once, not once per request.
 //
 // A grammar is known again by its compiled program, so by schemas that differ in spacing as well.
 // Any number of threads at once.
 #pragma once
 
 #include <cstddef>
-#include <list>
 #include <memory>
 #include <mutex>
 
 #include "serving/constraint/constraint.h"
+#include "serving/constraint/lru_cache.h"
 
 namespace llm {
 
@@ -23,12 +23,17 @@ class KeptGrammars {
   std::shared_ptr<const TokenGrammar> find(const std::shared_ptr<const Grammar>& grammar);
 
  private:
-  std::shared_ptr<const TokenGrammar> known(const Grammar& grammar);
+  struct Program {
+    std::shared_ptr<const Grammar> grammar;
+    bool operator==(const Program& other) const { return *grammar == *other.grammar; }
+  };
+  struct ProgramHash {
+    size_t operator()(const Program& program) const;
+  };
 
   const std::shared_ptr<const TokenVocabulary> vocabulary_;
-  const size_t most_;
   std::mutex mutex_;
-  std::list<std::shared_ptr<const TokenGrammar>> kept_;  // last used first
+  constraint::LruCache<Program, std::shared_ptr<const TokenGrammar>, ProgramHash> kept_;
 };
 
 }  // namespace llm
