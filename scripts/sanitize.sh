@@ -2,13 +2,14 @@
 # Builds with sanitizers and runs the tests there. Slow: for before a release, not for every change.
 # usage: sanitize.sh [address|thread] [ctest argument...]
 #   address (the default)  AddressSanitizer and UndefinedBehaviorSanitizer, into build/asan, every test
-#   thread                 ThreadSanitizer, into build/tsan, what computes and serves on several threads; LibTorch is not built with it
+#   thread                 ThreadSanitizer, into build/tsan, what computes and serves on several threads; LibTorch and OpenMP are not built
+#                          with it, so what they share among threads of theirs runs on one
 set -e -o pipefail
 . "$(dirname "$0")/setup.sh"
 preset=asan
 tests=()
 case $1 in
-  thread) preset=tsan; tests=(--tests-regex '^(serving|http|api|constraint)\.'); shift ;;
+  thread) export OMP_NUM_THREADS=1; preset=tsan; tests=(--tests-regex '^(serving|http|api|constraint)\.'); shift ;;
   address) shift ;;
 esac
 build_dir=$root/build/$preset

@@ -7,19 +7,15 @@
 
 #include "base/error.h"
 #include "tests/constraint/grammar_support.h"
+#include "tests/support/sanitized.h"
 
 namespace llm {
 namespace {
 
 using nlohmann::ordered_json;
 
-#ifdef __SANITIZE_ADDRESS__
-constexpr double kMostSeconds = 10;
-constexpr long kMostKilobytes = 4'000'000;
-#else
-constexpr double kMostSeconds = 1;
-constexpr long kMostKilobytes = 200'000;
-#endif
+constexpr double kMostSeconds = test::kSanitized ? 10 : 1;
+constexpr long kMostKilobytes = test::kSanitized ? 4'000'000 : 200'000;
 
 long peak_kilobytes() {
   rusage usage{};

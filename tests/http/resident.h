@@ -27,7 +27,7 @@ inline double allowed_seconds(double seconds) {
 /// They also keep freed memory for a while.
 inline double allowed_growth(double megabytes) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  return megabytes + 200;
+  return megabytes + 300;  // 256 of them by default
 #else
   return megabytes;
 #endif

@@ -17,7 +17,7 @@ using test::run_alone;
 using test::with_blocks;
 
 TEST(EngineThread, ManyCallersGetTheirOwnAnswers) {
-  const CountingModel model(kVocab);
+  const CountingModel model(kVocab), alone(kVocab);  // each counts for its own thread
   EngineThread engine(model, with_blocks(100), 1000);
   std::vector<std::promise<GenerationResult>> results(40);
   std::vector<std::thread> callers;
@@ -32,7 +32,7 @@ TEST(EngineThread, ManyCallersGetTheirOwnAnswers) {
   for (std::thread& caller : callers) caller.join();
   for (size_t i = 0; i < results.size(); ++i)
     EXPECT_EQ(results[i].get_future().get().token_ids,
-              run_alone(model, a_request(a_prompt(1 + i, i))).token_ids);
+              run_alone(alone, a_request(a_prompt(1 + i, i))).token_ids);
   EXPECT_EQ(engine.open_requests(), 0);
 }
 
