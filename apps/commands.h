@@ -9,6 +9,7 @@ Command create_config_command();
 Command train_tokenizer_command();
 Command prepare_data_command();
 Command pretrain_command();
+Command finetune_command();
 Command resume_check_command();
 Command generate_command();
 Command api_command();

@@ -76,4 +76,21 @@ RunConfig pretrain_defaults() {
   return config;
 }
 
+RunConfig finetune_defaults() {
+  RunConfig config = pretrain_defaults();
+  config.training.rows = "documents";
+  config.training.batch_size = 4;
+  config.training.gradient_accumulation_steps = 8;
+  config.training.epochs = 3;
+  config.optimizer.learning_rate = 5e-6;
+  config.optimizer.weight_decay = 0.1;
+  config.scheduler.warmup_steps = 100;
+  config.cut_short = true;  // that warm-up is shortened where the run is (training_setup.h)
+  config.data.text.chat_template = "auto";
+  config.data.text.train_on_prompt = false;
+  config.checkpoint.model_path = "checkpoints";
+  config.checkpoint.output_dir = "finetuned";
+  return config;
+}
+
 }  // namespace llm

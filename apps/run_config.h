@@ -55,4 +55,8 @@ struct RunConfig {
 /// run, checkpoints in `checkpoints`.
 RunConfig pretrain_defaults();
 
+/// Defaults of `llm finetune`: from the model in `checkpoints` to `finetuned`, three epochs at 5e-6
+/// in steps of 8 x 4 documents, learning what the assistant says.
+RunConfig finetune_defaults();
+
 }  // namespace llm

@@ -6,6 +6,7 @@
 #include "data/synthetic.h"
 #include "model/model_path.h"
 #include "tokenizer/hub_files.h"
+#include "tokenizer/model_tokenizer.h"
 
 namespace llm {
 namespace {
@@ -59,8 +60,8 @@ RunTokenizer choose_tokenizer(RunConfig& config, const Fields& fields,
     source = config.tokenizer.path;
     config.tokenizer.path = absolute_text(config.tokenizer.path);
   } else if (!config.checkpoint.model_path.empty()) {
-    source = tokenizer_beside(resolve_model_path(config.checkpoint.model_path));
-    config.tokenizer.path = source ? absolute_text(source->string()) : "";
+    source = tokenizer_place(resolve_model_path(config.checkpoint.model_path));
+    config.tokenizer.path = absolute_text(source->string());
   } else if (start) {
     source = tokenizer_beside(start->checkpoint);
   } else if (config.checkpoint.resume_from_checkpoint != "never") {
@@ -68,7 +69,12 @@ RunTokenizer choose_tokenizer(RunConfig& config, const Fields& fields,
   }
   RunTokenizer chosen;
   chosen.trained_here = !source;
-  chosen.tokenizer = source ? load_tokenizer(*source) : train_run_tokenizer(config, fields, run);
+  chosen.tokenizer = source ? open_model_tokenizer(*source, source->string())
+                            : train_run_tokenizer(config, fields, run);
+  if (!config.checkpoint.model_path.empty() && !fields.is_set("data.add_bos")) {
+    const std::vector<int32_t> around = chosen.tokenizer->with_template({});
+    config.data.text.add_bos = !around.empty() && around.front() == chosen.tokenizer->bos_id();
+  }
   const int64_t pieces = chosen.tokenizer->vocab_size();
   if (config.tokenizer.path.empty()) {
     const int64_t asked = pieces_asked(config, fields);

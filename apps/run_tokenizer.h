@@ -15,7 +15,8 @@ namespace llm {
 
 /// The tokenizer of the run, in this order: named, the starting model's, the resumed checkpoint's,
 /// RUN's own, or one trained on the run's text. Its file is copied into RUN. Sets
-/// config.tokenizer.path where it was not trained here.
+/// config.tokenizer.path where it was not trained here, and, for a run that goes on from a model,
+/// data.add_bos to what that tokenizer does with a text.
 struct RunTokenizer {
   std::unique_ptr<const Tokenizer> tokenizer;
   std::vector<std::filesystem::path>

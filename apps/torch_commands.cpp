@@ -65,6 +65,7 @@ void set_torch_threads(const Fields& fields) {
 std::vector<Command> torch_commands() {
   std::vector<Command> commands;
   commands.push_back(pretrain_command());
+  commands.push_back(finetune_command());
   commands.push_back(resume_check_command());
   commands.push_back(convert_command());
   commands.push_back(verify_export_command());

@@ -14,6 +14,7 @@
 
 #include "base/random.h"
 #include "data/data_loader.h"
+#include "data/packed_dataset.h"
 #include "data/token_file.h"
 
 namespace {
@@ -70,10 +71,10 @@ void measure(const std::filesystem::path& prefix, const std::string& what, int64
              const std::vector<uint64_t>& memory) {
   constexpr int64_t kRows = 16;
   std::vector<double> rates, ceilings;
-  DataLoader loader(PackedDataset(TokenFile::open(prefix, {"", 32000}), seq_len),
+  DataLoader loader(std::make_unique<PackedDataset>(TokenFile::open(prefix, {"", 32000}), seq_len),
                     {.seed = 1, .rows_per_step = kRows});
   int64_t steps = std::max<int64_t>(loader.steps_per_epoch(), 1);
-  AlignedVector<int64_t> batch(static_cast<size_t>(kRows * (seq_len + 1)));
+  Batch batch;
   for (int round = 0; round <= kRounds; ++round) {  // the first round brings the file into memory
     double seconds = seconds_of([&] {
       for (int64_t step = 0; step < steps; ++step) {

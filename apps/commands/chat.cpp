@@ -91,7 +91,8 @@ ChatTranscript open_transcript(const ChatConfig& config, const TextModel& model)
   const std::filesystem::path& directory = model.loaded.directory;
   std::optional<ChatTemplate> chat_template;
   if (!config.chat_template.empty()) {
-    chat_template = ChatTemplate::load_file(config.chat_template, directory);
+    chat_template = ChatTemplate::load_file(config.chat_template, directory,
+                                            special_tokens_of(*model.tokenizer));
   } else {
     chat_template = open_chat_template(directory, *model.tokenizer);
   }

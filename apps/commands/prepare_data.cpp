@@ -13,6 +13,7 @@
 #include "base/signals.h"
 #include "base/stdout.h"
 #include "data/data_config.h"
+#include "data/loss_mask.h"
 #include "data/token_file.h"
 #include "tokenizer/tokenizer.h"
 
@@ -81,10 +82,12 @@ struct PrepareDataConfig {
 std::string describe(const TokenFile& file) {
   std::error_code ignored;
   auto bytes = std::filesystem::file_size(token_bin_path(file.prefix()), ignored);
+  const LossMask* mask = file.loss_mask();
   return fmt::format(
-      "dataset:    {}\ndocuments:  {}\ntokens:     {}\nsize:       {}\ntokenizer:  sha256 {}\n",
-      file.prefix().string(), file.sequences(), file.tokens(), human_bytes(bytes),
-      file.tokenizer_sha256());
+      "dataset:    {}\ndocuments:  {}\ntokens:     {}\n{}size:       {}\ntokenizer:  sha256 {}\n",
+      file.prefix().string(), file.sequences(), file.tokens(),
+      mask == nullptr ? "" : fmt::format("to learn:   {}\n", mask->tokens_to_learn()),
+      human_bytes(bytes), file.tokenizer_sha256());
 }
 
 int show(const std::string& prefix) {
@@ -108,10 +111,15 @@ int check_in_full(const PrepareDataConfig& config) {
 }
 
 std::string line_of(const char* name, const PreparedSet& set) {
-  return set.prefix.empty() ? std::string()
-                            : fmt::format("{:<11} {}  {} documents, {} tokens, {} bytes of text\n",
-                                          name, set.prefix.string(), format_count(set.documents),
-                                          format_count(set.tokens), format_count(set.text_bytes));
+  if (set.prefix.empty()) {
+    return {};
+  }
+  const std::string share = set.tokens_to_learn == set.tokens
+                                ? ""
+                                : fmt::format(" ({} to learn)", format_count(set.tokens_to_learn));
+  return fmt::format("{:<11} {}  {} documents, {} tokens{}, {} bytes of text\n", name,
+                     set.prefix.string(), format_count(set.documents), format_count(set.tokens),
+                     share, format_count(set.text_bytes));
 }
 
 void report(const PrepareResult& result, double val_fraction) {
@@ -137,6 +145,7 @@ int prepare(PrepareDataConfig& config) {
   PrepareOptions options = config.data.text.prepare_options();
   options.inputs = config.input;
   options.output = config.output;
+  options.chat = open_chat_format(config.data.text, *tokenizer, config.tokenizer_path);
   options.seed =
       config.runtime.seed < 0 ? fresh_seed() : static_cast<uint64_t>(config.runtime.seed);
   options.workers = config.workers.value_or(0);

@@ -9,7 +9,7 @@
 
 #include "apps/child_process.h"
 #include "apps/commands.h"
-#include "apps/pretraining.h"
+#include "apps/run_model.h"
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/json_reader.h"

@@ -1,6 +1,10 @@
 #include "data/data_config.h"
 
+#include <memory>
+#include <utility>
+
 #include "base/config.h"
+#include "tokenizer/model_tokenizer.h"
 
 namespace llm {
 
@@ -24,6 +28,34 @@ void TextConfig::fields(Fields& f) {
   f("allow_invalid_utf8", allow_invalid_utf8, "Take plain text that is not valid UTF-8 as it is")
       .flag("allow-invalid-utf8");
   f("add_bos", add_bos, "Begin each document with the tokenizer's bos token").flag("add-bos");
+  f("chat_template", chat_template,
+    "Jinja file by which conversations and pairs of prompt and response become text; auto = the "
+    "model's own, else a plain one; none = lines of plain text")
+      .flag("chat-template")
+      .value_name("FILE");
+  f("train_on_prompt", train_on_prompt,
+    "Learn all of a conversation or pair; false = only what the assistant says")
+      .flag("train-on-prompt");
+}
+
+ChatFormat open_chat_format(const TextConfig& config, const Tokenizer& tokenizer,
+                            const std::filesystem::path& model) {
+  ChatFormat format;
+  format.train_on_prompt = config.train_on_prompt;
+  if (!config.wants_chat_template()) {
+    return format;
+  }
+  std::optional<ChatTemplate> chosen;
+  if (config.chat_template != "auto") {
+    chosen = ChatTemplate::load_file(config.chat_template, model, special_tokens_of(tokenizer));
+  } else if (!model.empty()) {
+    chosen = open_chat_template(model, tokenizer);
+  }
+  if (!chosen) {
+    chosen = ChatTemplate::parse(plain_chat_template(), special_tokens_of(tokenizer));
+  }
+  format.chat_template = std::make_shared<const ChatTemplate>(std::move(*chosen));
+  return format;
 }
 
 TextReaderOptions TextConfig::reader_options() const {

@@ -27,11 +27,19 @@ struct TextConfig {
   bool skip_bad = false;
   bool allow_invalid_utf8 = false;
   bool add_bos = false;
+  std::string chat_template;    // none, auto, FILE; empty: none, but auto where a verb fine-tunes
+  bool train_on_prompt = true;  // false: of conversations and pairs only the replies are learnt
 
   void fields(Fields& f);
   TextReaderOptions reader_options() const;
-  PrepareOptions prepare_options() const;  // everything but inputs, output, seed, workers
+  PrepareOptions prepare_options() const;  // everything but inputs, output, seed, workers, chat
+  bool wants_chat_template() const { return !chat_template.empty() && chat_template != "none"; }
 };
+
+/// The format that `config` asks for. `auto` is the template of `model`, else
+/// plain_chat_template(). Exit 3 where the file is not one.
+ChatFormat open_chat_format(const TextConfig& config, const Tokenizer& tokenizer,
+                            const std::filesystem::path& model);
 
 struct DataConfig {
   std::vector<std::string>
@@ -66,7 +74,8 @@ std::function<bool(std::string&)> training_text(const DataConfig& config);
 /// Prepares RUN/data/{train,val} where needed; what lies there already is used again if text files,
 /// settings, seed and tokenizer are unchanged.
 RunData prepare_run_data(const DataConfig& config, const Tokenizer& tokenizer,
-                         const std::filesystem::path& run_directory, uint64_t seed);
+                         const std::filesystem::path& run_directory, uint64_t seed,
+                         const ChatFormat& chat = {});
 
 /// Bytes of text that the ids of a dataset stand for: what bits per byte divides by. Reads all of
 /// it.

@@ -1,8 +1,8 @@
 #include "data/data_loader.h"
 
-#include <algorithm>
-#include <array>
 #include <cmath>
+#include <utility>
+#include <vector>
 
 #include "base/error.h"
 #include "data/prefetcher.h"
@@ -13,21 +13,22 @@ namespace {
 constexpr uint64_t kOrderStream =
     0x6F72646572;  // separates the keys of the order from those of the shifts
 constexpr uint64_t kShiftStream = 0x7368696674;
-constexpr int64_t kWindowsAtOnce = 8;  // their first lines fit the first-level cache
 
 }  // namespace
 
-DataLoader::DataLoader(PackedDataset dataset, DataLoaderOptions options)
-    : dataset_(std::move(dataset)),
+DataLoader::DataLoader(std::unique_ptr<const RowSource> source, DataLoaderOptions options)
+    : source_(std::move(source)),
       options_(options),
-      windows_(options.shift_windows ? dataset_.shiftable_size() : dataset_.size()) {
+      rows_(options.shift_windows ? source_->shiftable_size() : source_->size()) {
   check(options.rows_per_step >= 1, "data loader: rows_per_step must be at least 1, got {}",
         options.rows_per_step);
   check(options.workers >= 0 && options.workers <= 64,
         "data loader: workers must be between 0 and 64, got {}", options.workers);
   if (options.workers > 0) {
     auto fill = [this](const BatchRequest& request) {
-      return computed(request.step, request.first_row, request.count);
+      Batch batch;
+      rows_into(request.step, request.first_row, request.count, batch);
+      return batch;
     };
     prefetcher_ =
         std::make_unique<Prefetcher>(fill, options.rows_per_step, options.workers, options.depth);
@@ -41,11 +42,11 @@ DataLoader::Place DataLoader::place_of(int64_t step, int64_t row) const {
   auto global =
       static_cast<unsigned __int128>(step) * static_cast<uint64_t>(options_.rows_per_step) +
       static_cast<uint64_t>(row);
-  auto windows = static_cast<uint64_t>(windows_);
-  return {static_cast<uint64_t>(global / windows), static_cast<uint64_t>(global % windows)};
+  auto rows = static_cast<uint64_t>(rows_);
+  return {static_cast<uint64_t>(global / rows), static_cast<uint64_t>(global % rows)};
 }
 
-int64_t DataLoader::window_of(int64_t step, int64_t row) const {
+int64_t DataLoader::source_row(int64_t step, int64_t row) const {
   check(step >= 0 && row >= 0 && row < options_.rows_per_step,
         "data loader: row {} of step {}; a step has {} rows", row, step, options_.rows_per_step);
   Place place = place_of(step, row);
@@ -56,7 +57,7 @@ int64_t DataLoader::window_of(int64_t step, int64_t row) const {
 }
 
 Permutation DataLoader::order_of(uint64_t epoch) const {
-  return Permutation(static_cast<uint64_t>(windows_),
+  return Permutation(static_cast<uint64_t>(rows_),
                      combine_keys(options_.seed, kOrderStream, epoch));
 }
 
@@ -64,56 +65,42 @@ int64_t DataLoader::shift_of(uint64_t epoch) const {
   if (!options_.shift_windows || epoch == 0) {
     return 0;
   }
-  auto positions = static_cast<uint64_t>(dataset_.max_shift(windows_)) + 1;
+  auto positions = static_cast<uint64_t>(source_->max_shift(rows_)) + 1;
   return static_cast<int64_t>(CounterRandom(combine_keys(options_.seed, kShiftStream)).bits(epoch) %
                               positions);
 }
 
-void DataLoader::rows_into(int64_t step, int64_t first_row, int64_t count,
-                           std::span<int64_t> out) const {
+void DataLoader::rows_into(int64_t step, int64_t first_row, int64_t count, Batch& batch) const {
   check(step >= 0 && first_row >= 0 && count >= 0 && count <= options_.rows_per_step - first_row,
         "data loader: rows {} to {} of step {}; a step has {} rows", first_row, first_row + count,
         step, options_.rows_per_step);
-  auto cols = static_cast<size_t>(dataset_.seq_len()) + 1;
-  check(out.size() == cols * static_cast<size_t>(count),
-        "data loader: room for {} tokens, {} rows have {}", out.size(), count,
-        cols * static_cast<size_t>(count));
+  std::vector<RowPlace> places;
+  places.reserve(static_cast<size_t>(count));
   Place place = place_of(step, first_row);
   for (int64_t done = 0; done < count; ++place.epoch, place.index = 0) {
-    Permutation order = order_of(place.epoch);
-    int64_t shift = shift_of(place.epoch);
-    int64_t last = std::min(count, done + windows_ - static_cast<int64_t>(place.index));
-    while (done < last) {
-      std::array<int64_t, kWindowsAtOnce> windows;
-      const auto many = static_cast<size_t>(std::min<int64_t>(last - done, kWindowsAtOnce));
-      for (size_t i = 0; i < many; ++i, ++place.index) {
-        windows[i] = static_cast<int64_t>(options_.shuffle ? order(place.index) : place.index);
-      }
-      dataset_.copy_windows({windows.data(), many},
-                            out.subspan(cols * static_cast<size_t>(done), cols * many), shift);
-      done += static_cast<int64_t>(many);
+    const Permutation order = order_of(place.epoch);
+    const int64_t shift = shift_of(place.epoch);
+    for (; done < count && place.index < static_cast<uint64_t>(rows_); ++done, ++place.index) {
+      places.push_back(
+          {static_cast<int64_t>(options_.shuffle ? order(place.index) : place.index), shift});
     }
   }
-}
-
-Batch DataLoader::computed(int64_t step, int64_t first_row, int64_t count) const {
-  Batch batch{count, dataset_.seq_len() + 1, {}};
-  check(count >= 0 && count <= options_.rows_per_step, "data loader: {} rows of a step that has {}",
-        count, options_.rows_per_step);
-  batch.tokens.resize(static_cast<size_t>(batch.rows * batch.cols));
-  rows_into(step, first_row, count, batch.tokens);
-  return batch;
+  source_->read(places, batch);
 }
 
 Batch DataLoader::rows(int64_t step, int64_t first_row, int64_t count) {
-  return prefetcher_ ? prefetcher_->get({step, first_row, count})
-                     : computed(step, first_row, count);
+  if (prefetcher_) {
+    return prefetcher_->get({step, first_row, count});
+  }
+  Batch batch;
+  rows_into(step, first_row, count, batch);
+  return batch;
 }
 
 double DataLoader::epoch_at(int64_t step) const {
   Place place = place_of(step, 0);
   return static_cast<double>(place.epoch) +
-         static_cast<double>(place.index) / static_cast<double>(windows_);
+         static_cast<double>(place.index) / static_cast<double>(rows_);
 }
 
 int64_t DataLoader::epoch_of(int64_t step) const {
@@ -121,7 +108,7 @@ int64_t DataLoader::epoch_of(int64_t step) const {
 }
 
 int64_t DataLoader::steps_for_epochs(double epochs) const {
-  double rows = epochs * static_cast<double>(windows_);
+  double rows = epochs * static_cast<double>(rows_);
   // Rounding noise of a product such as 0.1 * 30 must not cost a step.
   return static_cast<int64_t>(std::ceil(rows / static_cast<double>(options_.rows_per_step) - 1e-9));
 }

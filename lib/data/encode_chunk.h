@@ -11,6 +11,7 @@
 
 namespace llm {
 
+class RowEncoder;
 class Tokenizer;
 
 /// A record with what is known of it before it is parsed.
@@ -31,6 +32,7 @@ struct EncodedChunk {
   };
   std::vector<Piece> pieces;
   std::vector<int32_t> ids;
+  std::vector<uint8_t> learnt;  // of each id; empty: all are
   int64_t skipped_rows = 0;
   std::string first_bad_row;
 };
@@ -41,6 +43,7 @@ struct EncodeRules {
   uint64_t seed = 0;
   bool add_bos = false;
   bool add_eos = true;
+  const RowEncoder* rows = nullptr;  // null: rows are plain text, and all of it is learnt
 };
 
 EncodedChunk encode_chunk(std::vector<PendingRecord>&& records, const EncodeRules& rules,

@@ -3,7 +3,6 @@
 #include <array>
 
 #include "base/error.h"
-#include "data/json_scanner.h"
 
 namespace llm {
 namespace {
@@ -94,54 +93,98 @@ std::string message_text(const Row& row, const JsonValue* content, size_t index)
   return text;
 }
 
-std::string chat_text(const Row& row, const ChatShape& shape) {
-  const JsonValue& messages = row.required(shape.list);
-  if (messages.kind != Kind::array) {
-    row.reject("\"{}\" must be a list of messages, it is {}", shape.list, messages.kind_name());
+/// Whether a message is for learning, as OpenAI's "weight" and axolotl's "train" say it.
+bool to_learn(const JsonValue& message) {
+  const JsonValue* weight = message.find("weight");
+  const JsonValue* train = message.find("train");
+  return (weight == nullptr || weight->text != "0") && (train == nullptr || train->text != "false");
+}
+
+void add_messages(const Row& row, std::string_view list_name, const ChatShape& shape,
+                  std::vector<RowMessage>& messages) {
+  const JsonValue& list = row.required(list_name);
+  if (list.kind != Kind::array) {
+    row.reject("\"{}\" must be a list of messages, it is {}", list_name, list.kind_name());
   }
-  std::string text;
-  bool assistant = false;
-  for (size_t i = 0; i < messages.elements.size(); ++i) {
-    const JsonValue& message = messages.elements[i];
+  for (const JsonValue& message : list.elements) {
     const JsonValue* speaker = message.find(shape.speaker);
     if (speaker == nullptr || speaker->kind != Kind::string) {
-      row.reject("message {} needs \"{}\" and \"{}\"", i, shape.speaker, shape.content);
+      row.reject("message {} needs \"{}\" and \"{}\"", messages.size(), shape.speaker,
+                 shape.content);
     }
-    std::string role = canonical_role(speaker->text);
-    assistant = assistant || role == "assistant";
-    text += (text.empty() ? "" : "\n") + role + ": " +
-            message_text(row, message.find(shape.content), i);
+    messages.push_back({canonical_role(speaker->text),
+                        message_text(row, message.find(shape.content), messages.size()),
+                        to_learn(message), &message});
+  }
+}
+
+/// A field of its own for what stands before the first message.
+void add_system(const Row& row, RowContent& content) {
+  if (row.has("system") && !row.string_field("system").empty()) {
+    content.messages.push_back({"system", row.string_field("system")});
+  }
+}
+
+void read_chat(const Row& row, const ChatShape& shape, RowContent& content) {
+  add_system(row, content);
+  add_messages(row, shape.list, shape, content.messages);
+  bool assistant = false;
+  for (const RowMessage& message : content.messages) {
+    assistant = assistant || message.role == "assistant";
   }
   if (!assistant) {
     row.reject("no assistant message to learn from");
   }
-  return text;
+  content.tools = row.json.find("tools");
 }
 
-std::string alpaca_text(const Row& row) {
-  std::string text = row.string_field("instruction");
+void read_alpaca(const Row& row, RowContent& content) {
+  std::string question = row.string_field("instruction");
   if (row.has("input") && !row.string_field("input").empty()) {
-    text += "\n" + row.string_field("input");
+    question += "\n" + row.string_field("input");
   }
-  return text + "\n" + row.string_field("output");
+  add_system(row, content);
+  content.messages.push_back({"user", std::move(question)});
+  content.messages.push_back({"assistant", row.string_field("output")});
+  content.pair = content.messages.size() == 2;
 }
 
-std::string text_by_keys(const Row& row) {
+/// Prompt and answer, each a text or a list of messages.
+void read_prompt(const Row& row, RowContent& content) {
+  const char* answer = row.has("completion") ? "completion" : "response";
+  if (row.required("prompt").kind != Kind::array) {
+    content.messages.push_back({"user", row.string_field("prompt")});
+    content.messages.push_back({"assistant", row.string_field(answer)});
+    content.pair = true;
+    return;
+  }
+  add_messages(row, "prompt", kMessages, content.messages);
+  for (RowMessage& message : content.messages) {
+    message.learn = false;
+  }
+  add_messages(row, answer, kMessages, content.messages);
+  if (content.messages.empty() || content.messages.back().role != "assistant") {
+    row.reject("no assistant message to learn from");
+  }
+  content.tools = row.json.find("tools");
+}
+
+void read_by_keys(const Row& row, RowContent& content) {
   for (const char* key : {"text", "content"}) {
     if (row.has(key)) {
-      return row.string_field(key);
+      content.text = row.string_field(key);
+      return;
     }
   }
   if (row.has("prompt")) {
-    return row.string_field("prompt") + "\n" +
-           row.string_field(row.has("completion") ? "completion" : "response");
+    return read_prompt(row, content);
   }
   if (row.has("instruction")) {
-    return alpaca_text(row);
+    return read_alpaca(row, content);
   }
   for (const ChatShape& shape : {kShareGpt, kMessages, kLmsys}) {
     if (row.has(shape.list)) {
-      return chat_text(row, shape);
+      return read_chat(row, shape, content);
     }
   }
   row.reject_missing("text");
@@ -149,28 +192,51 @@ std::string text_by_keys(const Row& row) {
 
 }  // namespace
 
-std::string text_of_json_row(std::string_view text, std::string_view place,
-                             const TextReaderOptions& options) {
-  JsonValue json = scan_json(text, place);
-  Row row{json, place};
-  if (json.kind != Kind::object) {
-    row.reject("a row must be a JSON object, this is {}", json.kind_name());
+RowContent parse_json_row(std::string_view text, std::string_view place,
+                          const TextReaderOptions& options) {
+  RowContent content;
+  content.row = scan_json(text, place);
+  const Row row{content.row, place};
+  if (content.row.kind != Kind::object) {
+    row.reject("a row must be a JSON object, this is {}", content.row.kind_name());
   }
   if (!options.field.empty()) {
-    return row.string_field(options.field);
+    content.text = row.string_field(options.field);
+    return content;
   }
   switch (options.format) {
     case TextFormat::alpaca:
-      return alpaca_text(row);
+      read_alpaca(row, content);
+      break;
     case TextFormat::sharegpt:
-      return chat_text(row, kShareGpt);
+      read_chat(row, kShareGpt, content);
+      break;
     case TextFormat::messages:
-      return chat_text(row, kMessages);
+      read_chat(row, kMessages, content);
+      break;
     case TextFormat::lmsys:
-      return chat_text(row, kLmsys);
+      read_chat(row, kLmsys, content);
+      break;
     default:
-      return text_by_keys(row);
+      read_by_keys(row, content);
   }
+  return content;
+}
+
+std::string plain_text(const RowContent& content, std::vector<ByteSpan>* replies) {
+  std::string text = content.text;
+  for (const RowMessage& message : content.messages) {
+    text += &message == content.messages.data() ? "" : "\n";
+    if (!content.pair) {
+      text += message.role + ": ";
+    }
+    const size_t begin = text.size();
+    text += message.content;
+    if (replies != nullptr && message.role == "assistant" && message.learn) {
+      replies->push_back({begin, text.size()});
+    }
+  }
+  return text;
 }
 
 }  // namespace llm

@@ -1,9 +1,11 @@
 #include "data/packed_dataset.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "base/error.h"
+#include "data/loss_mask.h"
 
 namespace llm {
 
@@ -42,6 +44,33 @@ void PackedDataset::copy_windows(std::span<const int64_t> indices, std::span<int
   }
   for (size_t i = 0; i < indices.size(); ++i) {
     copy_window(indices[i], out.subspan(cols * i, cols), shift);
+  }
+}
+
+void PackedDataset::read(std::span<const RowPlace> places, Batch& batch) const {
+  constexpr size_t kWindowsAtOnce = 8;  // their first lines fit the first-level cache
+  const auto cols = static_cast<size_t>(seq_len_) + 1;
+  batch.rows = static_cast<int64_t>(places.size());
+  batch.cols = seq_len_ + 1;
+  batch.documents.clear();
+  batch.tokens.resize(cols * places.size());
+  const std::span<int64_t> out = batch.tokens;
+  for (size_t done = 0; done < places.size();) {
+    std::array<int64_t, kWindowsAtOnce> windows;
+    size_t many = 0;
+    const int64_t shift = places[done].shift;
+    for (; many < kWindowsAtOnce && done + many < places.size(); ++many) {
+      if (places[done + many].shift != shift) break;
+      windows[many] = places[done + many].index;
+    }
+    copy_windows({windows.data(), many}, out.subspan(cols * done, cols * many), shift);
+    done += many;
+  }
+  const LossMask* mask = file_.loss_mask();
+  batch.learnt.resize(mask == nullptr ? 0 : batch.tokens.size());
+  for (size_t r = 0; mask != nullptr && r < places.size(); ++r) {
+    mask->read(places[r].index * seq_len_ + places[r].shift,
+               std::span(batch.learnt).subspan(r * cols, cols));
   }
 }
 

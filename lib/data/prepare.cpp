@@ -107,14 +107,15 @@ class PartWriter {
   PartWriter(std::filesystem::path prefix, std::string tokenizer_sha256)
       : prefix_(std::move(prefix)), tokenizer_sha256_(std::move(tokenizer_sha256)) {}
 
-  void add(const EncodedChunk::Piece& piece, std::span<const int32_t> ids) {
+  void add(const EncodedChunk::Piece& piece, std::span<const int32_t> ids,
+           std::span<const uint8_t> learnt) {
     if (!writer_) {
       writer_ = std::make_unique<TokenFileWriter>(prefix_, tokenizer_sha256_);
     }
     if (piece.begins && open_) {
       writer_->end_sequence();
     }
-    writer_->add(ids);
+    writer_->add(ids, learnt);
     open_ = !piece.ends;
     if (piece.ends) {
       writer_->end_sequence();
@@ -128,6 +129,7 @@ class PartWriter {
   PreparedSet finish() {
     set_.prefix = prefix_;
     set_.tokens = writer_->tokens();
+    set_.tokens_to_learn = writer_->tokens_to_learn();
     writer_->finish();
     return set_;
   }
@@ -178,7 +180,13 @@ class Preparation {
 
   PrepareResult run() {
     auto start = std::chrono::steady_clock::now();
-    EncodeRules rules{options_.reader, 0, options_.seed, options_.add_bos, options_.add_eos};
+    EncodeRules rules{options_.reader,  0,      options_.seed, options_.add_bos,
+                      options_.add_eos, nullptr};
+    std::unique_ptr<const RowEncoder> rows;
+    if (!options_.chat.plain()) {
+      rows = std::make_unique<RowEncoder>(tokenizer_, options_.chat);
+      rules.rows = rows.get();
+    }
     rules.hash_fraction = options_.val_split == ValidationSplit::hash ? options_.val_fraction : 0;
     OrderedWorkers<std::vector<PendingRecord>, EncodedChunk> workers;
     workers.take = [this](std::vector<PendingRecord>& records) { return take(records); };
@@ -209,12 +217,15 @@ class Preparation {
   }
 
   void write(const EncodedChunk& chunk) {
-    std::span<const int32_t> ids = chunk.ids;
+    size_t at = 0;
     for (const EncodedChunk::Piece& piece : chunk.pieces) {
+      const auto count = static_cast<size_t>(piece.ids);
+      const std::span<const uint8_t> marks = chunk.learnt;
       to_validation_ = piece.begins ? piece.validation : to_validation_;
       (to_validation_ ? *validation_ : *train_)
-          .add(piece, ids.first(static_cast<size_t>(piece.ids)));
-      ids = ids.subspan(static_cast<size_t>(piece.ids));
+          .add(piece, std::span(chunk.ids).subspan(at, count),
+               marks.empty() ? marks : marks.subspan(at, count));
+      at += count;
     }
     result_.first_bad_row = result_.skipped_rows == 0 ? chunk.first_bad_row : result_.first_bad_row;
     result_.skipped_rows += chunk.skipped_rows;

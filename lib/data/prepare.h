@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "data/chat_format.h"
 #include "data/text_reader.h"
 
 namespace llm {
@@ -35,6 +36,7 @@ struct PrepareOptions {
   int64_t workers = 0;  // 0 = one per usable core
   bool add_bos = false;
   bool add_eos = true;
+  ChatFormat chat;  // what rows of JSON become
   bool show_progress = false;
   std::function<bool()> stop_requested;  // asked between chunks; true ends at once, without files
 };
@@ -43,6 +45,7 @@ struct PreparedSet {
   std::filesystem::path prefix;  // empty: not written
   int64_t documents = 0;
   int64_t tokens = 0;
+  int64_t tokens_to_learn = 0;
   int64_t text_bytes = 0;  // of the documents themselves: bits per byte divides by this
 };
 

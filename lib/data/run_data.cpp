@@ -6,7 +6,9 @@
 #include "base/error.h"
 #include "base/json_reader.h"
 #include "base/log.h"
+#include "base/sha256.h"
 #include "data/data_config.h"
+#include "data/loss_mask.h"
 #include "data/synthetic.h"
 #include "data/token_file.h"
 #include "tokenizer/tokenizer.h"
@@ -61,7 +63,7 @@ StoryRange story_range(const DataConfig& config) {
 /// Everything that decides the bytes of the prepared files. Text files enter with size and time of
 /// change, not content.
 nlohmann::json fingerprint(const DataConfig& config, const std::vector<std::string>& inputs,
-                           const Tokenizer& tokenizer, uint64_t seed) {
+                           const Tokenizer& tokenizer, uint64_t seed, const ChatFormat& chat) {
   nlohmann::json files = nlohmann::json::array();
   for (const std::string& input : inputs) {
     std::error_code failed;
@@ -80,6 +82,8 @@ nlohmann::json fingerprint(const DataConfig& config, const std::vector<std::stri
           {"val_split", text.val_split},
           {"val_fraction", text.val_fraction},
           {"allow_invalid_utf8", text.allow_invalid_utf8},
+          {"chat_template", chat.chat_template ? sha256_hex(chat.chat_template->source()) : ""},
+          {"train_on_prompt", chat.train_on_prompt},
           {"seed", seed},
           {"tokenizer", tokenizer.sha256()},
           {"stories", inputs.empty() ? config.synthetic_stories : 0},
@@ -128,7 +132,7 @@ double story_entropy(const DataConfig& config, const std::filesystem::path& vali
 RunData prepare_stories(const DataConfig& config, const Tokenizer& tokenizer,
                         const std::filesystem::path& folder) {
   StoryRange range = story_range(config);
-  nlohmann::json now = fingerprint(config, {}, tokenizer, 0);
+  nlohmann::json now = fingerprint(config, {}, tokenizer, 0, {});
   RunData data{folder / "train", range.validation > 0 ? folder / "val" : "", true, 0};
   if (!unchanged(folder / "prepared.json", now)) {
     write_stories(config, tokenizer, data.train, 0, range.training);
@@ -150,13 +154,13 @@ void report(const PrepareResult& result) {
 }
 
 RunData prepare_text(const DataConfig& config, const Tokenizer& tokenizer,
-                     const std::filesystem::path& folder, uint64_t seed) {
+                     const std::filesystem::path& folder, uint64_t seed, const ChatFormat& chat) {
   bool own_validation = !config.validation_path.empty();
   std::vector<std::string> inputs = config.path;
   if (own_validation && !is_token_file(config.validation_path)) {
     inputs.push_back(config.validation_path);
   }
-  nlohmann::json now = fingerprint(config, inputs, tokenizer, seed);
+  nlohmann::json now = fingerprint(config, inputs, tokenizer, seed, chat);
   now["validation"] = config.validation_path;
   bool reads_once = std::find(inputs.begin(), inputs.end(), "-") != inputs.end();
   RunData data{folder / "train", folder / "val", false, 0};
@@ -165,9 +169,11 @@ RunData prepare_text(const DataConfig& config, const Tokenizer& tokenizer,
     for (const std::filesystem::path& part : {data.train, data.validation}) {
       remove_file(token_index_path(part));
       remove_file(token_bin_path(part));
+      remove_file(loss_mask_path(part));
     }
     PrepareOptions options = config.text.prepare_options();
     options.seed = seed;
+    options.chat = chat;
     options.inputs = config.path;
     options.output = data.train;
     options.val_fraction = own_validation ? 0 : options.val_fraction;
@@ -189,7 +195,8 @@ RunData prepare_text(const DataConfig& config, const Tokenizer& tokenizer,
 }
 
 RunData existing_dataset(const DataConfig& config, const std::filesystem::path& prefix,
-                         const std::filesystem::path& folder, const Tokenizer& tokenizer) {
+                         const std::filesystem::path& folder, const Tokenizer& tokenizer,
+                         const ChatFormat& chat) {
   RunData data{prefix, {}, false, 0};
   if (config.validation_path.empty()) {
     data.validation = is_token_file(validation_prefix(prefix)) ? validation_prefix(prefix) : "";
@@ -198,6 +205,7 @@ RunData existing_dataset(const DataConfig& config, const std::filesystem::path& 
   } else {
     PrepareOptions options = config.text.prepare_options();
     options.val_fraction = 0;
+    options.chat = chat;
     options.inputs = {config.validation_path};
     options.output = data.validation = folder / "val";
     report(prepare_data(options, tokenizer));
@@ -237,16 +245,17 @@ std::function<bool(std::string&)> training_text(const DataConfig& given) {
 }
 
 RunData prepare_run_data(const DataConfig& given, const Tokenizer& tokenizer,
-                         const std::filesystem::path& run_directory, uint64_t seed) {
+                         const std::filesystem::path& run_directory, uint64_t seed,
+                         const ChatFormat& chat) {
   DataConfig config = resolved(given);
   std::filesystem::path folder = run_directory / "data";
   RunData data;
   if (config.path.empty()) {
     data = prepare_stories(config, tokenizer, folder);
   } else if (auto prefix = dataset_in(config.path)) {
-    data = existing_dataset(config, *prefix, folder, tokenizer);
+    data = existing_dataset(config, *prefix, folder, tokenizer, chat);
   } else {
-    data = prepare_text(config, tokenizer, folder, seed);
+    data = prepare_text(config, tokenizer, folder, seed, chat);
   }
   for (const std::filesystem::path& part : {data.train, data.validation}) {
     if (!part.empty()) {

@@ -24,11 +24,6 @@ Value named_value(std::string_view what, std::string_view name,
   fail(Exit::usage, fmt::format("{}: '{}' is not known; choose {}", what, name, known));
 }
 
-std::string place_of(const RawRecord& record) {
-  return record.in_array ? fmt::format("{}: element {}", *record.source, record.line)
-                         : fmt::format("{}:{}", *record.source, record.line);
-}
-
 [[noreturn]] void report_invalid_utf8(const RawRecord& record, size_t offset) {
   bool utf16 = record.source_byte == 0 && offset == 0 &&
                (record.bytes.starts_with("\xFF\xFE") || record.bytes.starts_with("\xFE\xFF"));
@@ -58,9 +53,14 @@ TextSplit parse_text_split(std::string_view name) {
   return named_value("split", name, kTable);
 }
 
+std::string place_of(const RawRecord& record) {
+  return record.in_array ? fmt::format("{}: element {}", *record.source, record.line)
+                         : fmt::format("{}:{}", *record.source, record.line);
+}
+
 std::string record_text(RawRecord&& record, const TextReaderOptions& options) {
   if (record.is_row) {
-    return text_of_json_row(record.bytes, place_of(record), options);
+    return plain_text(parse_json_row(record.bytes, place_of(record), options));
   }
   if (!options.allow_invalid_utf8) {
     if (auto offset = utf8::first_invalid(record.bytes)) {

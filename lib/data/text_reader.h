@@ -69,6 +69,9 @@ struct Document {
   bool ends = true;
 };
 
+/// Where a row stands, for messages: "a.jsonl:1042".
+std::string place_of(const RawRecord& record);
+
 /// The text of a record: a row is parsed, a plain piece is checked and moved out. Errors (exit 3)
 /// begin with the source and the place.
 std::string record_text(RawRecord&& record, const TextReaderOptions& options);

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/mapped_file.h"
 #include "base/sha256.h"
+#include "data/loss_mask.h"
 #include "data/token_index_header.h"
 
 namespace llm {
@@ -126,6 +127,7 @@ TokenFile TokenFile::open(const std::filesystem::path& path, const TokenFileChec
   file.check_offsets();
   file.check_tokenizer(checks.tokenizer_sha256);
   file.vocab_size_ = checks.vocab_size;
+  file.mask_ = LossMask::open(file.prefix_, file.tokens_, file.index_->bytes());
   file.build_landmarks();
   return file;
 }
@@ -270,8 +272,8 @@ void TokenFile::expect_search(int64_t position) const {
 }
 
 void TokenFile::expect_tokens(int64_t position, int64_t count) const {
-  constexpr int64_t kLine = 16;            // words per cache line
-  constexpr int64_t kAhead = 32 * kLine;   // from there on the processor sees the stream itself
+  constexpr int64_t kLine = 16;           // words per cache line
+  constexpr int64_t kAhead = 32 * kLine;  // from there on the processor sees the stream itself
   const int64_t sequence = landmarks_[static_cast<size_t>(position >> landmark_shift_)];
   for (int64_t i = 0; i < 4; ++i) {  // the search, then the documents of the range
     __builtin_prefetch(offsets_ + std::min(sequence + i * kLine / 2, sequences_));
@@ -336,6 +338,9 @@ TokenFileReport verify_token_file(const std::filesystem::path& prefix,
     }
     report.largest_id = std::max(report.largest_id, largest);
     report.longest_sequence = std::max(report.longest_sequence, static_cast<int64_t>(length));
+  }
+  if (file.loss_mask() != nullptr) {
+    file.loss_mask()->verify();
   }
   return report;
 }

@@ -6,6 +6,8 @@
 //           size of .bin
 //   .bin    n_seq times { u32 length; i32 id[length] }, no padding
 //
+// Where not every token is to be learnt, PREFIX.mask says which (loss_mask.h).
+//
 // One document is one sequence, ended by the tokenizer's eos id. Offsets grow by 4 + 4 * length, so
 // sequence s starts at token offset[s] / 4 - s of the packed stream without a look at .bin.
 //
@@ -26,6 +28,7 @@
 
 namespace llm {
 
+class LossMask;
 class MappedFile;
 
 inline constexpr uint32_t kTokenFileVersion = 1;
@@ -55,6 +58,8 @@ class TokenFile {
   int64_t tokens() const { return tokens_; }
   std::string tokenizer_sha256() const;  // hex
   std::optional<int64_t> vocab_size() const { return vocab_size_; }
+  /// Which tokens are to be learnt; null: all.
+  const LossMask* loss_mask() const { return mask_.get(); }
 
   /// The ids of one document, unchecked.
   std::span<const int32_t> sequence(int64_t index) const;
@@ -90,6 +95,7 @@ class TokenFile {
   std::filesystem::path prefix_;
   std::unique_ptr<MappedFile> bin_;
   std::unique_ptr<MappedFile> index_;
+  std::unique_ptr<const LossMask> mask_;
   const uint64_t* offsets_ = nullptr;
   const int32_t* words_ = nullptr;  // .bin as 4-byte words
   int64_t sequences_ = 0;
@@ -114,7 +120,7 @@ TokenFileReport verify_token_file(const std::filesystem::path& prefix,
                                   const TokenFileChecks& checks = {});
 
 /// Streams sequences into temporary files beside PREFIX; finish() syncs and renames them, .bin
-/// first and .index last. Without finish() nothing remains.
+/// first, .mask where one is due, and .index last. Without finish() nothing remains.
 class TokenFileWriter {
  public:
   TokenFileWriter(const std::filesystem::path& prefix, std::string tokenizer_sha256);
@@ -122,15 +128,16 @@ class TokenFileWriter {
   TokenFileWriter(const TokenFileWriter&) = delete;
   TokenFileWriter& operator=(const TokenFileWriter&) = delete;
 
-  /// One whole sequence.
-  void append(std::span<const int32_t> ids);
+  /// One whole sequence. `learnt`: one byte for each id, 0 = not to be learnt; empty = all are.
+  void append(std::span<const int32_t> ids, std::span<const uint8_t> learnt = {});
   /// A sequence in parts: any number of add(), then end_sequence().
-  void add(std::span<const int32_t> ids);
+  void add(std::span<const int32_t> ids, std::span<const uint8_t> learnt = {});
   void end_sequence();
   void finish();
 
   int64_t sequences() const;
   int64_t tokens() const;
+  int64_t tokens_to_learn() const;
 
  private:
   struct State;

@@ -9,6 +9,8 @@
 
 #include "base/atomic_file.h"
 #include "base/error.h"
+#include "base/sha256.h"
+#include "data/loss_mask.h"
 #include "data/token_file.h"
 #include "data/token_index_header.h"
 
@@ -36,6 +38,7 @@ struct TokenFileWriter::State {
   std::filesystem::path prefix;
   AtomicFile bin;
   AtomicFile index;
+  LossMaskWriter mask;
   TokenIndexHeader header{};
   std::vector<int32_t> words;     // of .bin, not yet written
   std::vector<uint64_t> offsets;  // of .index, not yet written
@@ -61,6 +64,7 @@ struct TokenFileWriter::State {
       : prefix(std::move(path)),
         bin(token_bin_path(prefix)),
         index(token_index_path(prefix)),
+        mask(prefix),
         writeback(bin.file().path()) {
     words.reserve(kBufferWords);
   }
@@ -134,13 +138,20 @@ int64_t TokenFileWriter::sequences() const {
 }
 int64_t TokenFileWriter::tokens() const { return static_cast<int64_t>(state_->header.tokens); }
 
-void TokenFileWriter::append(std::span<const int32_t> ids) {
-  add(ids);
+int64_t TokenFileWriter::tokens_to_learn() const {
+  return static_cast<int64_t>(state_->mask.tokens_to_learn());
+}
+
+void TokenFileWriter::append(std::span<const int32_t> ids, std::span<const uint8_t> learnt) {
+  add(ids, learnt);
   end_sequence();
 }
 
-void TokenFileWriter::add(std::span<const int32_t> ids) {
+void TokenFileWriter::add(std::span<const int32_t> ids, std::span<const uint8_t> learnt) {
+  check(learnt.empty() || learnt.size() == ids.size(), "token file: {} marks for {} ids",
+        learnt.size(), ids.size());
   State& state = *state_;
+  state.mask.add(ids.size(), learnt);
   if (state.open_length < 0) {
     state.open_sequence();
   }
@@ -173,6 +184,8 @@ void TokenFileWriter::end_sequence() {
 
 void TokenFileWriter::finish() {
   State& state = *state_;
+  check_input(tokens() == 0 || tokens_to_learn() > 0, "'{}': none of the {} tokens is to be learnt",
+              state.prefix.string(), tokens());
   if (state.open_length >= 0) {
     state.close_sequence();
   }
@@ -183,6 +196,7 @@ void TokenFileWriter::finish() {
   // Without its index a .bin is refused, so no crash can pair a new .bin with an old index.
   remove_file(token_index_path(state.prefix));
   state.bin.commit();
+  state.mask.finish(sha256_file(state.index.file().path()));
   state.index.commit();
 }
 

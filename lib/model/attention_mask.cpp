@@ -58,7 +58,8 @@ bool plain_attention(const ModelConfig& config, const VisibleKeys& keys) {
   const bool dense =
       pattern_is_dense(config, keys) &&
       (!keys.key_positions.defined() || (!keys.window && !config.sparse_attention.block_size));
-  return dense && config.position_embedding_type != "alibi" && !keys.key_mask.defined();
+  return dense && config.position_embedding_type != "alibi" && !keys.key_mask.defined() &&
+         !keys.segments.defined();
 }
 
 at::Tensor attention_bias(const ModelConfig& config, const VisibleKeys& keys,
@@ -71,6 +72,10 @@ at::Tensor attention_bias(const ModelConfig& config, const VisibleKeys& keys,
   if (keys.key_mask.defined()) {
     at::Tensor padding = keys.key_mask.logical_not().unsqueeze(1);  // (B, 1, Tk)
     hidden = hidden.defined() ? hidden.logical_or(padding) : padding;
+  }
+  if (keys.segments.defined()) {
+    at::Tensor elsewhere = keys.segments.unsqueeze(2) != keys.segments.unsqueeze(1);  // (B, Tq, Tk)
+    hidden = hidden.defined() ? hidden.logical_or(elsewhere) : elsewhere;
   }
   if (keys.causal) {
     at::Tensor later = at::ones({keys.query_tokens, keys.key_tokens}, options.dtype(at::kBool))

@@ -20,6 +20,7 @@ struct VisibleKeys {
   bool causal = true;
   at::Tensor key_mask;            // (B, Tk) bool, true = real token; undefined: all real
   at::Tensor key_positions;       // (B, Tk) int64; undefined: 0, 1, 2, ...
+  at::Tensor segments;            // (B, Tq) int64, Tq = Tk: a token sees its own; undefined: one
   std::optional<int64_t> window;  // of the layer: it sees itself and window - 1 tokens before it
 };
 

@@ -14,10 +14,13 @@ void check_inputs(const ModelConfig& config, const at::Tensor& ids, const Forwar
   check(ids.dim() == 2 && ids.scalar_type() == at::kLong,
         "model: input ids must be (batch, tokens) of int64");
   check(ids.numel() > 0, "model: no input ids");
-  for (const at::Tensor* shaped : {&options.positions, &options.attention_mask}) {
+  for (const at::Tensor* shaped :
+       {&options.positions, &options.attention_mask, &options.segments}) {
     check(!shaped->defined() || shaped->sizes() == ids.sizes(),
-          "model: positions and attention mask must have the shape of the input ids");
+          "model: positions, attention mask and segments must have the shape of the input ids");
   }
+  check(!options.segments.defined() || options.cache == nullptr,
+        "model: rows of several segments cannot be read into a cache");
   if (!ids.is_cpu()) {
     return;  // reading the ids back would stop the device; its kernel traps on a wrong one
   }
@@ -76,7 +79,8 @@ at::Tensor Transformer::hidden_states(const at::Tensor& input_ids,
   const auto bias_options =
       flat_.options().dtype(dtype() == at::kDouble ? at::kDouble : at::kFloat);
   const auto pattern = [&](std::optional<int64_t> window) {
-    const VisibleKeys keys{T, seen.length, options.causal, seen.mask, seen.positions, window};
+    const VisibleKeys keys{
+        T, seen.length, options.causal, seen.mask, seen.positions, options.segments, window};
     return LayerPattern{.rope = rope_of(positions, seen, options.cache, window.has_value()),
                         .bias = attention_bias(config_, keys, bias_options),
                         .causal_kernel = options.causal && plain_attention(config_, keys)};

@@ -11,6 +11,7 @@
 #include "model/attention_mask.h"
 #include "model/block.h"
 #include "model/checkpointing.h"
+#include "model/kernels/reference.h"
 #include "model/model_size.h"
 #include "model/parameter_layout.h"
 #include "model/position.h"
@@ -274,19 +275,14 @@ at::Tensor Transformer::logits(const at::Tensor& hidden) const {
 }
 
 CrossEntropy Transformer::cross_entropy(const at::Tensor& hidden, const at::Tensor& targets,
-                                        double scale) const {
+                                        double scale, const at::Tensor& row_weights) const {
   if (!output_bias_.defined() && !config_.final_logit_softcapping) {
-    return linear_cross_entropy(hidden, output_, targets, scale);
+    return linear_cross_entropy(hidden, output_, targets, scale, row_weights);
   }
-  at::Tensor scores = logits(hidden).reshape({-1, config_.vocab_size});
-  scores = scores.scalar_type() == at::kDouble ? scores : scores.to(at::kFloat);
-  const at::Tensor goal = targets.reshape({-1}), counted = goal != kIgnoreTarget;
-  const at::Tensor sum =
-      at::cross_entropy_loss(scores, goal, {}, at::Reduction::Sum, kIgnoreTarget);
-  return {.loss = sum * scale,
-          .nll_sum = sum.item<double>(),
-          .correct = (scores.argmax(-1).eq(goal) & counted).sum().item<int64_t>(),
-          .counted = counted.sum().item<int64_t>()};
+  const at::Tensor scores = logits(hidden).reshape({-1, config_.vocab_size});
+  return reference::logits_cross_entropy(
+      scores.scalar_type() == at::kDouble ? scores : scores.to(at::kFloat), targets, scale,
+      row_weights);
 }
 
 }  // namespace llm

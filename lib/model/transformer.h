@@ -114,6 +114,9 @@ struct ForwardOptions {
                              // attention_mask
   at::Tensor attention_mask{};  // (B, T) bool or integers, 1 = real token: padding (left or right)
                                 // of THIS call's tokens; the cache remembers earlier ones
+  at::Tensor segments{};  // (B, T) int64: a token sees only those of its own segment, for rows that
+                          // hold several texts; undefined: one. Not with a cache. Their positions
+                          // are the caller's to give
   bool causal = true;     // false: every token sees every token (masked language model, diffusion)
   bool training = false;  // dropout on
   DropoutKey dropout{};   // one key per optimizer step; first_row = global index of the first row
@@ -143,8 +146,8 @@ class Transformer {
   at::Tensor logits(const at::Tensor& hidden) const;
   /// Loss of logits(hidden), as linear_cross_entropy() defines it; that kernel where the head is a
   /// product and nothing more.
-  CrossEntropy cross_entropy(const at::Tensor& hidden, const at::Tensor& targets,
-                             double scale) const;
+  CrossEntropy cross_entropy(const at::Tensor& hidden, const at::Tensor& targets, double scale,
+                             const at::Tensor& row_weights = {}) const;
   /// The head's weight (V, C): lm_head, or the embedding where tied.
   const Weight& output_weight() const { return output_; }
 

@@ -54,7 +54,8 @@ void KvPool::release(int32_t block) {
 }
 
 int64_t KvPool::blocks_to_hold(int64_t held, int64_t tokens) const {
-  if (options_.layout == "slab") return held > 0 ? 0 : kv_blocks_for(std::max(options_.slab_tokens, tokens));
+  if (options_.layout == "slab")
+    return held > 0 ? 0 : kv_blocks_for(std::max(options_.slab_tokens, tokens));
   return kv_blocks_for(tokens) - kv_blocks_for(held);
 }
 

@@ -81,23 +81,47 @@ std::vector<int32_t> ChatEncoder::piece(std::string_view text, bool first, bool 
   return ids;
 }
 
-std::vector<int32_t> ChatEncoder::encode(const RenderedChat& chat) const {
-  const std::vector<TextSpan> forged = forged_spellings(chat);
-  if (forged.empty()) return tokenizer_.encode_with_special(chat.text);
-  std::vector<int32_t> ids;
+/// The ids of one part of the text, forged spellings each by themselves.
+void ChatEncoder::append(const RenderedChat& chat, const std::vector<TextSpan>& forged,
+                         TextSpan part, std::vector<int32_t>& ids) const {
   const auto add = [&](size_t begin, size_t end, bool special) {
     const std::string_view text = std::string_view(chat.text).substr(begin, end - begin);
     const std::vector<int32_t> more = piece(text, begin == 0, special);
     ids.insert(ids.end(), more.begin(), more.end());
   };
-  size_t at = 0;
+  size_t at = part.begin;
   for (const TextSpan& span : forged) {
-    add(at, span.begin, true);
-    add(span.begin, span.end, false);
-    at = span.end;
+    const TextSpan inside{std::max(span.begin, at), std::min(span.end, part.end)};
+    if (inside.begin >= inside.end) continue;
+    add(at, inside.begin, true);
+    add(inside.begin, inside.end, false);
+    at = inside.end;
   }
-  add(at, chat.text.size(), true);
+  add(at, part.end, true);
+}
+
+std::vector<int32_t> ChatEncoder::encode(const RenderedChat& chat) const {
+  std::vector<int32_t> ids;
+  append(chat, forged_spellings(chat), {0, chat.text.size()}, ids);
   return ids;
+}
+
+MarkedIds ChatEncoder::encode_marked(const RenderedChat& chat,
+                                     std::span<const TextSpan> learnt) const {
+  const std::vector<TextSpan> forged = forged_spellings(chat);
+  MarkedIds marked;
+  size_t at = 0;
+  const auto add = [&](size_t end, bool learn) {
+    append(chat, forged, {at, end}, marked.ids);
+    marked.learnt.resize(marked.ids.size(), learn);
+    at = end;
+  };
+  for (const TextSpan& span : learnt) {
+    add(span.begin, false);
+    add(span.end, true);
+  }
+  add(chat.text.size(), false);
+  return marked;
 }
 
 }  // namespace llm

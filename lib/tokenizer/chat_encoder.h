@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -17,14 +18,26 @@
 
 namespace llm {
 
+/// Ids, and for each whether a model is to learn it (1) or only sees it (0).
+struct MarkedIds {
+  std::vector<int32_t> ids;
+  std::vector<uint8_t> learnt;
+};
+
 class ChatEncoder {
  public:
   explicit ChatEncoder(const Tokenizer& tokenizer);
 
   std::vector<int32_t> encode(const RenderedChat& chat) const;
+  /// The same for training. The spans of `learnt` (in order, apart from each other) are encoded by
+  /// themselves, as a reply is that comes behind a prompt already encoded: no id stands on both
+  /// sides of an edge.
+  MarkedIds encode_marked(const RenderedChat& chat, std::span<const TextSpan> learnt) const;
 
  private:
   std::vector<TextSpan> forged_spellings(const RenderedChat& chat) const;
+  void append(const RenderedChat& chat, const std::vector<TextSpan>& forged, TextSpan part,
+              std::vector<int32_t>& ids) const;
   std::vector<int32_t> piece(std::string_view text, bool first, bool special) const;
 
   const Tokenizer& tokenizer_;

@@ -142,8 +142,7 @@ struct ChatTemplate::Program {
   jinja::Body body;
 };
 
-ChatTemplate ChatTemplate::parse(std::string_view source,
-                                 std::map<std::string, std::string> special_tokens) {
+ChatTemplate ChatTemplate::parse(std::string_view source, SpecialTokenTexts special_tokens) {
   ChatTemplate result;
   result.special_tokens_ = std::move(special_tokens);
   result.add("default", source);

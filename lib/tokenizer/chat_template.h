@@ -46,25 +46,29 @@ class ChatRefusal : public Error {
 
 struct ChatInputs;
 
+/// The tokens that templates may name: {"bos_token": "<s>", ...}.
+using SpecialTokenTexts = std::map<std::string, std::string>;
+
 class ChatTemplate {
  public:
   /// Of a model directory: chat_template.jinja (and additional_chat_templates/*.jinja), else
   /// chat_template.json, else chat_template in tokenizer_config.json, as text or as a list of
-  /// {name, template}. Special tokens from tokenizer_config.json, else special_tokens_map.json.
-  static ChatTemplate load(const std::filesystem::path& model_directory);
+  /// {name, template}. Special tokens from tokenizer_config.json, else special_tokens_map.json,
+  /// else `others`.
+  static ChatTemplate load(const std::filesystem::path& model_directory,
+                           const SpecialTokenTexts& others = {});
   /// The template in a file of its own, with the special tokens of the directory.
   static ChatTemplate load_file(const std::filesystem::path& file,
-                                const std::filesystem::path& model_directory);
+                                const std::filesystem::path& model_directory,
+                                const SpecialTokenTexts& others = {});
   static bool exists(const std::filesystem::path& model_directory);
-  /// `special_tokens`: bos_token, eos_token and so on, by name.
-  static ChatTemplate parse(std::string_view source,
-                            std::map<std::string, std::string> special_tokens = {});
+  static ChatTemplate parse(std::string_view source, SpecialTokenTexts special_tokens = {});
 
   RenderedChat render(const ChatInputs& inputs) const;
 
   /// The template called "default", for servers and for containers that store it.
   const std::string& source() const;
-  const std::map<std::string, std::string>& special_tokens() const { return special_tokens_; }
+  const SpecialTokenTexts& special_tokens() const { return special_tokens_; }
 
  private:
   struct Program;
@@ -72,10 +76,11 @@ class ChatTemplate {
   void add(std::string name, std::string_view source);
 
   std::map<std::string, std::shared_ptr<const Program>> programs_;  // by name
-  std::map<std::string, std::string> special_tokens_;
+  SpecialTokenTexts special_tokens_;
 };
 
-/// The tokens that templates may name, of a model directory: {"bos_token": "<s>", ...}.
-std::map<std::string, std::string> special_token_texts(const std::filesystem::path& directory);
+/// Those of a model directory, and of `others` what it does not name.
+SpecialTokenTexts special_token_texts(const std::filesystem::path& directory,
+                                      const SpecialTokenTexts& others = {});
 
 }  // namespace llm

@@ -91,27 +91,29 @@ std::map<std::string, std::string> find_templates(const fs::path& directory) {
 
 }  // namespace
 
-std::map<std::string, std::string> special_token_texts(const fs::path& directory) {
-  std::map<std::string, std::string> tokens;
+SpecialTokenTexts special_token_texts(const fs::path& directory, const SpecialTokenTexts& others) {
+  SpecialTokenTexts tokens;
   add_tokens(tokens, directory / "tokenizer_config.json");
   add_tokens(tokens, directory / "special_tokens_map.json");
+  tokens.insert(others.begin(), others.end());
   return tokens;
 }
 
-ChatTemplate ChatTemplate::load(const fs::path& model_directory) {
+ChatTemplate ChatTemplate::load(const fs::path& model_directory, const SpecialTokenTexts& others) {
   const auto found = find_templates(model_directory);
   if (found.empty()) {
     fail(Exit::bad_input, fmt::format("'{}' has no chat template", model_directory.string()),
          "a base model has none; give one with --chat-template FILE");
   }
   ChatTemplate result;
-  result.special_tokens_ = special_token_texts(model_directory);
+  result.special_tokens_ = special_token_texts(model_directory, others);
   for (const auto& [name, source] : found) result.add(name, source);
   return result;
 }
 
-ChatTemplate ChatTemplate::load_file(const fs::path& file, const fs::path& model_directory) {
-  return parse(read_template(file), special_token_texts(model_directory));
+ChatTemplate ChatTemplate::load_file(const fs::path& file, const fs::path& model_directory,
+                                     const SpecialTokenTexts& others) {
+  return parse(read_template(file), special_token_texts(model_directory, others));
 }
 
 bool ChatTemplate::exists(const fs::path& model_directory) {

@@ -12,12 +12,14 @@ bool holds_tokenizer(const fs::path& folder) {
   return fs::exists(folder / "tokenizer.model") || fs::exists(folder / "tokenizer.json");
 }
 
-void add_special_token(std::map<std::string, std::string>& tokens, const char* name,
-                       const Tokenizer& tokenizer, int32_t id) {
+void add_special_token(SpecialTokenTexts& tokens, const char* name, const Tokenizer& tokenizer,
+                       int32_t id) {
   if (id >= 0 && id < tokenizer.vocab_size()) tokens[name] = tokenizer.token_text(id);
 }
 
-fs::path template_place(const fs::path& model) {
+fs::path template_place(const fs::path& named) {
+  const fs::path model =
+      fs::is_regular_file(named) ? named.parent_path() : named;  // tokenizer.json
   return ChatTemplate::exists(model) ? model : tokenizer_place(model);
 }
 
@@ -51,16 +53,21 @@ std::string model_chat_template(const fs::path& model) {
 std::optional<ChatTemplate> open_chat_template(const fs::path& model, const Tokenizer& tokenizer) {
   if (!is_gguf_file(model)) {
     const fs::path folder = template_place(model);
-    return ChatTemplate::exists(folder) ? std::optional(ChatTemplate::load(folder)) : std::nullopt;
+    if (!ChatTemplate::exists(folder)) return std::nullopt;
+    return ChatTemplate::load(folder, special_tokens_of(tokenizer));
   }
   const std::string source = model_chat_template(model);
   if (source.empty()) return std::nullopt;
-  std::map<std::string, std::string> tokens;
+  return ChatTemplate::parse(source, special_tokens_of(tokenizer));
+}
+
+SpecialTokenTexts special_tokens_of(const Tokenizer& tokenizer) {
+  SpecialTokenTexts tokens;
   add_special_token(tokens, "bos_token", tokenizer, tokenizer.bos_id());
   add_special_token(tokens, "eos_token", tokenizer, tokenizer.eos_id());
   add_special_token(tokens, "unk_token", tokenizer, tokenizer.unk_id());
   add_special_token(tokens, "pad_token", tokenizer, tokenizer.pad_id());
-  return ChatTemplate::parse(source, std::move(tokens));
+  return tokens;
 }
 
 }  // namespace llm

@@ -27,8 +27,10 @@ bool has_tokenizer(const std::filesystem::path& model);
 /// The source of the model's default chat template; empty where it has none.
 std::string model_chat_template(const std::filesystem::path& model);
 /// The model's chat templates; nothing where it has none. tokenizer: the model's, whose special
-/// tokens a .gguf file's template may name.
+/// tokens a template may name where no file beside it spells them.
 std::optional<ChatTemplate> open_chat_template(const std::filesystem::path& model,
                                                const Tokenizer& tokenizer);
+/// The tokens that templates may name, as the tokenizer spells them: {"bos_token": "<s>", ...}.
+SpecialTokenTexts special_tokens_of(const Tokenizer& tokenizer);
 
 }  // namespace llm

@@ -61,7 +61,6 @@ struct Trainer::Core {
   TrainingResult train();
 
   bool stop_requested() const { return setup.stop_requested && setup.stop_requested(); }
-  bool is_masked() const { return setup.training.objective == "mlm"; }
   double epoch() const {
     return setup.rows_per_epoch > 0
                ? static_cast<double>(row) / static_cast<double>(setup.rows_per_epoch)

@@ -36,6 +36,23 @@ int64_t bytes_of(const at::Tensor& targets, const std::vector<int32_t>& token_by
   return bytes;
 }
 
+/// What a batch's tokens see, and who is padding.
+void look_at(const TrainingBatch& batch, const at::Device& device, ForwardOptions& options) {
+  const auto moved = [&](const at::Tensor& t) { return t.defined() ? t.to(device) : t; };
+  options.attention_mask = moved(batch.attention_mask);
+  options.segments = moved(batch.segments);
+  options.positions = moved(batch.positions);
+}
+
+CrossEntropy loss_of(const Transformer& model, const TrainingBatch& batch,
+                     const ForwardOptions& options, double scale) {
+  const at::Device device = model.device();
+  const at::Tensor hidden = model.hidden_states(batch.input_ids.to(device), options);
+  const at::Tensor weights =
+      batch.target_weights.defined() ? batch.target_weights.to(device) : at::Tensor();
+  return model.cross_entropy(hidden, batch.targets.to(device), scale, weights);
+}
+
 }  // namespace
 
 StepOutcome Trainer::Core::training_step() {
@@ -49,7 +66,7 @@ StepOutcome Trainer::Core::training_step() {
   }
   const at::Tensor gradients = model.flat_gradients();
   ForwardOptions options;
-  options.causal = !is_masked();
+  options.causal = setup.training.is_causal();
   options.training = true;
   options.dropout.seed =
       combine_keys(static_cast<uint64_t>(setup.seed), 0x64726f70ULL, static_cast<uint64_t>(step));
@@ -64,10 +81,9 @@ StepOutcome Trainer::Core::training_step() {
     }
     TrainingBatch& batch = batches[static_cast<size_t>(part)];
     options.dropout.first_row = part * rows;
-    options.attention_mask = batch.attention_mask;
-    const at::Tensor hidden = model.hidden_states(batch.input_ids.to(model.device()), options);
-    const CrossEntropy loss = linear_cross_entropy(hidden, model.output_weight(),
-                                                   batch.targets.to(model.device()), token_weight);
+    options.router_loss_scale = token_weight * static_cast<double>(batch.target_count);
+    look_at(batch, model.device(), options);
+    const CrossEntropy loss = loss_of(model, batch, options, token_weight);
     loss.loss.backward();
     nll += loss.nll_sum;
     batch = {};
@@ -151,19 +167,19 @@ LossTotals Trainer::Core::evaluate() {
     last_row = std::min(last_row, rows * setup.training.eval_batches);
   }
   ForwardOptions options;
-  options.causal = !is_masked();
+  options.causal = setup.training.is_causal();
   LossTotals totals;
   for (int64_t first = 0; first < last_row; first += rows) {
     const TrainingBatch batch = setup.validation(first, std::min(rows, last_row - first));
-    options.attention_mask = batch.attention_mask;
-    const at::Tensor hidden = model.hidden_states(batch.input_ids.to(model.device()), options);
-    const CrossEntropy loss =
-        linear_cross_entropy(hidden, model.output_weight(), batch.targets.to(model.device()), 1.0);
+    look_at(batch, model.device(), options);
+    const CrossEntropy loss = loss_of(model, batch, options, 1.0);
     totals.nll += loss.nll_sum;
-    totals.tokens += loss.counted;
+    totals.tokens += batch.target_count;
     totals.correct += loss.correct;
+    totals.targets += loss.counted;
     if (!setup.token_bytes.empty()) {
-      totals.bytes += bytes_of(batch.targets, setup.token_bytes);
+      totals.bytes += bytes_of(batch.scored_ids.defined() ? batch.scored_ids : batch.targets,
+                               setup.token_bytes);
     }
   }
   return totals;

@@ -9,9 +9,16 @@ constexpr int64_t kMostRows = 1048576;
 }  // namespace
 
 void TrainingConfig::fields(Fields& f) {
-  f("objective", objective, "What is learnt: clm predicts the next token, mlm restores masked ones",
-    one_of({"clm", "mlm"}))
+  f("objective", objective,
+    "What is learnt: clm predicts the next token, mlm restores masked ones, diffusion restores any "
+    "share of them",
+    one_of({"clm", "mlm", "diffusion"}))
       .flag("objective");
+  f("rows", rows,
+    "What a row holds: windows over the running text, one of the documents, or packed, several of "
+    "them that do not see each other",
+    one_of({"windows", "documents", "packed"}))
+      .flag("rows");
   f("batch_size", batch_size, "Rows of one micro-batch", in_range(1, kMostRows))
       .flag("batch-size")
       .alias("micro_batch_size")
@@ -41,6 +48,9 @@ void TrainingConfig::fields(Fields& f) {
     "Stop after so many steps in a row whose loss or gradient is not finite", in_range(1, 1000000));
   f("mlm_probability", mlm_probability, "Share of the positions that are targets under mlm",
     in_range(0.01L, 1));
+  f("noise_schedule", noise_schedule,
+    "How the masked share grows with time under diffusion: t, 1 - cos(pi t / 2) or the root of t",
+    one_of({"linear", "cosine", "sqrt"}));
   f("eval_steps", eval_steps, "Validate every N steps; 0 = only at the end",
     in_range(0, kMostSteps))
       .flag("eval-steps")

@@ -18,7 +18,8 @@ namespace llm {
 class Fields;
 
 struct TrainingConfig {
-  std::string objective = "clm";            // clm, mlm
+  std::string objective = "clm";            // clm, mlm, diffusion
+  std::string rows = "windows";             // windows, documents, packed
   int64_t batch_size = 8;                   // rows of one micro-batch
   int64_t gradient_accumulation_steps = 4;  // micro-batches of one step
   std::optional<int64_t> max_seq_length;    // unset: the model's max_position_embeddings
@@ -28,7 +29,8 @@ struct TrainingConfig {
   double max_grad_norm = 1.0;      // 0 = no clipping
   int64_t max_skipped_steps = 10;  // stop (exit 5) after so many non-finite steps in a row
   double mlm_probability = 0.15;
-  int64_t eval_steps = 1000;  // 0 = only at the end
+  std::string noise_schedule = "cosine";  // diffusion: linear, cosine, sqrt
+  int64_t eval_steps = 1000;              // 0 = only at the end
   int64_t eval_batches =
       0;  // at most so many micro-batches per evaluation; 0 = the whole validation set
   int64_t early_stopping_patience = 0;  // evaluations without gain; 0 = off
@@ -36,6 +38,7 @@ struct TrainingConfig {
 
   void fields(Fields& f);
   int64_t rows_per_step() const { return batch_size * gradient_accumulation_steps; }
+  bool is_causal() const { return objective == "clm"; }
 };
 
 struct OptimizerConfig {

@@ -48,7 +48,8 @@ ordered_json to_json(const TrainingState& s) {
   j["last_validation"] = v ? ordered_json{{"nll", v->nll},
                                           {"tokens", v->tokens},
                                           {"correct", v->correct},
-                                          {"bytes", v->bytes}}
+                                          {"bytes", v->bytes},
+                                          {"targets", v->targets}}
                            : ordered_json(nullptr);
   j["identity"] = {{"config_sha256", s.identity.config_sha256},
                    {"tokenizer_sha256", s.identity.tokenizer_sha256},
@@ -73,7 +74,8 @@ void read_validation(TrainingState& s, const JsonView& view) {
     // A validation loss that was not finite is stored as null.
     s.last_validation =
         LossTotals{last->get_double("nll", 0, kFar, 0), last->get_int("tokens", 0, kLargest),
-                   last->get_int("correct", 0, kLargest), last->get_int("bytes", 0, kLargest)};
+                   last->get_int("correct", 0, kLargest), last->get_int("bytes", 0, kLargest),
+                   last->get_int("targets", 0, kLargest, 0)};
   }
 }
 
@@ -83,7 +85,8 @@ const std::set<std::string> kChangeableModelKeys = {
     "model.attention_type", "model.initializer_range"};
 /// Keys that decide which rows come next.
 const std::set<std::string> kDataKeys = {"training.max_seq_length", "training.objective",
-                                         "training.mlm_probability"};
+                                         "training.rows", "training.mlm_probability",
+                                         "training.noise_schedule"};
 
 std::string shown(const std::string& hash) {
   return hash.empty() ? "none" : hash.substr(0, 12) + "…";

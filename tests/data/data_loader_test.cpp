@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "base/random.h"
+#include "data/packed_dataset.h"
 #include "data/prefetcher.h"
 #include "tests/data/data_test_support.h"
 
@@ -25,6 +26,11 @@ PackedDataset counting_dataset(const Scratch& scratch, int64_t tokens, int64_t s
   }
   write_sequences(scratch.path / "x", sequences);
   return PackedDataset(TokenFile::open(scratch.path / "x"), seq_len);
+}
+
+std::unique_ptr<const RowSource> counting_rows(const Scratch& scratch, int64_t tokens,
+                                               int64_t seq_len) {
+  return std::make_unique<PackedDataset>(counting_dataset(scratch, tokens, seq_len));
 }
 
 TEST(PackedDataset, WindowsRunAcrossDocumentsAndShareOneToken) {
@@ -67,12 +73,12 @@ TEST(PackedDataset, TooFewTokensSayHowManyAreDue) {
 
 TEST(DataLoader, AnEpochVisitsEveryWindowOnceInAnotherOrderThanTheLast) {
   Scratch scratch;
-  DataLoader loader(counting_dataset(scratch, 1000, 8),
+  DataLoader loader(counting_rows(scratch, 1000, 8),
                     {.seed = 3, .rows_per_step = 5});  // 124 windows: an epoch ends inside a step
   std::vector<int64_t> order;
   for (int64_t step = 0; step < 50; ++step) {
     for (int64_t row = 0; row < 5; ++row) {
-      order.push_back(loader.window_of(step, row));
+      order.push_back(loader.source_row(step, row));
     }
   }
   std::vector<int64_t> first(order.begin(), order.begin() + 124),
@@ -85,13 +91,13 @@ TEST(DataLoader, AnEpochVisitsEveryWindowOnceInAnotherOrderThanTheLast) {
 
 TEST(DataLoader, RowsAreAFunctionOfSeedStepAndRowAlone) {
   Scratch scratch;
-  DataLoader whole(counting_dataset(scratch, 1000, 8), {.seed = 3, .rows_per_step = 12});
+  DataLoader whole(counting_rows(scratch, 1000, 8), {.seed = 3, .rows_per_step = 12});
   for (int64_t step : {7, 0, 99, 10, 11}) {  // any order: nothing is consumed
     Batch all = whole.rows(step, 0, 12);
     EXPECT_EQ(all.rows, 12);
     EXPECT_EQ(all.cols, 9);
     for (int64_t micro : {1, 2, 3, 4, 6}) {
-      DataLoader split(counting_dataset(scratch, 1000, 8), {.seed = 3, .rows_per_step = 12});
+      DataLoader split(counting_rows(scratch, 1000, 8), {.seed = 3, .rows_per_step = 12});
       AlignedVector<int64_t> joined;
       for (int64_t row = 0; row < 12; row += micro) {
         Batch part = split.rows(step, row, micro);
@@ -100,15 +106,15 @@ TEST(DataLoader, RowsAreAFunctionOfSeedStepAndRowAlone) {
       EXPECT_EQ(joined, all.tokens) << step << " " << micro;
     }
   }
-  DataLoader other(counting_dataset(scratch, 1000, 8), {.seed = 4, .rows_per_step = 12});
+  DataLoader other(counting_rows(scratch, 1000, 8), {.seed = 4, .rows_per_step = 12});
   EXPECT_NE(other.rows(7, 0, 12).tokens, whole.rows(7, 0, 12).tokens);
 }
 
 TEST(DataLoader, AnyNumberOfThreadsGivesTheSameBatches) {
   Scratch scratch;
-  DataLoader alone(counting_dataset(scratch, 3000, 8), {.seed = 9, .rows_per_step = 12});
+  DataLoader alone(counting_rows(scratch, 3000, 8), {.seed = 9, .rows_per_step = 12});
   for (int64_t workers : {1, 2, 5}) {
-    DataLoader threaded(counting_dataset(scratch, 3000, 8),
+    DataLoader threaded(counting_rows(scratch, 3000, 8),
                         {.seed = 9, .rows_per_step = 12, .workers = workers});
     for (int64_t step = 0; step < 60; ++step) {
       for (int64_t row : {0, 4, 8}) {
@@ -123,7 +129,7 @@ TEST(DataLoader, AnyNumberOfThreadsGivesTheSameBatches) {
 
 TEST(DataLoader, TheSequentialOrderIsTheFile) {
   Scratch scratch;
-  DataLoader loader(counting_dataset(scratch, 100, 8), {.rows_per_step = 4, .shuffle = false});
+  DataLoader loader(counting_rows(scratch, 100, 8), {.rows_per_step = 4, .shuffle = false});
   EXPECT_EQ(loader.rows(0, 0, 4).tokens.front(), 0);
   EXPECT_EQ(loader.rows(2, 3, 1).tokens.front(), 88);
   EXPECT_EQ(loader.rows(3, 0, 1).tokens.front(), 0);
@@ -131,7 +137,7 @@ TEST(DataLoader, TheSequentialOrderIsTheFile) {
 
 TEST(DataLoader, EpochsAndStepsAreCountedExactly) {
   Scratch scratch;
-  DataLoader loader(counting_dataset(scratch, 801, 8), {.rows_per_step = 30});  // 100 windows
+  DataLoader loader(counting_rows(scratch, 801, 8), {.rows_per_step = 30});  // 100 windows
   EXPECT_EQ(loader.steps_per_epoch(), 4);
   EXPECT_EQ(loader.steps_for_epochs(3), 10);
   EXPECT_EQ(loader.steps_for_epochs(0.3), 1);
@@ -144,7 +150,7 @@ TEST(DataLoader, EpochsAndStepsAreCountedExactly) {
 
 TEST(DataLoader, ShiftedEpochsCutElsewhereAndStayInside) {
   Scratch scratch;
-  DataLoader loader(counting_dataset(scratch, 801, 8),
+  DataLoader loader(counting_rows(scratch, 801, 8),
                     {.seed = 1, .rows_per_step = 9, .shift_windows = true});
   ASSERT_EQ(loader.rows_per_epoch(), 99);
   std::set<int64_t> offsets;
@@ -157,26 +163,26 @@ TEST(DataLoader, ShiftedEpochsCutElsewhereAndStayInside) {
     }
   }
   EXPECT_EQ(offsets.size(), 8u);
-  EXPECT_EQ(DataLoader(counting_dataset(scratch, 9, 8), {.shift_windows = true}).rows_per_epoch(),
-            1);
+  EXPECT_EQ(DataLoader(counting_rows(scratch, 9, 8), {.shift_windows = true}).rows_per_epoch(), 1);
 }
 
 TEST(DataLoader, RowsOutsideAStepAreRefused) {
   Scratch scratch;
-  DataLoader loader(counting_dataset(scratch, 100, 8), {.rows_per_step = 4});
+  DataLoader loader(counting_rows(scratch, 100, 8), {.rows_per_step = 4});
   expect_error(Exit::usage, "a step has 4 rows", [&] { loader.rows(0, 2, 3); });
   expect_error(Exit::usage, "a step has 4 rows", [&] { loader.rows(-1, 0, 1); });
-  expect_error(Exit::usage, "a step that has 4", [&] { loader.rows(0, 0, 5); });
+  expect_error(Exit::usage, "a step has 4 rows", [&] { loader.rows(0, 0, 5); });
   expect_error(Exit::usage, "workers must be",
-               [&] { DataLoader(counting_dataset(scratch, 100, 8), {.workers = 1000}); });
+               [&] { DataLoader(counting_rows(scratch, 100, 8), {.workers = 1000}); });
 }
 
 TEST(DataLoader, ABadIdSurfacesInTheThreadThatAsks) {
   Scratch scratch;
   write_sequences(scratch.path / "x", {std::vector<int32_t>(64, 7)});
   for (int64_t workers : {0, 2}) {
-    DataLoader loader(PackedDataset(TokenFile::open(scratch.path / "x", {"", 5}), 8),
-                      {.rows_per_step = 2, .workers = workers});
+    DataLoader loader(
+        std::make_unique<PackedDataset>(TokenFile::open(scratch.path / "x", {"", 5}), 8),
+        {.rows_per_step = 2, .workers = workers});
     for (int64_t step = 0; step < 4; ++step) {
       expect_error(Exit::bad_input, "token 7 at index", [&] { loader.rows(step, 0, 2); });
     }

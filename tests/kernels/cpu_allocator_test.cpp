@@ -51,7 +51,7 @@ TEST(CpuAllocator, ChunkedHeadNeedsLessThanHalfTheMemoryOfTheWholeOne) {
     auto low = type == at::kFloat ? at::Tensor() : w.detach().to(type);
     auto targets = at::arange(rows, at::kLong);
     const int64_t whole =
-        peak_of([&] { reference::linear_cross_entropy(h, w, targets, 1.0).loss.backward(); });
+        peak_of([&] { reference::linear_cross_entropy(h, w, targets, 1.0, {}).loss.backward(); });
     w.mutable_grad() = at::Tensor();
     const int64_t chunked = peak_of([&] {
       linear_cross_entropy(h, {w, low}, targets, 1.0).loss.backward();

@@ -98,23 +98,28 @@ TEST_P(FusedOperators, CrossEntropyEqualsReferenceForEveryChunk) {
   auto targets = at::randint(0, 101, {70}, at::make_generator<at::CPUGeneratorImpl>(uint64_t{3}),
                              at::TensorOptions().dtype(at::kLong));
   targets.narrow(0, 10, 7).fill_(kIgnoreTarget);
-  auto h2 = leaf(h), w2 = leaf(w);
-  auto expected = reference::linear_cross_entropy(h2.to(at::kFloat), w2, targets, 0.25);
-  (expected.loss * 2).backward();
-  for (int64_t chunk : {0, 1, 13, 64, 70, 1000}) {
-    auto h1 = leaf(h), w1 = leaf(w);
-    auto got = linear_cross_entropy(
-        h1, {w1, type == at::kFloat ? at::Tensor() : w1.detach().to(type)}, targets, 0.25, chunk);
-    EXPECT_EQ(got.counted, 63);
-    EXPECT_NEAR(got.nll_sum, expected.nll_sum,
-                expected.nll_sum * (type == at::kFloat ? 1e-6 : 5e-3));
-    EXPECT_NEAR(got.loss.item<double>(), 0.25 * got.nll_sum, 1e-5 * got.nll_sum);
-    if (type == at::kFloat) {
-      EXPECT_EQ(got.correct, expected.correct);
+  for (const bool weighted : {false, true}) {
+    const at::Tensor row_weights = weighted ? normal({70}, 4).abs() : at::Tensor();
+    auto h2 = leaf(h), w2 = leaf(w);
+    auto expected =
+        reference::linear_cross_entropy(h2.to(at::kFloat), w2, targets, 0.25, row_weights);
+    (expected.loss * 2).backward();
+    for (int64_t chunk : {0, 1, 13, 64, 70, 1000}) {
+      auto h1 = leaf(h), w1 = leaf(w);
+      auto got =
+          linear_cross_entropy(h1, {w1, type == at::kFloat ? at::Tensor() : w1.detach().to(type)},
+                               targets, 0.25, row_weights, chunk);
+      EXPECT_EQ(got.counted, 63);
+      EXPECT_NEAR(got.nll_sum, expected.nll_sum,
+                  expected.nll_sum * (type == at::kFloat ? 1e-6 : 5e-3));
+      EXPECT_NEAR(got.loss.item<double>(), 0.25 * got.nll_sum, 1e-5 * got.nll_sum);
+      if (type == at::kFloat) {
+        EXPECT_EQ(got.correct, expected.correct);
+      }
+      (got.loss * 2).backward();
+      EXPECT_LE(relative_error(h1.grad(), h2.grad()), tolerance(type)) << chunk;
+      EXPECT_LE(relative_error(w1.grad(), w2.grad()), tolerance(type)) << chunk;
     }
-    (got.loss * 2).backward();
-    EXPECT_LE(relative_error(h1.grad(), h2.grad()), tolerance(type)) << chunk;
-    EXPECT_LE(relative_error(w1.grad(), w2.grad()), tolerance(type)) << chunk;
   }
 }
 

@@ -18,7 +18,7 @@ inline std::string sample_prose(size_t bytes, uint64_t seed = 1) {
   const std::vector<std::string> syllables{"ka", "lo", "mi",  "ter", "sen", "du", "vra",
                                            "on", "el", "ist", "ing", "the", "ru", "qua"};
   const std::vector<std::string> others{"über",    "naïve",  "привет", "мир",
-                                        "東京",    "日本語", "😀",     "👩‍👩‍👧",
+                                        "東京",    "日本語", "😀",      "👩‍👩‍👧",
                                         "e\u0301", "Ω"};
   std::vector<std::string> lexicon;
   for (int i = 0; i < 400; ++i) {

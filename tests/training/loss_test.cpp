@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "data/packed_dataset.h"
 #include "data/token_file.h"
 #include "model/kernels/kernels.h"
 #include "tests/training/scratch.h"
@@ -33,7 +34,7 @@ at::Tensor ordinary_tokens(int64_t rows, int64_t cols) {
 TEST(Loss, MaskingHasItsStatistics) {
   const int64_t rows = 200, cols = 500;
   const at::Tensor tokens = ordinary_tokens(rows, cols);
-  const TrainingBatch batch = mask_tokens(tokens, masking(), 0);
+  const TrainingBatch batch = mask_tokens(tokens, {}, masking(), 0);
   const double count = static_cast<double>(rows * cols);
   const at::Tensor is_target = batch.targets.ne(kIgnoreTarget);
   EXPECT_EQ(batch.target_count, is_target.sum().item<int64_t>());
@@ -59,21 +60,21 @@ TEST(Loss, MaskingHasItsStatistics) {
 
 TEST(Loss, SpecialTokensAreNeverMasked) {
   const at::Tensor tokens = at::zeros({50, 50}, at::kLong);
-  const TrainingBatch batch = mask_tokens(tokens, masking(), 0);
+  const TrainingBatch batch = mask_tokens(tokens, {}, masking(), 0);
   EXPECT_EQ(batch.target_count, 0);
   EXPECT_TRUE(at::equal(batch.input_ids, tokens));
 }
 
 TEST(Loss, MaskingIsAPureFunctionOfTheRow) {
   const at::Tensor tokens = ordinary_tokens(8, 64);
-  const TrainingBatch whole = mask_tokens(tokens, masking(), 40);
+  const TrainingBatch whole = mask_tokens(tokens, {}, masking(), 40);
   for (int64_t row = 0; row < 8; ++row) {
     const TrainingBatch alone =
-        mask_tokens(tokens.narrow(0, row, 1).contiguous(), masking(), 40 + row);
+        mask_tokens(tokens.narrow(0, row, 1).contiguous(), {}, masking(), 40 + row);
     EXPECT_TRUE(at::equal(alone.input_ids[0], whole.input_ids[row]));
     EXPECT_TRUE(at::equal(alone.targets[0], whole.targets[row]));
   }
-  EXPECT_FALSE(at::equal(mask_tokens(tokens, masking(), 48).targets, whole.targets));
+  EXPECT_FALSE(at::equal(mask_tokens(tokens, {}, masking(), 48).targets, whole.targets));
 }
 
 TEST(Loss, AMaskedObjectiveNeedsAMaskToken) {
@@ -82,7 +83,7 @@ TEST(Loss, AMaskedObjectiveNeedsAMaskToken) {
   const std::vector<int32_t> ids(50, 7);
   writer.append(ids);
   writer.finish();
-  DataLoader loader(PackedDataset(TokenFile::open(scratch.path / "x"), 8), {});
+  DataLoader loader(std::make_unique<PackedDataset>(TokenFile::open(scratch.path / "x"), 8), {});
   MaskedLmOptions options;
   options.vocab_size = 10;
   EXPECT_THROW(masked_batches(loader, options), Error);
@@ -100,7 +101,8 @@ TEST(Loss, CausalBatchesShiftByOneAndFollowTheRowNumber) {
   DataLoaderOptions options;
   options.rows_per_step = 3;
   options.shuffle = false;
-  DataLoader loader(PackedDataset(TokenFile::open(scratch.path / "x"), 8), options);
+  DataLoader loader(std::make_unique<PackedDataset>(TokenFile::open(scratch.path / "x"), 8),
+                    options);
   const BatchSource source = causal_batches(loader);
   // Five rows across two of the loader's steps.
   const TrainingBatch batch = source(2, 5);

@@ -59,10 +59,10 @@ TEST(TrainingConfig, ReferenceNamesAreAliases) {
 
 TEST(TrainingConfig, ValuesOutOfRangeAreRefusedByTheirFlag) {
   const std::vector<std::pair<std::string, std::string>> wrong = {
-      {"learning-rate", "2"}, {"learning-rate", "nan"},   {"batch-size", "0"},
-      {"max-steps", "0"},     {"lr-scheduler", "cosin"},  {"optimizer-name", "adam"},
-      {"precision", "fp8"},   {"objective", "diffusion"}, {"optimizer.betas", "0.9,1"},
-      {"keep-last", "-1"},
+      {"learning-rate", "2"}, {"learning-rate", "nan"},  {"batch-size", "0"},
+      {"max-steps", "0"},     {"lr-scheduler", "cosin"}, {"optimizer-name", "adam"},
+      {"precision", "fp8"},   {"objective", "elmo"},     {"optimizer.betas", "0.9,1"},
+      {"keep-last", "-1"},    {"rows", "pages"},         {"training.noise_schedule", "log"},
   };
   for (const auto& [flag, value] : wrong) {
     Sections s;

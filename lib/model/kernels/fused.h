@@ -21,7 +21,8 @@ at::Tensor self_attention(const at::Tensor& qkv, const at::Tensor& cos, const at
 at::Tensor swiglu(const at::Tensor& gate_up);
 at::Tensor embedding(const at::Tensor& ids, const at::Tensor& table);
 CrossEntropy linear_cross_entropy(const at::Tensor& hidden, const Weight& weight,
-                                  const at::Tensor& targets, double scale, int64_t chunk_rows);
+                                  const at::Tensor& targets, double scale,
+                                  const at::Tensor& row_weights, int64_t chunk_rows);
 double sum_of_squares(const at::Tensor& flat);
 void adamw_step(at::Tensor parameter, at::Tensor gradient, at::Tensor exp_avg,
                 at::Tensor exp_avg_sq, at::Tensor compute, const AdamwStep& options);

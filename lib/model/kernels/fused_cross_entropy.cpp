@@ -25,8 +25,8 @@ struct Totals {
 
 // Softmax, loss and (in place) gradient of one chunk of logits.
 template <typename T>
-void chunk_loss(at::Tensor& logits, const int64_t* targets, float scale, bool gradient,
-                Totals& totals) {
+void chunk_loss(at::Tensor& logits, const int64_t* targets, const float* weights, float scale,
+                bool gradient, Totals& totals) {
   const int64_t count = logits.size(0), vocab = logits.size(1);
   std::vector<rows::RowLoss> losses(count);
   at::parallel_for(0, count, 8, [&](int64_t begin, int64_t end) {
@@ -35,13 +35,14 @@ void chunk_loss(at::Tensor& logits, const int64_t* targets, float scale, bool gr
       if (targets[r] == kIgnoreTarget) {
         std::fill(row, row + vocab, T{0});
       } else {
-        losses[r] = rows::cross_entropy<T>(row, vocab, targets[r], scale, gradient);
+        const float own_scale = weights == nullptr ? scale : scale * weights[r];
+        losses[r] = rows::cross_entropy<T>(row, vocab, targets[r], own_scale, gradient);
       }
     }
   });
   for (int64_t r = 0; r < count; ++r) {
     if (targets[r] != kIgnoreTarget) {
-      totals.nll_sum += losses[r].nll;
+      totals.nll_sum += weights == nullptr ? losses[r].nll : losses[r].nll * weights[r];
       totals.correct += losses[r].correct ? 1 : 0;
       ++totals.counted;
     }
@@ -51,8 +52,8 @@ void chunk_loss(at::Tensor& logits, const int64_t* targets, float scale, bool gr
 struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& hidden,
                             const at::Tensor& master, const at::Tensor& used,
-                            const at::Tensor& targets, double scale, int64_t chunk_rows,
-                            Totals* totals, bool gradient) {
+                            const at::Tensor& targets, const float* weights, double scale,
+                            int64_t chunk_rows, Totals* totals, bool gradient) {
     at::Tensor rows = hidden.reshape({-1, hidden.size(-1)}).contiguous();
     const int64_t count = rows.size(0), vocab = used.size(0);
     const int64_t* goal = targets.data_ptr<int64_t>();
@@ -73,7 +74,8 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
       at::mm_out(logits, input, used.t());
       with_element(used.scalar_type(), [&](auto* tag) {
         chunk_loss<std::remove_pointer_t<decltype(tag)>>(
-            logits, goal + begin, static_cast<float>(scale), gradient, *totals);
+            logits, goal + begin, weights == nullptr ? nullptr : weights + begin,
+            static_cast<float>(scale), gradient, *totals);
       });
       if (!gradient) {
         continue;
@@ -115,7 +117,7 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
         d_weight.mul_(factor);
       }
     }
-    variable_list out(8);
+    variable_list out(9);
     out[0] = d_rows;
     if (d_weight.defined() && master.is_leaf()) {
       accumulate_gradient(master, d_weight);
@@ -129,17 +131,20 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
 }  // namespace
 
 CrossEntropy linear_cross_entropy(const at::Tensor& hidden, const Weight& weight,
-                                  const at::Tensor& targets, double scale, int64_t chunk_rows) {
+                                  const at::Tensor& targets, double scale,
+                                  const at::Tensor& row_weights, int64_t chunk_rows) {
   Totals totals;
   at::Tensor input = hidden.scalar_type() == weight.used().scalar_type()
                          ? hidden
                          : hidden.to(weight.used().scalar_type());
   const bool gradient =
       at::GradMode::is_enabled() && (hidden.requires_grad() || weight.master.requires_grad());
+  const at::Tensor weights =
+      row_weights.defined() ? row_weights.reshape({-1}).to(at::kFloat).contiguous() : at::Tensor();
   CrossEntropy result;
-  result.loss = LinearCrossEntropy::apply(input, weight.master, weight.used().detach(),
-                                          targets.reshape({-1}).contiguous(), scale, chunk_rows,
-                                          &totals, gradient);
+  result.loss = LinearCrossEntropy::apply(
+      input, weight.master, weight.used().detach(), targets.reshape({-1}).contiguous(),
+      raw<const float>(weights), scale, chunk_rows, &totals, gradient);
   result.nll_sum = totals.nll_sum;
   result.correct = totals.correct;
   result.counted = totals.counted;

@@ -127,14 +127,18 @@ at::Tensor dropout(const at::Tensor& x, double probability, DropoutKey key) {
 }
 
 CrossEntropy linear_cross_entropy(const at::Tensor& hidden, const Weight& weight,
-                                  const at::Tensor& targets, double scale, int64_t chunk_rows) {
+                                  const at::Tensor& targets, double scale,
+                                  const at::Tensor& row_weights, int64_t chunk_rows) {
   check(hidden.numel() / hidden.size(-1) == targets.numel(),
         "linear_cross_entropy: {} rows but {} targets", hidden.numel() / hidden.size(-1),
         targets.numel());
+  check(!row_weights.defined() || row_weights.numel() == targets.numel(),
+        "linear_cross_entropy: {} weights for {} targets",
+        row_weights.defined() ? row_weights.numel() : 0, targets.numel());
   if (fuses(hidden)) {
-    return fused::linear_cross_entropy(hidden, weight, targets, scale, chunk_rows);
+    return fused::linear_cross_entropy(hidden, weight, targets, scale, row_weights, chunk_rows);
   }
-  return reference::linear_cross_entropy(hidden, weight.master, targets, scale);
+  return reference::linear_cross_entropy(hidden, weight.master, targets, scale, row_weights);
 }
 
 double sum_of_squares(const at::Tensor& flat) {

@@ -104,8 +104,9 @@ at::Tensor embedding(const at::Tensor& ids, const at::Tensor& table);
 at::Tensor dropout(const at::Tensor& x, double probability, DropoutKey key);
 
 struct CrossEntropy {
-  at::Tensor loss;      // scalar fp32 with gradient: scale * sum of -ln p(target) over counted rows
-  double nll_sum = 0;   // the unscaled sum, nats
+  at::Tensor loss;  // scalar fp32 with gradient: scale * sum of weight * -ln p(target) over counted
+                    // rows
+  double nll_sum = 0;   // the unscaled weighted sum, nats
   int64_t correct = 0;  // rows whose argmax is the target
   int64_t counted = 0;  // rows with target != ignore
 };
@@ -113,10 +114,11 @@ inline constexpr int64_t kIgnoreTarget = -100;
 
 /// Language-model head and loss in one, in row chunks: the (N, V) logits never exist at once, and
 /// the gradients of hidden and weight are made in the forward pass while a chunk of logits is in
-/// cache. hidden (N, C) or (B, T, C); weight (V, C); targets int64 of as many rows. chunk_rows 0 =
-/// choose.
+/// cache. hidden (N, C) or (B, T, C); weight (V, C); targets int64 of as many rows; row_weights
+/// fp32 of as many rows, undefined = 1 each. chunk_rows 0 = choose.
 CrossEntropy linear_cross_entropy(const at::Tensor& hidden, const Weight& weight,
-                                  const at::Tensor& targets, double scale, int64_t chunk_rows = 0);
+                                  const at::Tensor& targets, double scale,
+                                  const at::Tensor& row_weights = {}, int64_t chunk_rows = 0);
 
 /// Sum of squares of a flat fp32 or bf16 tensor, in double, in an order that does not depend on the
 /// number of threads.

@@ -149,15 +149,27 @@ at::Tensor dropout_mask(at::IntArrayRef shape, const at::TensorOptions& options,
 }
 
 CrossEntropy linear_cross_entropy(const at::Tensor& hidden, const at::Tensor& weight,
-                                  const at::Tensor& targets, double scale) {
+                                  const at::Tensor& targets, double scale,
+                                  const at::Tensor& row_weights) {
   at::Tensor rows = hidden.reshape({-1, hidden.size(-1)});
-  at::Tensor goal = targets.reshape({-1});
   at::Tensor logits = at::linear(rows, weight.to(rows.scalar_type()));
   if (logits.scalar_type() != at::kDouble) {
     logits = logits.to(at::kFloat);
   }
-  at::Tensor sum = at::cross_entropy_loss(logits, goal, {}, at::Reduction::Sum, kIgnoreTarget);
-  at::Tensor counted = goal != kIgnoreTarget;
+  return logits_cross_entropy(logits, targets, scale, row_weights);
+}
+
+CrossEntropy logits_cross_entropy(const at::Tensor& logits, const at::Tensor& targets, double scale,
+                                  const at::Tensor& row_weights) {
+  const at::Tensor goal = targets.reshape({-1}), counted = goal != kIgnoreTarget;
+  at::Tensor sum;
+  if (row_weights.defined()) {
+    const at::Tensor each =
+        at::cross_entropy_loss(logits, goal, {}, at::Reduction::None, kIgnoreTarget);
+    sum = (each * row_weights.reshape({-1}).to(each.scalar_type())).sum();
+  } else {
+    sum = at::cross_entropy_loss(logits, goal, {}, at::Reduction::Sum, kIgnoreTarget);
+  }
   CrossEntropy result;
   result.nll_sum = sum.item<double>();
   result.correct = (logits.argmax(-1).eq(goal) & counted).sum().item<int64_t>();

@@ -27,7 +27,11 @@ at::Tensor activation(const at::Tensor& x, Activation activation);
 at::Tensor dropout_mask(at::IntArrayRef shape, const at::TensorOptions& options, double probability,
                         DropoutKey key);
 CrossEntropy linear_cross_entropy(const at::Tensor& hidden, const at::Tensor& weight,
-                                  const at::Tensor& targets, double scale);
+                                  const at::Tensor& targets, double scale,
+                                  const at::Tensor& row_weights);
+/// Loss and counts of logits (N, V) in fp32 or fp64 that are there already.
+CrossEntropy logits_cross_entropy(const at::Tensor& logits, const at::Tensor& targets, double scale,
+                                  const at::Tensor& row_weights);
 void adamw_step(at::Tensor parameter, at::Tensor gradient, at::Tensor exp_avg,
                 at::Tensor exp_avg_sq, at::Tensor compute, const AdamwStep& options);
 

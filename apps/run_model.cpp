@@ -1,4 +1,4 @@
-#include "apps/pretraining.h"
+#include "apps/run_model.h"
 
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
@@ -6,8 +6,6 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/random.h"
-#include "base/sha256.h"
-#include "data/token_file.h"
 #include "model/device.h"
 #include "model/init.h"
 #include "model/model_io.h"
@@ -17,6 +15,8 @@ namespace llm {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr int64_t kPackedRow = 2048;  // tokens, where the model takes more and nobody said how many
 
 void check_vocabularies(const RunConfig& config, const Tokenizer& tokenizer) {
   const int64_t pieces = tokenizer.vocab_size();
@@ -96,7 +96,9 @@ void settle_model(RunConfig& config, const Fields& fields, const RunTokenizer& c
   }
   validate(config.model);
   const int64_t longest = config.model.max_position_embeddings;
-  config.training.max_seq_length = config.training.max_seq_length.value_or(longest);
+  const bool packed = config.training.rows == "packed";
+  config.training.max_seq_length =
+      config.training.max_seq_length.value_or(packed ? std::min(longest, kPackedRow) : longest);
   check(*config.training.max_seq_length <= longest,
         "training.max_seq_length ({}) exceeds model.max_position_embeddings ({})",
         *config.training.max_seq_length, longest);
@@ -118,6 +120,8 @@ void settle_model(RunConfig& config, const Fields& fields, const RunTokenizer& c
     path = absolute_text(path);
   }
   config.data.validation_path = absolute_text(config.data.validation_path);
+  std::string& start = config.checkpoint.model_path;
+  start = fs::exists(start) ? absolute_text(start) : start;  // else a name in the hub's cache
 }
 
 std::unique_ptr<Transformer> make_model(const RunConfig& config) {
@@ -136,90 +140,6 @@ std::unique_ptr<Transformer> make_model(const RunConfig& config) {
     load_weights(*model, resolve_model_path(config.checkpoint.model_path), /*check_finite=*/true);
   }
   return model;
-}
-
-RunLoaders open_loaders(const RunConfig& config, const RunData& data, const Tokenizer& tokenizer) {
-  const TokenFileChecks checks{tokenizer.sha256(), config.model.vocab_size};
-  const int64_t length = *config.training.max_seq_length;
-  DataLoaderOptions options;
-  options.seed = static_cast<uint64_t>(config.runtime.seed);
-  options.rows_per_step = config.training.rows_per_step();
-  options.shuffle = config.data.shuffle;
-  options.shift_windows = config.data.shift_windows;
-  options.workers = config.data.workers;
-  RunLoaders loaders;
-  loaders.train = std::make_unique<DataLoader>(
-      PackedDataset(TokenFile::open(data.train, checks), length), options);
-  if (!data.validation.empty()) {
-    TokenFile file = TokenFile::open(data.validation, checks);
-    if (file.tokens() <= length) {
-      log_warn("'{}' has {} tokens, a row takes {}: there will be no validation",
-               data.validation.string(), file.tokens(), length + 1);
-    } else {
-      options.shuffle = options.shift_windows = false;
-      options.rows_per_step = config.training.batch_size;
-      options.workers = 0;
-      loaders.validation =
-          std::make_unique<DataLoader>(PackedDataset(std::move(file), length), options);
-    }
-  }
-  return loaders;
-}
-
-TrainerSetup trainer_setup(const RunConfig& config, const RunTokenizer& chosen,
-                           RunLoaders& loaders) {
-  const Tokenizer& tokenizer = *chosen.tokenizer;
-  TrainerSetup setup;
-  setup.training = config.training;
-  setup.optimizer = config.optimizer;
-  setup.scheduler = config.scheduler;
-  setup.checkpoint = config.checkpoint;
-  setup.metrics = config.logging.metrics;
-  setup.identity = {tokenizer.sha256(), data_sha256(loaders.train->dataset().file()), ""};
-  setup.seed = config.runtime.seed;
-  setup.run_directory = config.checkpoint.output_dir;
-  setup.total_steps = config.training.max_steps.value_or(
-      loaders.train->steps_for_epochs(static_cast<double>(config.training.epochs)));
-  setup.rows_per_epoch = loaders.train->rows_per_epoch();
-  setup.sequence_length = *config.training.max_seq_length;
-  setup.model_files = chosen.files;
-  for (int32_t id = 0; id < tokenizer.vocab_size(); ++id) {
-    setup.token_bytes.push_back(
-        tokenizer.is_special(id) ? 0 : static_cast<int32_t>(tokenizer.token_bytes(id).size()));
-  }
-  MaskedLmOptions masking;
-  if (config.training.objective == "mlm") {
-    masking.probability = config.training.mlm_probability;
-    masking.mask_id = tokenizer.mask_id();
-    masking.vocab_size = tokenizer.vocab_size();
-    for (int32_t id = 0; id < tokenizer.vocab_size(); ++id) {
-      masking.is_special.push_back(tokenizer.is_special(id));
-    }
-    masking.seed = static_cast<uint64_t>(config.runtime.seed);
-  }
-  const auto batches_of = [&](DataLoader& loader) {
-    return masking.vocab_size > 0 ? masked_batches(loader, masking) : causal_batches(loader);
-  };
-  setup.batches = batches_of(*loaders.train);
-  if (loaders.validation) {
-    setup.validation = batches_of(*loaders.validation);
-    setup.validation_rows = loaders.validation->rows_per_epoch();
-  }
-  return setup;
-}
-
-std::string data_sha256(const TokenFile& file) {
-  Sha256 hash;
-  hash.update(file.index_sha256());
-  constexpr int64_t kSamples = 64;
-  constexpr int64_t kSampleTokens = 4096;
-  std::vector<int64_t> tokens(static_cast<size_t>(std::min(kSampleTokens, file.tokens())));
-  const int64_t last = file.tokens() - static_cast<int64_t>(tokens.size());
-  for (int64_t i = 0; i < kSamples; ++i) {
-    file.read(last * i / (kSamples - 1), tokens);
-    hash.update(std::as_bytes(std::span<const int64_t>(tokens)));
-  }
-  return hash.finish();
 }
 
 }  // namespace llm

@@ -1,0 +1,155 @@
+#include "apps/training_setup.h"
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "base/number_text.h"
+#include "base/sha256.h"
+#include "data/document_dataset.h"
+#include "data/loss_mask.h"
+#include "data/packed_dataset.h"
+
+namespace llm {
+namespace {
+
+std::unique_ptr<const RowSource> rows_of(const TrainingConfig& training, TokenFile file) {
+  const int64_t length = *training.max_seq_length;
+  if (training.rows == "windows") {
+    return std::make_unique<PackedDataset>(std::move(file), length);
+  }
+  auto rows = std::make_unique<DocumentDataset>(
+      std::move(file), DocumentDataset::Options{length, training.rows == "packed"});
+  const std::string name = rows->file().prefix().filename().string();
+  log_info("{}: {} documents in {} rows", name, format_count(rows->documents()),
+           format_count(rows->size()));
+  if (rows->cut_short() > 0) {
+    log_warn("{}: {} documents are longer than a row ({} tokens) and lose their end", name,
+             format_count(rows->cut_short()), length + 1);
+  }
+  if (rows->left_out() > 0) {
+    log_warn("{}: {} documents have nothing to learn within a row and are left out", name,
+             format_count(rows->left_out()));
+  }
+  return rows;
+}
+
+/// Whether the validation data is enough for one row; says so where it is not.
+bool fills_a_row(const TrainingConfig& training, const TokenFile& file) {
+  const bool enough = training.rows != "windows" || file.tokens() > *training.max_seq_length;
+  if (!enough) {
+    log_warn("'{}' has {} tokens, a row takes {}: there will be no validation",
+             file.prefix().string(), file.tokens(), *training.max_seq_length + 1);
+  }
+  return enough;
+}
+
+BatchSource batches_of(const RunConfig& config, const Tokenizer& tokenizer, DataLoader& loader) {
+  const TrainingConfig& training = config.training;
+  const auto seed = static_cast<uint64_t>(config.runtime.seed);
+  if (training.objective == "diffusion") {
+    return diffusion_batches(
+        loader, {parse_noise_schedule(training.noise_schedule), tokenizer.mask_id(), seed});
+  }
+  if (training.objective == "clm") {
+    return causal_batches(loader);
+  }
+  MaskedLmOptions masking;
+  masking.probability = training.mlm_probability;
+  masking.mask_id = tokenizer.mask_id();
+  masking.vocab_size = tokenizer.vocab_size();
+  for (int32_t id = 0; id < tokenizer.vocab_size(); ++id) {
+    masking.is_special.push_back(tokenizer.is_special(id));
+  }
+  masking.seed = seed;
+  return masked_batches(loader, std::move(masking));
+}
+
+/// A default warm-up must not be longer than a tenth of the run.
+void shorten_warmup(SchedulerConfig& scheduler, const Fields& fields, int64_t total_steps) {
+  if (!fields.is_set("scheduler.warmup_steps") &&
+      scheduler.warmup_steps.value_or(0) > total_steps / 10) {
+    scheduler.warmup_steps = total_steps / 10;
+  }
+}
+
+/// Names a data set: its index, and samples from its tokens.
+std::string data_sha256(const TokenFile& file) {
+  Sha256 hash;
+  hash.update(file.index_sha256());
+  constexpr int64_t kSamples = 64;
+  constexpr int64_t kSampleTokens = 4096;
+  std::vector<int64_t> tokens(static_cast<size_t>(std::min(kSampleTokens, file.tokens())));
+  const int64_t last = file.tokens() - static_cast<int64_t>(tokens.size());
+  for (int64_t i = 0; i < kSamples; ++i) {
+    file.read(last * i / (kSamples - 1), tokens);
+    hash.update(std::as_bytes(std::span<const int64_t>(tokens)));
+  }
+  if (file.loss_mask() != nullptr) {
+    hash.update(file.loss_mask()->sha256());
+  }
+  return hash.finish();
+}
+
+/// Tokens of a row on average, for mfu.
+int64_t mean_row_length(const RowSource& rows) {
+  return std::clamp<int64_t>(rows.file().tokens() / rows.size(), 1, rows.seq_len());
+}
+
+}  // namespace
+
+RunLoaders open_loaders(const RunConfig& config, const RunData& data, const Tokenizer& tokenizer) {
+  const TokenFileChecks checks{tokenizer.sha256(), config.model.vocab_size};
+  DataLoaderOptions options;
+  options.seed = static_cast<uint64_t>(config.runtime.seed);
+  options.rows_per_step = config.training.rows_per_step();
+  options.shuffle = config.data.shuffle;
+  options.shift_windows = config.data.shift_windows;
+  options.workers = config.data.workers;
+  RunLoaders loaders;
+  loaders.train = std::make_unique<DataLoader>(
+      rows_of(config.training, TokenFile::open(data.train, checks)), options);
+  if (!data.validation.empty()) {
+    TokenFile file = TokenFile::open(data.validation, checks);
+    if (fills_a_row(config.training, file)) {
+      options.shuffle = options.shift_windows = false;
+      options.rows_per_step = config.training.batch_size;
+      options.workers = 0;
+      loaders.validation =
+          std::make_unique<DataLoader>(rows_of(config.training, std::move(file)), options);
+    }
+  }
+  return loaders;
+}
+
+TrainerSetup trainer_setup(RunConfig& config, const Fields& fields, const RunTokenizer& chosen,
+                           RunLoaders& loaders) {
+  const Tokenizer& tokenizer = *chosen.tokenizer;
+  const RowSource& rows = loaders.train->source();
+  TrainerSetup setup;
+  setup.total_steps = config.training.max_steps.value_or(
+      loaders.train->steps_for_epochs(static_cast<double>(config.training.epochs)));
+  shorten_warmup(config.scheduler, fields, setup.total_steps);
+  setup.training = config.training;
+  setup.optimizer = config.optimizer;
+  setup.scheduler = config.scheduler;
+  setup.checkpoint = config.checkpoint;
+  setup.metrics = config.logging.metrics;
+  setup.identity = {tokenizer.sha256(), data_sha256(rows.file()), ""};
+  setup.seed = config.runtime.seed;
+  setup.run_directory = config.checkpoint.output_dir;
+  setup.rows_per_epoch = loaders.train->rows_per_epoch();
+  setup.sequence_length = mean_row_length(rows);
+  setup.model_files = chosen.files;
+  for (int32_t id = 0; id < tokenizer.vocab_size(); ++id) {
+    setup.token_bytes.push_back(
+        tokenizer.is_special(id) ? 0 : static_cast<int32_t>(tokenizer.token_bytes(id).size()));
+  }
+  setup.batches = batches_of(config, tokenizer, *loaders.train);
+  if (loaders.validation) {
+    setup.validation = batches_of(config, tokenizer, *loaders.validation);
+    setup.validation_rows = loaders.validation->rows_per_epoch();
+  }
+  return setup;
+}
+
+}  // namespace llm

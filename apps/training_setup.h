@@ -1,0 +1,25 @@
+// What stands between a run's data and a Trainer: loaders, and everything the trainer is told. Main
+// thread only.
+#pragma once
+
+#include <memory>
+
+#include "apps/run_config.h"
+#include "apps/run_tokenizer.h"
+#include "data/data_loader.h"
+#include "training/trainer.h"
+
+namespace llm {
+
+struct RunLoaders {
+  std::unique_ptr<DataLoader> train;
+  std::unique_ptr<DataLoader> validation;  // null: none
+};
+RunLoaders open_loaders(const RunConfig& config, const RunData& data, const Tokenizer& tokenizer);
+
+/// Everything the trainer needs except callbacks. `loaders` must outlive it. Shortens a warm-up
+/// that nobody asked for and that the run is too short for.
+TrainerSetup trainer_setup(RunConfig& config, const Fields& fields, const RunTokenizer& tokenizer,
+                           RunLoaders& loaders);
+
+}  // namespace llm
