@@ -62,6 +62,30 @@ bool plain_attention(const ModelConfig& config, const VisibleKeys& keys) {
          !keys.segments.defined();
 }
 
+at::Tensor first_keys(const ModelConfig& config, const VisibleKeys& keys,
+                      const at::Device& device) {
+  const bool windowed = keys.window && !pattern_is_dense(config, keys);
+  const bool sparse = config.sparse_attention.block_size && !pattern_is_dense(config, keys);
+  const bool beginnings =
+      keys.causal && keys.query_tokens == keys.key_tokens && !keys.key_mask.defined() && !sparse &&
+      config.position_embedding_type != "alibi" && (!windowed || !keys.key_positions.defined());
+  if (!beginnings || (!windowed && !keys.segments.defined())) {
+    return {};
+  }
+  const int64_t T = keys.query_tokens;
+  const at::Tensor places =
+      at::arange(T, at::TensorOptions(at::kLong).device(device)).unsqueeze(0);  // (1, T)
+  at::Tensor first = windowed ? (places - (*keys.window - 1)).clamp_min(0) : at::zeros_like(places);
+  if (keys.segments.defined()) {
+    const at::Tensor same = keys.segments.narrow(1, 1, T - 1) == keys.segments.narrow(1, 0, T - 1);
+    const at::Tensor begins =
+        places.narrow(1, 1, T - 1).masked_fill(same, 0);  // (B, T - 1): its place, or 0
+    const at::Tensor start = at::constant_pad_nd(std::get<0>(begins.cummax(1)), {1, 0}, 0);
+    first = at::maximum(first, start);
+  }
+  return first.to(at::kInt);
+}
+
 at::Tensor attention_bias(const ModelConfig& config, const VisibleKeys& keys,
                           const at::TensorOptions& options) {
   if (plain_attention(config, keys)) {

@@ -42,10 +42,9 @@ at::Tensor attend(const at::Tensor& qkv, int64_t layer, const PassContext& pass)
   const double softcap = c.attn_logit_softcapping.value_or(0.0);
   KvCache* cache = pass.options.cache;
   const auto& look = pass.options.on_attention;
-  if (fused && !cache && !pattern.bias.defined() && pass.attention_dropout == 0 && softcap == 0 &&
-      !look) {
+  if (pass.direct && !pattern.bias.defined()) {
     return self_attention(qkv, pattern.rope.cos, pattern.rope.sin, H, K, pattern.causal_kernel,
-                          pass.scale);  // (B, T, H * D)
+                          pass.scale, pattern.first_keys);  // (B, T, H * D)
   }
   at::Tensor heads = qkv.view({B, T, H + 2 * K, D});  // (B, T, H + 2 K, D)
   at::Tensor q = heads.narrow(2, 0, H), k = heads.narrow(2, H, K), v = heads.narrow(2, H + K, K);

@@ -16,6 +16,7 @@ namespace llm {
 struct LayerPattern {
   RopeTable rope;              // undefined tensors where positions are not rotary
   at::Tensor bias;             // attention's additive bias; undefined: none
+  at::Tensor first_keys;       // in place of a bias, for self_attention(); undefined: none
   bool causal_kernel = false;  // causality is the kernel's work (no bias that already holds it)
 };
 
@@ -28,6 +29,7 @@ struct PassContext {
   double dropout;               // 0 outside training
   double attention_dropout;
   double scale;  // of q k^T
+  bool direct;   // attention straight from the fused projection, where a layer needs no bias
   const LayerPattern& pattern_of(int64_t layer) const {
     return config.layer_window(layer) ? windowed : wide;
   }

@@ -41,6 +41,12 @@ SeenTokens place_tokens(const at::Tensor& ids, const ForwardOptions& options) {
 
 constexpr uint64_t kEmbeddingDropoutSite = 0;
 
+/// Whether one kernel may do all of attention: nothing looks inside, and scores are only scaled.
+bool attends_directly(const ModelConfig& config, const ForwardOptions& options, double dropout) {
+  return config.attention_type == "flash2" && options.cache == nullptr && dropout == 0 &&
+         config.attn_logit_softcapping.value_or(0.0) == 0 && !options.on_attention;
+}
+
 // Longrope's set is chosen once per text: for a cache by what it was made for.
 bool beyond_original(const ModelConfig& config, const SeenTokens& seen, KvCache* cache) {
   const int64_t original = rope_original_positions(config);
@@ -78,12 +84,21 @@ at::Tensor Transformer::hidden_states(const at::Tensor& input_ids,
           : at::arange(seen.length - T, seen.length, input_ids.options());  // (B, T) or (T)
   const auto bias_options =
       flat_.options().dtype(dtype() == at::kDouble ? at::kDouble : at::kFloat);
+  const double attention_dropout = options.training ? config_.attention_dropout_probability() : 0.0;
+  const bool direct = attends_directly(config_, options, attention_dropout);
   const auto pattern = [&](std::optional<int64_t> window) {
     const VisibleKeys keys{
         T, seen.length, options.causal, seen.mask, seen.positions, options.segments, window};
-    return LayerPattern{.rope = rope_of(positions, seen, options.cache, window.has_value()),
-                        .bias = attention_bias(config_, keys, bias_options),
-                        .causal_kernel = options.causal && plain_attention(config_, keys)};
+    LayerPattern made;
+    made.rope = rope_of(positions, seen, options.cache, window.has_value());
+    made.first_keys = direct ? first_keys(config_, keys, input_ids.device()) : at::Tensor();
+    if (made.first_keys.defined()) {
+      made.causal_kernel = true;
+    } else {
+      made.bias = attention_bias(config_, keys, bias_options);
+      made.causal_kernel = options.causal && plain_attention(config_, keys);
+    }
+    return made;
   };
   PassContext pass{
       .config = config_,
@@ -92,8 +107,9 @@ at::Tensor Transformer::hidden_states(const at::Tensor& input_ids,
       .wide = pattern(std::nullopt),
       .windowed = config_.sliding_window ? pattern(config_.sliding_window) : LayerPattern{},
       .dropout = options.training ? config_.dropout : 0.0,
-      .attention_dropout = options.training ? config_.attention_dropout_probability() : 0.0,
-      .scale = config_.attention_scale()};
+      .attention_dropout = attention_dropout,
+      .scale = config_.attention_scale(),
+      .direct = direct};
   Stream stream{embed(input_ids, positions), {}};
   if (pass.dropout > 0) {
     stream.residual =

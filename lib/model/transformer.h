@@ -114,9 +114,9 @@ struct ForwardOptions {
                              // attention_mask
   at::Tensor attention_mask{};  // (B, T) bool or integers, 1 = real token: padding (left or right)
                                 // of THIS call's tokens; the cache remembers earlier ones
-  at::Tensor segments{};  // (B, T) int64: a token sees only those of its own segment, for rows that
-                          // hold several texts; undefined: one. Not with a cache. Their positions
-                          // are the caller's to give
+  at::Tensor segments{};  // (B, T) int64: a token sees only those of its own segment, a run of
+                          // neighbours, for rows that hold several texts; undefined: one. Not with
+                          // a cache. Their positions are the caller's to give
   bool causal = true;     // false: every token sees every token (masked language model, diffusion)
   bool training = false;  // dropout on
   DropoutKey dropout{};   // one key per optimizer step; first_row = global index of the first row

@@ -31,13 +31,47 @@ TEST_P(FusedAttention, EqualsReferenceAtTileEdges) {
     }
     const double scale = 1.0 / std::sqrt(static_cast<double>(c.depth));
     auto y = self_attention(x, cos, sin, c.heads, c.kv_heads, c.causal, scale);
-    auto y2 = reference::self_attention(x2, cos, sin, c.heads, c.kv_heads, c.causal, scale);
+    auto y2 = reference::self_attention(x2, cos, sin, c.heads, c.kv_heads, c.causal, scale, {});
     EXPECT_LE(relative_error(y, y2), tolerance(type)) << c.tokens << " tokens, depth " << c.depth;
     objective(y).backward();
     objective(y2).backward();
     EXPECT_LE(relative_error(x.grad(), x2.grad()), 2 * tolerance(type))
         << c.tokens << " tokens, depth " << c.depth;
   }
+}
+
+TEST_P(FusedAttention, FirstKeysEqualReference) {
+  SKIP_WITHOUT_FUSED_KERNELS();
+  const auto type = GetParam();
+  const int64_t T = 200;
+  const auto places = at::arange(T, at::kInt);
+  const auto texts = at::tensor({0, 1, 2, 40, 63, 64, 65, 128, 191, 199}, at::kInt);
+  const auto starts = at::searchsorted(texts, places, /*out_int32=*/false, /*right=*/true) - 1;
+  const auto packed = texts.index_select(0, starts);  // texts of a row
+  const auto window = (places - 69).clamp_min(0);     // wider than a tile
+  const auto narrow = at::maximum((places - 4).clamp_min(0), packed);
+  for (const auto& first :
+       {at::stack({packed, narrow}), window.unsqueeze(0), packed.unsqueeze(0)}) {
+    auto x = leaf(normal({2, T, (4 + 2 * 2) * 32}, 7, type)), x2 = leaf(x.to(at::kFloat));
+    auto y = self_attention(x, {}, {}, 4, 2, true, 0.3, first);
+    auto y2 = reference::self_attention(x2, {}, {}, 4, 2, true, 0.3, first);
+    EXPECT_LE(relative_error(y, y2), tolerance(type));
+    objective(y).backward();
+    objective(y2).backward();
+    EXPECT_LE(relative_error(x.grad(), x2.grad()), 2 * tolerance(type));
+  }
+}
+
+TEST_P(FusedAttention, TokensBeforeTheFirstKeyChangeNothing) {
+  SKIP_WITHOUT_FUSED_KERNELS();
+  auto x = normal({1, 150, 3 * 2 * 32}, 3, GetParam());
+  auto edited = x.clone();
+  edited.narrow(1, 0, 70).add_(1.0);
+  const auto first = (at::arange(150, at::kInt) >= 70).to(at::kInt).mul(70).unsqueeze(0);
+  auto before = self_attention(x, {}, {}, 2, 2, true, 0.2, first),
+       after = self_attention(edited, {}, {}, 2, 2, true, 0.2, first);
+  EXPECT_TRUE(at::equal(before.narrow(1, 70, 80), after.narrow(1, 70, 80)));
+  EXPECT_FALSE(at::equal(before.narrow(1, 0, 70), after.narrow(1, 0, 70)));
 }
 
 TEST_P(FusedAttention, RowsDoNotDependOnBatchMates) {

@@ -34,10 +34,11 @@ void store_transposed(const float* x, const float* factors, int64_t rows, int64_
                       int64_t stride);
 
 /// Which of a tile's scores count: key (key0 + r) is seen by query (query0 + c) where !causal or
-/// key <= query; keys from `keys` on do not exist.
+/// key <= query, and where it is not before first[c]; keys from `keys` on do not exist.
 struct Mask {
   int64_t key0, query0, keys;
   bool causal;
+  const int32_t* first;  // of the tile's queries, kTile of them; null: 0 each
 };
 
 /// Forward: folds `tiles` stacked tiles of scores (tiles * kTile, kTile) into probabilities

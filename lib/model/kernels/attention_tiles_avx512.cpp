@@ -82,8 +82,14 @@ inline __mmask16 visible(const Mask& mask, int64_t key, int64_t column) {
   if (!mask.causal) {
     return 0xffff;
   }
-  const int64_t first = key - mask.query0 - column;  // the first lane whose query may see the key
-  return first <= 0 ? 0xffff : (first >= kLanes ? 0 : static_cast<__mmask16>(0xffff << first));
+  const int64_t lane = key - mask.query0 - column;  // the first whose query is not before the key
+  const __mmask16 not_later =
+      lane <= 0 ? 0xffff : (lane >= kLanes ? 0 : static_cast<__mmask16>(0xffff << lane));
+  if (mask.first == nullptr) {
+    return not_later;
+  }
+  return _mm512_mask_cmple_epi32_mask(not_later, _mm512_loadu_si512(mask.first + column),
+                                      _mm512_set1_epi32(static_cast<int>(key)));
 }
 
 }  // namespace

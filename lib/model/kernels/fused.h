@@ -16,8 +16,8 @@ std::tuple<at::Tensor, at::Tensor> add_rms_norm(const at::Tensor& residual, cons
                                                 const at::Tensor& weight, double eps,
                                                 at::ScalarType out_dtype);
 at::Tensor self_attention(const at::Tensor& qkv, const at::Tensor& cos, const at::Tensor& sin,
-                          int64_t num_heads, int64_t num_key_value_heads, bool causal,
-                          double scale);
+                          int64_t num_heads, int64_t num_key_value_heads, bool causal, double scale,
+                          const at::Tensor& first_keys);
 at::Tensor swiglu(const at::Tensor& gate_up);
 at::Tensor embedding(const at::Tensor& ids, const at::Tensor& table);
 CrossEntropy linear_cross_entropy(const at::Tensor& hidden, const Weight& weight,

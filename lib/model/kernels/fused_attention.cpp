@@ -40,7 +40,11 @@ struct Shape {
   int64_t group() const { return heads / kv_heads; }
   int64_t tile_count() const { return (tokens + kTile - 1) / kTile; }
   int64_t padded() const { return tile_count() * kTile; }
+  /// One behind the last tile of keys that a tile of queries sees, and the first one.
   int64_t tiles_seen(int64_t query_tile) const { return causal ? query_tile + 1 : tile_count(); }
+  int64_t first_tile(const int32_t* first_keys, int64_t query_tile) const {
+    return first_keys == nullptr ? 0 : first_keys[query_tile * kTile] / kTile;
+  }
   int64_t rows_of(int64_t tile) const { return std::min(kTile, tokens - tile * kTile); }
 };
 
@@ -62,8 +66,21 @@ T* grown(std::vector<T>& buffer, int64_t size) {
   return buffer.data();
 }
 
+/// The first keys of one tile of queries, a whole tile of them; null where there are none.
+struct TileFirsts {
+  int32_t values[kTile];
+  const int32_t* pointer = nullptr;
+  void take(const Shape& s, const int32_t* first_keys, int64_t query_tile) {
+    if (first_keys == nullptr) return;
+    std::fill(values, values + kTile, 0);
+    std::copy_n(first_keys + query_tile * kTile, s.rows_of(query_tile), values);
+    pointer = values;
+  }
+};
+
 template <typename T>
-void forward_group(const Shape& s, const T* qkv, int64_t g, T* out, float* log_sum_exp) {
+void forward_group(const Shape& s, const T* qkv, int64_t g, const int32_t* first_keys, T* out,
+                   float* log_sum_exp) {
   thread_local std::vector<T> vt_buffer, qt_buffer, p_buffer;
   thread_local std::vector<float> score_buffer, ot_buffer;
   const Heads<const T> in{qkv, s};
@@ -74,19 +91,24 @@ void forward_group(const Shape& s, const T* qkv, int64_t g, T* out, float* log_s
   float* scores = grown(score_buffer, padded * kTile);
   float* ot = grown(ot_buffer, D * kTile);
   float inverse[kTile], lse[kTile];
+  TileFirsts firsts;
   tiles::transpose(in.v(g), s.width(), s.tokens, padded, D, vt, padded);
   for (int64_t h = g * s.group(); h < (g + 1) * s.group(); ++h) {
     for (int64_t qb = 0; qb < s.tile_count(); ++qb) {
-      const int64_t q0 = qb * kTile, queries = s.rows_of(qb), seen = s.tiles_seen(qb);
+      const int64_t q0 = qb * kTile, queries = s.rows_of(qb), seen = s.tiles_seen(qb),
+                    begin = s.first_tile(first_keys, qb);
       tiles::pack_transposed(in.q(h) + q0 * s.width(), s.width(), queries, D, qt);
-      for (int64_t kb = 0; kb < seen; ++kb) {
+      for (int64_t kb = begin; kb < seen; ++kb) {
         product(s.rows_of(kb), kTile, D, in.k(g) + kb * kTile * s.width(), s.width(), qt,
-                scores + kb * kTile * kTile, false);
+                scores + (kb - begin) * kTile * kTile, false);
       }
-      tiles::softmax_columns<T>(scores, seen, {0, q0, s.tokens, s.causal}, s.scale, p, inverse,
-                                lse);
-      for (int64_t kb = 0; kb < seen; ++kb) {
-        product(D, kTile, kTile, vt + kb * kTile, padded, p + kb * kTile * kTile, ot, kb > 0);
+      firsts.take(s, first_keys, qb);
+      tiles::softmax_columns<T>(scores, seen - begin,
+                                {begin * kTile, q0, s.tokens, s.causal, firsts.pointer}, s.scale, p,
+                                inverse, lse);
+      for (int64_t kb = begin; kb < seen; ++kb) {
+        product(D, kTile, kTile, vt + kb * kTile, padded, p + (kb - begin) * kTile * kTile, ot,
+                kb > begin);
       }
       tiles::store_transposed<T>(ot, inverse, queries, D, out + (q0 * s.heads + h) * D,
                                  s.heads * D);
@@ -102,9 +124,9 @@ struct BackwardBuffers {
 };
 
 template <typename T>
-void backward_group(const Shape& s, const T* qkv, int64_t g, const T* out, const T* d_out,
-                    const float* log_sum_exp, const float* cos, const float* sin, int64_t half,
-                    int64_t table_stride, T* d_qkv) {
+void backward_group(const Shape& s, const T* qkv, int64_t g, const int32_t* first_keys,
+                    const T* out, const T* d_out, const float* log_sum_exp, const float* cos,
+                    const float* sin, int64_t half, int64_t table_stride, T* d_qkv) {
   thread_local BackwardBuffers<T> buffers;
   auto& b = buffers;
   const Heads<const T> in{qkv, s};
@@ -121,6 +143,7 @@ void backward_group(const Shape& s, const T* qkv, int64_t g, const T* out, const
   std::fill(dk, dk + padded * D, 0.0f);
   std::fill(dv, dv + padded * D, 0.0f);
   float delta[kTile], lse[kTile];
+  TileFirsts firsts;
   tiles::transpose(in.k(g), s.width(), s.tokens, padded, D, kt, padded);
   // Gradients come back through the rotation: rotate by the opposite angle.
   const auto unrotate = [&](T* x, int64_t t) {
@@ -142,15 +165,17 @@ void backward_group(const Shape& s, const T* qkv, int64_t g, const T* out, const
       tiles::pack_transposed(d_o, row, queries, D, dot);
       tiles::pack_rows(q, s.width(), queries, D, q_rows);
       tiles::pack_rows(d_o, row, queries, D, do_rows);
-      for (int64_t kb = 0; kb < s.tiles_seen(qb); ++kb) {
+      firsts.take(s, first_keys, qb);
+      const int64_t begin = s.first_tile(first_keys, qb);
+      for (int64_t kb = begin; kb < s.tiles_seen(qb); ++kb) {
         const int64_t k0 = kb * kTile, keys = s.rows_of(kb);
         product(keys, kTile, D, in.k(g) + k0 * s.width(), s.width(), qt, scores, false);
         product(keys, kTile, D, in.v(g) + k0 * s.width(), s.width(), dot, dp, false);
-        tiles::softmax_backward<T>(scores, dp, {k0, q0, s.tokens, s.causal}, s.scale, lse, delta, p,
-                                   ds, ds_operand);
+        tiles::softmax_backward<T>(scores, dp, {k0, q0, s.tokens, s.causal, firsts.pointer},
+                                   s.scale, lse, delta, p, ds, ds_operand);
         product(kTile, D, kTile, p, kTile, do_rows, dv + k0 * D, true);
         product(kTile, D, kTile, ds, kTile, q_rows, dk + k0 * D, true);
-        product(D, kTile, kTile, kt + k0, padded, ds_operand, dqt, kb > 0);
+        product(D, kTile, kTile, kt + k0, padded, ds_operand, dqt, kb > begin);
       }
       T* dq = grad.q(h) + q0 * s.width();
       tiles::store_transposed<T>(dqt, nullptr, queries, D, dq, s.width());
@@ -180,10 +205,17 @@ void rotate_all(const Shape& s, const T* x, T* y, const at::Tensor& cos, const a
   });
 }
 
+/// Row b of first_keys (B or 1, T).
+const int32_t* first_keys_of(const std::optional<at::Tensor>& first_keys, int64_t b) {
+  if (!first_keys) return nullptr;
+  return raw<int32_t>(*first_keys) + (first_keys->size(0) == 1 ? 0 : b * first_keys->size(1));
+}
+
 struct SelfAttention : torch::autograd::Function<SelfAttention> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& qkv,
                             const std::optional<at::Tensor>& cos,
-                            const std::optional<at::Tensor>& sin, const Shape* shape) {
+                            const std::optional<at::Tensor>& sin,
+                            const std::optional<at::Tensor>& first_keys, const Shape* shape) {
     const Shape s = *shape;
     at::Tensor rotated = cos ? at::empty_like(qkv) : qkv.detach();
     at::Tensor out = at::empty({s.batch, s.tokens, s.heads * s.depth}, qkv.options());
@@ -197,6 +229,7 @@ struct SelfAttention : torch::autograd::Function<SelfAttention> {
         for (int64_t task = begin; task < end; ++task) {
           const int64_t b = task / s.kv_heads;
           forward_group<T>(s, raw<T>(rotated) + b * s.tokens * s.width(), task % s.kv_heads,
+                           first_keys_of(first_keys, b),
                            raw<T>(out) + b * s.tokens * s.heads * s.depth,
                            raw<float>(lse) + b * s.heads * s.tokens);
         }
@@ -208,6 +241,7 @@ struct SelfAttention : torch::autograd::Function<SelfAttention> {
     ctx->saved_data["lse"] = lse;
     ctx->saved_data["cos"] = cos ? *cos : at::Tensor();
     ctx->saved_data["sin"] = sin ? *sin : at::Tensor();
+    ctx->saved_data["first_keys"] = first_keys ? *first_keys : at::Tensor();
     ctx->saved_data["sizes"] = std::vector<int64_t>{s.heads, s.kv_heads, s.causal ? 1 : 0};
     ctx->saved_data["scale"] = static_cast<double>(s.scale);
     return out;
@@ -218,7 +252,10 @@ struct SelfAttention : torch::autograd::Function<SelfAttention> {
                      out = ctx->saved_data["out"].toTensor(),
                      lse = ctx->saved_data["lse"].toTensor();
     const at::Tensor cos = ctx->saved_data["cos"].toTensor(),
-                     sin = ctx->saved_data["sin"].toTensor();
+                     sin = ctx->saved_data["sin"].toTensor(),
+                     saved_firsts = ctx->saved_data["first_keys"].toTensor();
+    const std::optional<at::Tensor> first_keys =
+        saved_firsts.defined() ? std::optional(saved_firsts) : std::nullopt;
     const auto sizes = ctx->saved_data["sizes"].toIntVector();
     const int64_t H = sizes[0], K = sizes[1];
     const Shape s{rotated.size(0),
@@ -238,7 +275,8 @@ struct SelfAttention : torch::autograd::Function<SelfAttention> {
         for (int64_t task = begin; task < end; ++task) {
           const int64_t b = task / s.kv_heads, at_in = b * s.tokens * s.width(),
                         at_out = b * s.tokens * s.heads * s.depth;
-          backward_group<T>(s, raw<T>(rotated) + at_in, task % s.kv_heads, raw<T>(out) + at_out,
+          backward_group<T>(s, raw<T>(rotated) + at_in, task % s.kv_heads,
+                            first_keys_of(first_keys, b), raw<T>(out) + at_out,
                             raw<T>(d_out) + at_out, raw<float>(lse) + b * s.heads * s.tokens,
                             cos.defined() ? raw<float>(cos) + b * per_batch : nullptr,
                             cos.defined() ? raw<float>(sin) + b * per_batch : nullptr, half, half,
@@ -247,18 +285,19 @@ struct SelfAttention : torch::autograd::Function<SelfAttention> {
         at::native::cpublas::brgemm_release();
       });
     });
-    return {d_qkv, at::Tensor(), at::Tensor(), at::Tensor()};
+    return {d_qkv, at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor()};
   }
 };
 
 }  // namespace
 
 at::Tensor self_attention(const at::Tensor& qkv, const at::Tensor& cos, const at::Tensor& sin,
-                          int64_t num_heads, int64_t num_key_value_heads, bool causal,
-                          double scale) {
+                          int64_t num_heads, int64_t num_key_value_heads, bool causal, double scale,
+                          const at::Tensor& first_keys) {
   const int64_t depth = qkv.size(2) / (num_heads + 2 * num_key_value_heads);
   if (depth % 16 != 0 || depth > 256 || qkv.size(1) > kMostTokens) {
-    return reference::self_attention(qkv, cos, sin, num_heads, num_key_value_heads, causal, scale);
+    return reference::self_attention(qkv, cos, sin, num_heads, num_key_value_heads, causal, scale,
+                                     first_keys);
   }
   const Shape shape{qkv.size(0),
                     qkv.size(1),
@@ -267,12 +306,15 @@ at::Tensor self_attention(const at::Tensor& qkv, const at::Tensor& cos, const at
                     depth,
                     causal,
                     static_cast<float>(scale)};
-  std::optional<at::Tensor> c, s;
+  std::optional<at::Tensor> c, s, first;
+  if (first_keys.defined()) {
+    first = first_keys.to(at::kInt).contiguous();
+  }
   if (cos.defined()) {
     c = cos.to(at::kFloat).contiguous();
     s = sin.to(at::kFloat).contiguous();
   }
-  return SelfAttention::apply(qkv.contiguous(), c, s, &shape);
+  return SelfAttention::apply(qkv.contiguous(), c, s, first, &shape);
 }
 
 }  // namespace llm::fused

@@ -84,15 +84,19 @@ at::Tensor rope(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& si
 }
 
 at::Tensor self_attention(const at::Tensor& qkv, const at::Tensor& cos, const at::Tensor& sin,
-                          int64_t num_heads, int64_t num_key_value_heads, bool causal,
-                          double scale) {
+                          int64_t num_heads, int64_t num_key_value_heads, bool causal, double scale,
+                          const at::Tensor& first_keys) {
   check(qkv.size(2) % (num_heads + 2 * num_key_value_heads) == 0,
         "self_attention: {} features do not divide into {} + 2 x {} heads", qkv.size(2), num_heads,
         num_key_value_heads);
+  check(!first_keys.defined() || (causal && first_keys.size(1) == qkv.size(1)),
+        "self_attention: first keys are for causal attention, one for each token");
   if (fuses(qkv)) {
-    return fused::self_attention(qkv, cos, sin, num_heads, num_key_value_heads, causal, scale);
+    return fused::self_attention(qkv, cos, sin, num_heads, num_key_value_heads, causal, scale,
+                                 first_keys);
   }
-  return reference::self_attention(qkv, cos, sin, num_heads, num_key_value_heads, causal, scale);
+  return reference::self_attention(qkv, cos, sin, num_heads, num_key_value_heads, causal, scale,
+                                   first_keys);
 }
 
 at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,

@@ -75,10 +75,12 @@ at::Tensor rope(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& si
 /// Self-attention of a training or full-prefill pass, straight from the fused projection: qkv (B,
 /// T, (H + 2 K) * D) in the order q heads, k heads, v heads; rotates q and k where cos is defined;
 /// returns (B, T, H * D). Causal (query t sees keys <= t), or all keys where causal is false. scale
-/// multiplies q k^T.
+/// multiplies q k^T. first_keys (B or 1, T) int32, at most t and never falling along a row: query t
+/// sees no key before first_keys[t] (rows of several texts, sliding windows); undefined: 0 each;
+/// causal only.
 at::Tensor self_attention(const at::Tensor& qkv, const at::Tensor& cos, const at::Tensor& sin,
-                          int64_t num_heads, int64_t num_key_value_heads, bool causal,
-                          double scale);
+                          int64_t num_heads, int64_t num_key_value_heads, bool causal, double scale,
+                          const at::Tensor& first_keys = {});
 
 /// General attention. q (B, H, Tq, D), k and v (B, K, Tk, D); bias (broadcastable to (B, H, Tq,
 /// Tk), added to the scores, -inf hides) may be undefined. causal aligns the LAST query with the

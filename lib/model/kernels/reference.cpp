@@ -56,8 +56,8 @@ at::Tensor rope(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& si
 }
 
 at::Tensor self_attention(const at::Tensor& qkv, const at::Tensor& cos, const at::Tensor& sin,
-                          int64_t num_heads, int64_t num_key_value_heads, bool causal,
-                          double scale) {
+                          int64_t num_heads, int64_t num_key_value_heads, bool causal, double scale,
+                          const at::Tensor& first_keys) {
   const int64_t B = qkv.size(0), T = qkv.size(1), H = num_heads, K = num_key_value_heads;
   const int64_t D = qkv.size(2) / (H + 2 * K);
   at::Tensor heads = qkv.view({B, T, H + 2 * K, D});
@@ -66,7 +66,15 @@ at::Tensor self_attention(const at::Tensor& qkv, const at::Tensor& cos, const at
     q = rope(q, cos, sin);
     k = rope(k, cos, sin);
   }
-  at::Tensor out = attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), {}, causal,
+  at::Tensor bias;
+  if (first_keys.defined()) {
+    const at::Tensor keys = at::arange(T, first_keys.options()),
+                     before = keys.view({1, 1, T}) < first_keys.unsqueeze(2);  // (B or 1, T, T)
+    bias = at::zeros(before.sizes(), qkv.options().dtype(at::kFloat))
+               .masked_fill(before, -INFINITY)
+               .unsqueeze(1);
+  }
+  at::Tensor out = attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), bias, causal,
                              scale, 0.0, {});
   return out.transpose(1, 2).reshape({B, T, H * D});
 }

@@ -14,8 +14,8 @@ at::Tensor layer_norm(const at::Tensor& x, const at::Tensor& weight, const at::T
                       double eps, at::ScalarType out_dtype);
 at::Tensor rope(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin);
 at::Tensor self_attention(const at::Tensor& qkv, const at::Tensor& cos, const at::Tensor& sin,
-                          int64_t num_heads, int64_t num_key_value_heads, bool causal,
-                          double scale);
+                          int64_t num_heads, int64_t num_key_value_heads, bool causal, double scale,
+                          const at::Tensor& first_keys);
 /// softmax of what each query sees: (B, H, Tq, Tk), float32 (float64 of float64).
 at::Tensor attention_weights(const at::Tensor& q, const at::Tensor& k, const at::Tensor& bias,
                              bool causal, double scale, double softcap = 0.0);
