@@ -104,9 +104,10 @@ int check_in_full(const PrepareDataConfig& config) {
   TokenFileReport report = verify_token_file(config.verify, checks);
   write_stdout(describe(TokenFile::open(config.verify)));
   write_stdout(fmt::format(
-      "longest:    {} tokens\nlargest id: {}{}\nverified:   every length and every id\n",
+      "longest:    {} tokens\nlargest id: {}{}\nverified:   every length and every id{}\n",
       report.longest_sequence, report.largest_id,
-      checks.vocab_size ? fmt::format(" of {}", *checks.vocab_size) : " (vocabulary not given)"));
+      checks.vocab_size ? fmt::format(" of {}", *checks.vocab_size) : " (vocabulary not given)",
+      report.checksums ? ", every block by its checksum" : "; there is no PREFIX.sum"));
   return 0;
 }
 

@@ -11,10 +11,10 @@
 namespace llm {
 namespace {
 
-constexpr char kMagic[8] = {'L', 'L', 'M', 'M', 'A', 'S', 'K', '1'};
-constexpr size_t kBufferBytes = size_t{1} << 20;
+constexpr char kMaskMagic[8] = {'L', 'L', 'M', 'M', 'A', 'S', 'K', '1'};
+constexpr size_t kMaskBufferBytes = size_t{1} << 20;
 
-struct Header {
+struct MaskHeader {
   char magic[8];
   uint32_t version;
   uint32_t reserved;
@@ -22,16 +22,16 @@ struct Header {
   uint64_t to_learn;
   unsigned char index_sha256[32];
 };
-static_assert(sizeof(Header) == 64);
+static_assert(sizeof(MaskHeader) == 64);
 
-void set_hash(Header& header, const std::string& hex) {
+void set_hash(MaskHeader& header, const std::string& hex) {
   for (size_t i = 0; i < sizeof header.index_sha256; ++i) {
     header.index_sha256[i] =
         static_cast<unsigned char>(hex_value(hex[2 * i]) * 16 + hex_value(hex[2 * i + 1]));
   }
 }
 
-uint64_t bytes_for(uint64_t tokens) { return tokens / 8 + (tokens % 8 == 0 ? 0 : 1); }
+uint64_t mask_bytes(uint64_t tokens) { return tokens / 8 + (tokens % 8 == 0 ? 0 : 1); }
 
 }  // namespace
 
@@ -59,24 +59,25 @@ LossMask::~LossMask() = default;
 void LossMask::check_header(const std::string& index_sha256) {
   const std::string name = file_->path().string();
   const std::string_view bytes = file_->text();
-  check_input(bytes.size() >= sizeof(Header), "'{}': truncated: {} bytes, the header alone has {}",
-              name, bytes.size(), sizeof(Header));
-  Header header;
+  check_input(bytes.size() >= sizeof(MaskHeader),
+              "'{}': truncated: {} bytes, the header alone has {}", name, bytes.size(),
+              sizeof(MaskHeader));
+  MaskHeader header;
   std::memcpy(&header, bytes.data(), sizeof header);
-  check_input(std::memcmp(header.magic, kMagic, sizeof kMagic) == 0,
+  check_input(std::memcmp(header.magic, kMaskMagic, sizeof kMaskMagic) == 0,
               "'{}' is not the loss mask of a dataset", name);
   check_input(header.version <= kLossMaskVersion,
               "'{}': format version {} is newer than this program (knows {})", name, header.version,
               kLossMaskVersion);
   check_input(header.version >= 1, "'{}': format version 0 unknown", name);
-  Header expected = header;
+  MaskHeader expected = header;
   set_hash(expected, index_sha256);
   if (header.tokens != static_cast<uint64_t>(tokens_) ||
       std::memcmp(&header, &expected, sizeof header) != 0) {
     fail(Exit::bad_input, fmt::format("'{}' belongs to another dataset", name),
          "prepare the data again, or remove the mask: everything is learnt then");
   }
-  const uint64_t wanted = sizeof header + bytes_for(header.tokens);
+  const uint64_t wanted = sizeof header + mask_bytes(header.tokens);
   check_input(bytes.size() >= wanted, "'{}': truncated: {} tokens take {} bytes, file holds {}",
               name, header.tokens, wanted, bytes.size());
   check_input(bytes.size() == wanted, "'{}': {} unexpected bytes after the mask", name,
@@ -113,7 +114,7 @@ void LossMask::verify() const {
   const std::string name = file_->path().string();
   check_input(found == to_learn_, "'{}': header says {} tokens to learn, the mask has {}", name,
               to_learn_, found);
-  const uint8_t last = bits_[bytes_for(static_cast<uint64_t>(tokens_)) - 1];
+  const uint8_t last = bits_[mask_bytes(static_cast<uint64_t>(tokens_)) - 1];
   check_input(tokens_ % 8 == 0 || last >> (tokens_ % 8) == 0,
               "'{}': bits are set after the last token", name);
 }
@@ -126,10 +127,10 @@ LossMaskWriter::~LossMaskWriter() = default;
 /// All tokens so far were to be learnt.
 void LossMaskWriter::begin() {
   file_.emplace(path_);
-  const Header nothing{};
+  const MaskHeader nothing{};
   file_->write(std::as_bytes(std::span(&nothing, 1)));
   for (uint64_t left = tokens_ / 8; left > 0; left -= bytes_.size()) {
-    bytes_.assign(std::min<uint64_t>(left, kBufferBytes), 0xFF);
+    bytes_.assign(std::min<uint64_t>(left, kMaskBufferBytes), 0xFF);
     file_->write(std::as_bytes(std::span(bytes_)));
   }
   bytes_.clear();
@@ -140,7 +141,7 @@ void LossMaskWriter::begin() {
 
 void LossMaskWriter::put(bool learnt) {
   if (tokens_ % 8 == 0) {
-    if (bytes_.size() >= kBufferBytes) {
+    if (bytes_.size() >= kMaskBufferBytes) {
       flush();
     }
     bytes_.push_back(0);
@@ -178,8 +179,8 @@ void LossMaskWriter::finish(const std::string& index_sha256) {
     return;
   }
   flush();
-  Header header{};
-  std::memcpy(header.magic, kMagic, sizeof kMagic);
+  MaskHeader header{};
+  std::memcpy(header.magic, kMaskMagic, sizeof kMaskMagic);
   header.version = kLossMaskVersion;
   header.tokens = tokens_;
   header.to_learn = to_learn_;

@@ -7,6 +7,7 @@
 #include "base/json_reader.h"
 #include "base/log.h"
 #include "base/sha256.h"
+#include "data/block_checksums.h"
 #include "data/data_config.h"
 #include "data/loss_mask.h"
 #include "data/synthetic.h"
@@ -170,6 +171,7 @@ RunData prepare_text(const DataConfig& config, const Tokenizer& tokenizer,
       remove_file(token_index_path(part));
       remove_file(token_bin_path(part));
       remove_file(loss_mask_path(part));
+      remove_file(block_checksums_path(part));
     }
     PrepareOptions options = config.text.prepare_options();
     options.seed = seed;

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/mapped_file.h"
 #include "base/sha256.h"
+#include "data/block_checksums.h"
 #include "data/loss_mask.h"
 #include "data/token_index_header.h"
 
@@ -245,6 +246,8 @@ std::string TokenFile::tokenizer_sha256() const {
   return hex;
 }
 
+bool TokenFile::verify_checksums() const { return verify_block_checksums(prefix_, bin_->bytes()); }
+
 std::string TokenFile::index_sha256() const { return sha256_hex(index_->bytes()); }
 
 std::span<const int32_t> TokenFile::sequence(int64_t index) const {
@@ -315,7 +318,9 @@ TokenFileReport verify_token_file(const std::filesystem::path& prefix,
                                   const TokenFileChecks& checks) {
   TokenFile file = TokenFile::open(prefix, checks);
   const std::filesystem::path bin = token_bin_path(file.prefix());
-  TokenFileReport report{file.sequences(), file.tokens(), 0, 0};
+  TokenFileReport report;
+  report.sequences = file.sequences();
+  report.tokens = file.tokens();
   for (int64_t s = 0; s < file.sequences(); ++s) {
     std::span<const int32_t> ids = file.sequence(s);
     int32_t length = *(ids.data() - 1);
@@ -342,6 +347,7 @@ TokenFileReport verify_token_file(const std::filesystem::path& prefix,
   if (file.loss_mask() != nullptr) {
     file.loss_mask()->verify();
   }
+  report.checksums = file.verify_checksums();
   return report;
 }
 

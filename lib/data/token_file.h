@@ -6,7 +6,8 @@
 //           size of .bin
 //   .bin    n_seq times { u32 length; i32 id[length] }, no padding
 //
-// Where not every token is to be learnt, PREFIX.mask says which (loss_mask.h).
+// Where not every token is to be learnt, PREFIX.mask says which (loss_mask.h). PREFIX.sum holds
+// checksums of .bin (block_checksums.h).
 //
 // One document is one sequence, ended by the tokenizer's eos id. Offsets grow by 4 + 4 * length, so
 // sequence s starts at token offset[s] / 4 - s of the packed stream without a look at .bin.
@@ -79,6 +80,9 @@ class TokenFile {
   void expect_search(int64_t position) const;
   void expect_tokens(int64_t position, int64_t count) const;
 
+  /// Reads all of .bin; false where there are no checksums (block_checksums.h).
+  bool verify_checksums() const;
+
   /// SHA-256 (hex) of the index file: names the data in run records without reading .bin (offsets,
   /// counts and tokenizer enter it, ids do not).
   std::string index_sha256() const;
@@ -112,15 +116,16 @@ struct TokenFileReport {
   int64_t tokens = 0;
   int64_t longest_sequence = 0;
   int32_t largest_id = 0;
+  bool checksums = false;  // there were some, and they hold
 };
 
 /// Reads everything: every length word equals its index entry, every id is at least 0 and below the
-/// vocabulary given in `checks`.
+/// vocabulary given in `checks`, every block of .bin has its checksum where PREFIX.sum tells it.
 TokenFileReport verify_token_file(const std::filesystem::path& prefix,
                                   const TokenFileChecks& checks = {});
 
 /// Streams sequences into temporary files beside PREFIX; finish() syncs and renames them, .bin
-/// first, .mask where one is due, and .index last. Without finish() nothing remains.
+/// first, .sum and .mask, and .index last. Without finish() nothing remains.
 class TokenFileWriter {
  public:
   TokenFileWriter(const std::filesystem::path& prefix, std::string tokenizer_sha256);

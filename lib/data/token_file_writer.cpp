@@ -10,6 +10,7 @@
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/sha256.h"
+#include "data/block_checksums.h"
 #include "data/loss_mask.h"
 #include "data/token_file.h"
 #include "data/token_index_header.h"
@@ -39,6 +40,7 @@ struct TokenFileWriter::State {
   AtomicFile bin;
   AtomicFile index;
   LossMaskWriter mask;
+  BlockChecksumWriter sums;
   TokenIndexHeader header{};
   std::vector<int32_t> words;     // of .bin, not yet written
   std::vector<uint64_t> offsets;  // of .index, not yet written
@@ -73,6 +75,7 @@ struct TokenFileWriter::State {
 
   void flush_words() {
     bin.write(bytes_of(words));
+    sums.add(bytes_of(words));
     flushed_words += words.size();
     words.clear();
     if (flushed_words - started_words >= kWritebackWords) {
@@ -101,6 +104,7 @@ struct TokenFileWriter::State {
       words[sequence_start - flushed_words] = length;
     } else {
       bin.write_at(sequence_start * 4, std::as_bytes(std::span(&length, 1)));
+      sums.rewritten(sequence_start * 4);
     }
     open_length = -1;
     if (words.size() >= kBufferWords) {
@@ -195,7 +199,9 @@ void TokenFileWriter::finish() {
   state.index.write_at(0, std::as_bytes(std::span(&state.header, 1)));
   // Without its index a .bin is refused, so no crash can pair a new .bin with an old index.
   remove_file(token_index_path(state.prefix));
+  remove_file(block_checksums_path(state.prefix));
   state.bin.commit();
+  state.sums.finish(state.prefix, token_bin_path(state.prefix));
   state.mask.finish(sha256_file(state.index.file().path()));
   state.index.commit();
 }

@@ -185,6 +185,42 @@ TEST(TokenFile, DamageIsRefusedWithItsMessage) {
   }
 }
 
+TEST(TokenFile, ChecksumsTellAFlippedBitThatGivesAValidId) {
+  Scratch scratch;
+  std::vector<int32_t> ids(1'200'000);  // 4.8 MB: five blocks, the first of which is written again
+  for (size_t i = 0; i < ids.size(); ++i) {
+    ids[i] = static_cast<int32_t>(i % 1000);
+  }
+  write_sequences(scratch.path / "x", {ids});
+  const std::string sums = content_of(scratch.path / "x.sum");
+  EXPECT_EQ(sums.size(), 24u + 5 * 32);
+  EXPECT_EQ(sums.substr(0, 16), std::string("LLMSUMS1\1\0\0\0\0\0\x10\0", 16));
+  EXPECT_TRUE(verify_token_file(scratch.path / "x").checksums);
+  const std::string good = content_of(scratch.path / "x.bin");
+  for (const size_t place : {size_t{4}, size_t{3} << 20, good.size() - 4}) {
+    std::string bad = good;
+    bad[place] = static_cast<char>(bad[place] ^ 1);
+    scratch.file("x.bin", bad);
+    const size_t block = place >> 20;
+    expect_error(
+        Exit::bad_input,
+        fmt::format("x.bin': checksum mismatch in block {} (offset {})", block, block << 20),
+        [&] { verify_token_file(scratch.path / "x"); });
+  }
+  scratch.file("x.bin", good);
+  const auto refused = [&](const std::string& changed, std::string_view words) {
+    scratch.file("x.sum", changed);
+    expect_error(Exit::bad_input, words, [&] { verify_token_file(scratch.path / "x"); });
+  };
+  refused(sums.substr(0, 20), "truncated: 20 bytes, the header alone has 24");
+  refused("X" + sums.substr(1), "does not hold the checksums of a dataset");
+  refused(sums.substr(0, 8) + '\2' + sums.substr(9), "format version 2");
+  refused(sums.substr(0, 16) + '\0' + sums.substr(17), "belongs to another dataset");
+  refused(sums.substr(0, sums.size() - 1), "5 blocks take 184");
+  std::filesystem::remove(scratch.path / "x.sum");
+  EXPECT_FALSE(verify_token_file(scratch.path / "x").checksums);
+}
+
 TEST(TokenFile, AMissingHalfIsNamed) {
   Scratch scratch;
   write_sequences(scratch.path / "x", kSequences);
