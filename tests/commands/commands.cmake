@@ -48,6 +48,11 @@ add_test(NAME python.hf_export COMMAND ${LLM_TEST_PYTHON} ${CMAKE_CURRENT_SOURCE
   ${CMAKE_CURRENT_SOURCE_DIR}/fixtures/hf ${llm_commands_work}/hf_export ${llm_commands_work}/tiny/run)
 set_tests_properties(python.hf_export PROPERTIES LABELS integration TIMEOUT 300 SKIP_RETURN_CODE 77 FIXTURES_REQUIRED tiny ENVIRONMENT "OMP_NUM_THREADS=1;TOKENIZERS_PARALLELISM=false")
 
+# What a fine-tuned model of each family loses is what transformers says it loses; skipped as well.
+add_test(NAME python.finetune COMMAND ${LLM_TEST_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/support/check_finetune.py $<TARGET_FILE:llm>
+  ${CMAKE_CURRENT_SOURCE_DIR}/fixtures/hf ${llm_commands_work}/finetune_parity)
+set_tests_properties(python.finetune PROPERTIES LABELS integration TIMEOUT 300 SKIP_RETURN_CODE 77 ENVIRONMENT "OMP_NUM_THREADS=1;PYTHONDONTWRITEBYTECODE=1")
+
 # Ids, texts and merges are those of Hugging Face's tokenizers; skipped where no Python has that package.
 file(GLOB llm_tokenizer_fixtures CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/data/tokenizers/*)
 add_test(NAME python.tokenizer_parity COMMAND ${LLM_TEST_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/support/check_tokenizer_parity.py
