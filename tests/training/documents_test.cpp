@@ -41,15 +41,15 @@ std::unique_ptr<DataLoader> loader_of(const std::filesystem::path& prefix, bool 
       DataLoaderOptions{.rows_per_step = rows_per_step, .shuffle = false});
 }
 
-std::unique_ptr<Transformer> model_of(ModelConfig config) {
+std::unique_ptr<Transformer> model_of(ModelConfig config, at::ScalarType dtype = at::kDouble) {
   config.vocab_size = kVocab;
-  config.hidden_size = 16;
+  config.hidden_size = 64;
   config.num_hidden_layers = 2;
   config.num_attention_heads = 4;
   config.num_key_value_heads = 2;
   config.intermediate_size = 24;
   config.max_position_embeddings = 32;
-  auto model = std::make_unique<Transformer>(config, at::kDouble);
+  auto model = std::make_unique<Transformer>(config, dtype);
   initialize(*model, 3);
   return model;
 }
@@ -127,6 +127,22 @@ TEST(Documents, PackedRowsHaveTheLossAndGradientOfDocumentsAlone) {
     EXPECT_EQ(packed.targets, alone.targets);
     EXPECT_NEAR(packed.nll, alone.nll, 1e-9 * alone.nll) << config.position_embedding_type;
     EXPECT_LE(relative_error(packed.gradients, alone.gradients), 1e-10);
+  }
+}
+
+TEST(Documents, TheFusedKernelsKeepTextsApartToo) {
+  const Scratch scratch;
+  write_documents(scratch.path / "x");
+  ModelConfig rope, window, shared;
+  window.sliding_window = 4;  // packed rows take a bias there, documents alone do not
+  shared.use_parallel_ffn = true;
+  for (const ModelConfig& config : {rope, window, shared}) {
+    const auto model = model_of(config, at::kFloat);
+    const Outcome alone = pass_over(*model, *loader_of(scratch.path / "x", false, 1), 1);
+    const Outcome packed = pass_over(*model, *loader_of(scratch.path / "x", true, 3), 3);
+    EXPECT_EQ(packed.targets, alone.targets);
+    EXPECT_NEAR(packed.nll, alone.nll, 1e-6 * alone.nll);
+    EXPECT_LE(relative_error(packed.gradients, alone.gradients), 1e-5);
   }
 }
 
