@@ -54,10 +54,11 @@ llm::TrainingBatch random_batch(int64_t first_row, int64_t rows, int64_t tokens,
     out[i] = static_cast<int64_t>(llm::mix64(static_cast<uint64_t>(first_row * (tokens + 1) + i)) %
                                   static_cast<uint64_t>(vocab));
   }
-  return {ids.narrow(1, 0, tokens).contiguous(),
-          ids.narrow(1, 1, tokens).contiguous(),
-          {},
-          rows * tokens};
+  llm::TrainingBatch batch;
+  batch.input_ids = ids.narrow(1, 0, tokens).contiguous();
+  batch.targets = ids.narrow(1, 1, tokens).contiguous();
+  batch.target_count = rows * tokens;
+  return batch;
 }
 
 int run(const Options& options) {
