@@ -9,7 +9,7 @@
 #include "apps/run_config.h"
 #include "apps/run_tokenizer.h"
 #include "data/chat_format.h"
-#include "data/token_file.h"
+#include "training/checkpoint.h"
 
 namespace llm {
 
@@ -19,12 +19,15 @@ struct RunChatTemplate {
   std::optional<int32_t> turn_end;  // the control token that ends a reply
 };
 
-/// The template that `run` asks for. Its text is kept in RUN, which the config then names, so that
-/// RUN/config.yaml repeats the run.
-RunChatTemplate choose_chat_template(RunConfig& run, const Tokenizer& tokenizer);
+/// The template that `run` asks for; of a prepared dataset the one that it was prepared with. Its
+/// text is kept in RUN, which the config then names, so that RUN/config.yaml repeats the run. Exit
+/// 3: the dataset, or the run that goes on from `start`, has another.
+RunChatTemplate choose_chat_template(RunConfig& run, const Tokenizer& tokenizer,
+                                     const std::optional<ResumeChoice>& start);
 
-/// Puts the template among the files of the run's models, in place of another. The plain one, made
-/// for a model that had none, only where the data holds conversations.
-void add_chat_template(const RunChatTemplate& chat, const TokenFile& data, RunTokenizer& tokenizer);
+/// Puts the template among the files of the run's models, in place of another, where the training
+/// data, whose prefix is given, holds conversations; false where it holds none.
+bool add_chat_template(const RunChatTemplate& chat, const std::filesystem::path& data,
+                       RunTokenizer& tokenizer);
 
 }  // namespace llm

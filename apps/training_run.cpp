@@ -96,13 +96,14 @@ int run_training(RunConfig& run, const Fields& fields, const TrainingVerb& verb)
   const std::optional<ResumeChoice> start = choose_start(run.checkpoint);
   RunTokenizer tokenizer = choose_tokenizer(run, fields, start);
   settle_model(run, fields, tokenizer);
-  const RunChatTemplate chat = choose_chat_template(run, *tokenizer.tokenizer);
+  const RunChatTemplate chat = choose_chat_template(run, *tokenizer.tokenizer, start);
   const RunData data = prepare_run_data(run.data, *tokenizer.tokenizer, directory,
                                         static_cast<uint64_t>(run.runtime.seed), chat.format);
   log_info("data: {}", data.text());
   RunLoaders loaders = open_loaders(run, data, *tokenizer.tokenizer);
-  add_chat_template(chat, loaders.train->source().file(), tokenizer);
-  if (const auto file = write_generation_defaults(run, chat.turn_end, directory)) {
+  const bool chats = add_chat_template(chat, data.train, tokenizer);
+  const auto turn_end = chats ? chat.turn_end : std::nullopt;
+  if (const auto file = write_generation_defaults(run, turn_end, directory)) {
     tokenizer.files.push_back(*file);
   }
   const std::unique_ptr<Transformer> model = make_model(run);

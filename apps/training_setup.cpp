@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/error.h"
 #include "base/log.h"
 #include "base/number_text.h"
 #include "base/sha256.h"
@@ -33,14 +34,20 @@ std::unique_ptr<const RowSource> rows_of(const TrainingConfig& training, TokenFi
   return rows;
 }
 
-/// Whether the validation data is enough for one row; says so where it is not.
-bool fills_a_row(const TrainingConfig& training, const TokenFile& file) {
-  const bool enough = training.rows != "windows" || file.tokens() > *training.max_seq_length;
-  if (!enough) {
+/// Null, said aloud, where the validation data does not make a row.
+std::unique_ptr<const RowSource> validation_rows_of(const TrainingConfig& training,
+                                                    TokenFile file) {
+  if (training.rows == "windows" && file.tokens() <= *training.max_seq_length) {
     log_warn("'{}' has {} tokens, a row takes {}: there will be no validation",
              file.prefix().string(), file.tokens(), *training.max_seq_length + 1);
+    return nullptr;
   }
-  return enough;
+  try {
+    return rows_of(training, std::move(file));
+  } catch (const Error& error) {  // no document has anything to learn within a row
+    log_warn("{}: there will be no validation", error.message());
+    return nullptr;
+  }
 }
 
 BatchSource batches_of(const RunConfig& config, const Tokenizer& tokenizer, DataLoader& loader) {
@@ -109,13 +116,12 @@ RunLoaders open_loaders(const RunConfig& config, const RunData& data, const Toke
   loaders.train = std::make_unique<DataLoader>(
       rows_of(config.training, TokenFile::open(data.train, checks)), options);
   if (!data.validation.empty()) {
-    TokenFile file = TokenFile::open(data.validation, checks);
-    if (fills_a_row(config.training, file)) {
+    auto rows = validation_rows_of(config.training, TokenFile::open(data.validation, checks));
+    if (rows) {
       options.shuffle = options.shift_windows = false;
       options.rows_per_step = config.training.batch_size;
       options.workers = 0;
-      loaders.validation =
-          std::make_unique<DataLoader>(rows_of(config.training, std::move(file)), options);
+      loaders.validation = std::make_unique<DataLoader>(std::move(rows), options);
     }
   }
   return loaders;

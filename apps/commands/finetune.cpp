@@ -1,4 +1,6 @@
 // llm finetune: a model and conversations, pairs or texts in, a model that has learnt them out.
+#include <algorithm>
+
 #include "apps/commands.h"
 #include "apps/training_run.h"
 #include "base/error.h"
@@ -38,9 +40,11 @@ void check_paths(const RunConfig& run) {
         "--data-path is required: conversations, pairs or texts (JSON Lines), or a dataset that "
         "prepare-data made");
   check(!run.checkpoint.model_path.empty(), "--model-path is required: the model to start from");
-  std::error_code ignored;
-  check(!fs::equivalent(run.checkpoint.model_path, run.checkpoint.output_dir, ignored),
-        "--output-dir '{}' is where the starting model lies; name another",
+  const fs::path model = fs::weakly_canonical(run.checkpoint.model_path),
+                 output = fs::weakly_canonical(run.checkpoint.output_dir);
+  const bool inside =
+      std::mismatch(output.begin(), output.end(), model.begin(), model.end()).first == output.end();
+  check(!inside, "--output-dir '{}' is where the starting model lies; name another",
         run.checkpoint.output_dir);
 }
 
@@ -48,7 +52,8 @@ int finetune(FinetuneConfig& config, const Fields& fields) {
   RunConfig& run = config.run;
   check_paths(run);
   if (config.packing) {
-    check(!fields.is_set("training.rows") || run.training.rows == "packed",
+    const bool by_flag = fields.find("training.rows")->origin().kind == FieldOrigin::by_flag;
+    check(!by_flag || run.training.rows == "packed",
           "--packing and --rows {} cannot be used together", run.training.rows);
     run.training.rows = "packed";
   }

@@ -63,8 +63,8 @@ struct PrepareDataConfig {
         .flag("workers")
         .flag_only();
     f("verify", verify,
-      "Check a dataset in full instead: every length, every id (below the vocabulary if "
-      "--tokenizer-path is given)")
+      "Check a dataset in full instead: every length, every checksum, every id (below the "
+      "vocabulary if --tokenizer-path is given)")
         .flag("verify")
         .flag_only()
         .value_name("PREFIX");
@@ -138,6 +138,16 @@ void report(const PrepareResult& result, double val_fraction) {
            human_count(static_cast<int64_t>(tokens / result.seconds)));
 }
 
+/// Where the chat template lies: of a run directory, in its model.
+std::filesystem::path model_beside(const std::filesystem::path& tokenizer) {
+  for (const char* name : {"final", "best", "latest"}) {
+    if (ChatTemplate::exists(tokenizer / name)) {
+      return tokenizer / name;
+    }
+  }
+  return tokenizer;
+}
+
 int prepare(PrepareDataConfig& config) {
   check(!config.input.empty(), "--input is required");
   check(!config.tokenizer_path.empty(), "--tokenizer-path is required");
@@ -146,7 +156,8 @@ int prepare(PrepareDataConfig& config) {
   PrepareOptions options = config.data.text.prepare_options();
   options.inputs = config.input;
   options.output = config.output;
-  options.chat = open_chat_format(config.data.text, *tokenizer, config.tokenizer_path);
+  options.chat =
+      open_chat_format(config.data.text, *tokenizer, model_beside(config.tokenizer_path));
   options.seed =
       config.runtime.seed < 0 ? fresh_seed() : static_cast<uint64_t>(config.runtime.seed);
   options.workers = config.workers.value_or(0);

@@ -16,8 +16,11 @@ Json to_json(const JsonValue& value) {
     case JsonValue::Kind::null:
       return nullptr;
     case JsonValue::Kind::boolean:
-    case JsonValue::Kind::number:
-      return Json::parse(value.text);
+    case JsonValue::Kind::number: {
+      Json parsed = Json::parse(value.text, nullptr, /*allow_exceptions=*/false);
+      check_input(!parsed.is_discarded(), "the number {} is out of range", value.text);
+      return parsed;
+    }
     case JsonValue::Kind::string:
       return value.text;
     case JsonValue::Kind::array: {
@@ -54,6 +57,14 @@ Json template_message(const RowMessage& message) {
   return json;
 }
 
+/// A list, or, as some corpora keep it, the text of one.
+Json tools_of(const JsonValue& tools) {
+  if (tools.kind != JsonValue::Kind::string) {
+    return to_json(tools);
+  }
+  return tools.text.empty() ? Json() : to_json(scan_json(tools.text, "\"tools\""));
+}
+
 size_t common_prefix(std::string_view a, std::string_view b) {
   const auto end = std::mismatch(a.begin(), a.end(), b.begin(), b.end()).first;
   return static_cast<size_t>(end - a.begin());
@@ -88,10 +99,30 @@ std::vector<TextSpan> reply_spans(const ChatTemplate& chat, const ChatInputs& in
   return spans;
 }
 
+/// The last id that is not white space, where it is a control token.
+std::optional<int32_t> control_end(const Tokenizer& tokenizer, const std::vector<int32_t>& ids) {
+  for (auto id = ids.rbegin(); id != ids.rend(); ++id) {
+    if (tokenizer.is_special(*id) && *id != tokenizer.unk_id()) {
+      return *id;
+    }
+    if (tokenizer.token_bytes(*id).find_first_not_of(" \t\r\n") != std::string_view::npos) {
+      return std::nullopt;
+    }
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
-std::string_view plain_chat_template() {
-  return "{%- for message in messages -%}\n"
+std::filesystem::path dataset_template_path(const std::filesystem::path& prefix) {
+  return prefix.string() + ".jinja";
+}
+
+std::string plain_chat_template(const Tokenizer& tokenizer) {
+  const std::vector<int32_t> around = tokenizer.with_template({});
+  const bool begins = !around.empty() && around.front() == tokenizer.bos_id();
+  return std::string(begins ? "{{- bos_token -}}\n" : "") +
+         "{%- for message in messages -%}\n"
          "{{- message.role + ':\\n' -}}\n"
          "{%- if message.role == 'assistant' -%}\n"
          "{%- generation -%}{{- message.content + eos_token -}}{%- endgeneration -%}\n"
@@ -108,13 +139,13 @@ std::optional<int32_t> turn_end(const Tokenizer& tokenizer, const ChatFormat& fo
   const MarkedIds marked = RowEncoder(tokenizer, {format.chat_template, /*train_on_prompt=*/false})
                                .encode(content, "chat template")
                                .marked;
-  std::optional<int32_t> last;
+  std::vector<int32_t> learnt;
   for (size_t i = 0; i < marked.ids.size(); ++i) {
-    if (marked.learnt[i] != 0 && tokenizer.is_special(marked.ids[i])) {
-      last = marked.ids[i];
+    if (marked.learnt[i] != 0) {
+      learnt.push_back(marked.ids[i]);
     }
   }
-  return last;
+  return control_end(tokenizer, learnt);
 }
 
 RowEncoder::RowEncoder(const Tokenizer& tokenizer, ChatFormat format)
@@ -155,11 +186,8 @@ RowEncoder::Row RowEncoder::encode_chat(const RowContent& content) const {
   for (const RowMessage& message : content.messages) {
     inputs.messages.push_back(template_message(message));
   }
-  if (content.tools != nullptr) {  // some corpora keep the list as a text
-    inputs.tools = content.tools->kind == JsonValue::Kind::string
-                       ? Json::parse(content.tools->text, nullptr, /*allow_exceptions=*/false)
-                       : to_json(*content.tools);
-    check_input(!inputs.tools.is_discarded(), "\"tools\" is a text that holds no JSON");
+  if (content.tools != nullptr) {
+    inputs.tools = tools_of(*content.tools);
   }
   const RenderedChat chat = format_.chat_template->render(inputs);
   std::vector<TextSpan> learnt = {{0, chat.text.size()}};
@@ -174,22 +202,8 @@ RowEncoder::Row RowEncoder::encode_chat(const RowContent& content) const {
   row.text_bytes = static_cast<int64_t>(chat.text.size());
   row.marked = encoder_.encode_marked(chat, learnt);
   row.from_template = true;
-  row.ends_itself = ends_by_control_token(row.marked.ids);
+  row.ends_itself = control_end(tokenizer_, row.marked.ids).has_value();
   return row;
-}
-
-/// Whether the last id that is not white space is a control token.
-bool RowEncoder::ends_by_control_token(const std::vector<int32_t>& ids) const {
-  for (auto id = ids.rbegin(); id != ids.rend(); ++id) {
-    if (tokenizer_.is_special(*id) && *id != tokenizer_.unk_id()) {
-      return true;
-    }
-    const std::string_view bytes = tokenizer_.token_bytes(*id);
-    if (bytes.find_first_not_of(" \t\r\n") != std::string_view::npos) {
-      return false;
-    }
-  }
-  return false;
 }
 
 }  // namespace llm

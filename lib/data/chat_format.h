@@ -15,6 +15,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -36,8 +37,13 @@ struct ChatFormat {
 };
 
 /// The template that a model without one is given when it is fine-tuned on chats: a line with the
-/// role, then what was said; a reply ends by the eos token.
-std::string_view plain_chat_template();
+/// role, then what was said; a reply ends by the eos token, and the chat begins by bos where the
+/// tokenizer begins every text so.
+std::string plain_chat_template(const Tokenizer& tokenizer);
+
+/// Where a dataset keeps the template that its conversations were rendered with; absent where it
+/// holds none.
+std::filesystem::path dataset_template_path(const std::filesystem::path& prefix);
 
 /// The control token by which the template ends a reply; nothing where it has none.
 std::optional<int32_t> turn_end(const Tokenizer& tokenizer, const ChatFormat& format);
@@ -50,7 +56,7 @@ class RowEncoder {
   struct Row {
     MarkedIds marked;
     int64_t text_bytes = 0;
-    bool from_template = false;  // no bos is due
+    bool from_template = false;  // rendered: no bos is due
     bool ends_itself = false;    // no eos is due
   };
   /// `place` stands in front of complaints; the template's own are among them. Exit 3.
@@ -59,7 +65,6 @@ class RowEncoder {
  private:
   Row encode_text(std::string text, std::vector<TextSpan> learnt) const;
   Row encode_chat(const RowContent& content) const;
-  bool ends_by_control_token(const std::vector<int32_t>& ids) const;
 
   const Tokenizer& tokenizer_;
   ChatFormat format_;

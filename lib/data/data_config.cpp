@@ -52,7 +52,7 @@ ChatFormat open_chat_format(const TextConfig& config, const Tokenizer& tokenizer
     chosen = open_chat_template(model, tokenizer);
   }
   if (!chosen) {
-    chosen = ChatTemplate::parse(plain_chat_template(), special_tokens_of(tokenizer));
+    chosen = ChatTemplate::parse(plain_chat_template(tokenizer), special_tokens_of(tokenizer));
   }
   format.chat_template = std::make_shared<const ChatTemplate>(std::move(*chosen));
   return format;

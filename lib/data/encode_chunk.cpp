@@ -52,17 +52,17 @@ EncodedRecord encode_record(RawRecord&& raw, const EncodeRules& rules, const Tok
 void add_ids(EncodedChunk& chunk, const MarkedIds& marked, std::optional<int32_t> bos,
              std::optional<int32_t> eos) {
   const std::vector<uint8_t>& marks = marked.learnt;
-  if (chunk.learnt.empty() && std::find(marks.begin(), marks.end(), 0) != marks.end()) {
+  if (!chunk.marked && std::find(marks.begin(), marks.end(), 0) != marks.end()) {
+    chunk.marked = true;
     chunk.learnt.assign(chunk.ids.size(), 1);
   }
-  const bool marking = !chunk.learnt.empty();
   const auto add = [&](std::span<const int32_t> ids, uint8_t learnt) {
     chunk.ids.insert(chunk.ids.end(), ids.begin(), ids.end());
-    if (marking) chunk.learnt.insert(chunk.learnt.end(), ids.size(), learnt);
+    if (chunk.marked) chunk.learnt.insert(chunk.learnt.end(), ids.size(), learnt);
   };
   if (bos) add({&*bos, 1}, marks.empty() ? 1 : marks.front());
   add(marked.ids, 1);
-  if (marking) {
+  if (chunk.marked) {
     std::copy(marks.begin(), marks.end(), chunk.learnt.end() - std::ssize(marks));
   }
   if (eos) add({&*eos, 1}, marks.empty() ? 1 : marks.back());
@@ -93,6 +93,7 @@ EncodedChunk encode_chunk(std::vector<PendingRecord>&& records, const EncodeRule
     if (row.text_bytes == 0 && begins && ends) {
       continue;
     }
+    chunk.rendered += row.from_template ? 1 : 0;
     const size_t before = chunk.ids.size();
     const bool bos = begins && rules.add_bos && !row.from_template && tokenizer.bos_id() >= 0;
     const bool eos = ends && !record.ends_at_cut && rules.add_eos && !row.ends_itself;

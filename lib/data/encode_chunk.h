@@ -32,7 +32,9 @@ struct EncodedChunk {
   };
   std::vector<Piece> pieces;
   std::vector<int32_t> ids;
-  std::vector<uint8_t> learnt;  // of each id; empty: all are
+  bool marked = false;          // not all ids are to be learnt:
+  std::vector<uint8_t> learnt;  // then for each whether it is
+  int64_t rendered = 0;         // rows that a chat template made text of
   int64_t skipped_rows = 0;
   std::string first_bad_row;
 };

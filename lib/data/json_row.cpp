@@ -1,6 +1,7 @@
 #include "data/json_row.h"
 
 #include <array>
+#include <cstdlib>
 
 #include "base/error.h"
 
@@ -97,7 +98,9 @@ std::string message_text(const Row& row, const JsonValue* content, size_t index)
 bool to_learn(const JsonValue& message) {
   const JsonValue* weight = message.find("weight");
   const JsonValue* train = message.find("train");
-  return (weight == nullptr || weight->text != "0") && (train == nullptr || train->text != "false");
+  const bool weightless = weight != nullptr && weight->kind == Kind::number &&
+                          std::strtod(weight->text.c_str(), nullptr) == 0;
+  return !weightless && (train == nullptr || train->text != "false");
 }
 
 void add_messages(const Row& row, std::string_view list_name, const ChatShape& shape,
@@ -153,9 +156,10 @@ void read_alpaca(const Row& row, RowContent& content) {
 void read_prompt(const Row& row, RowContent& content) {
   const char* answer = row.has("completion") ? "completion" : "response";
   if (row.required("prompt").kind != Kind::array) {
+    add_system(row, content);
     content.messages.push_back({"user", row.string_field("prompt")});
     content.messages.push_back({"assistant", row.string_field(answer)});
-    content.pair = true;
+    content.pair = content.messages.size() == 2;
     return;
   }
   add_messages(row, "prompt", kMessages, content.messages);
@@ -176,7 +180,8 @@ void read_by_keys(const Row& row, RowContent& content) {
       return;
     }
   }
-  if (row.has("prompt")) {
+  const bool answered = row.has("response") || row.has("completion");
+  if (row.has("prompt") && (answered || !row.has("messages"))) {
     return read_prompt(row, content);
   }
   if (row.has("instruction")) {

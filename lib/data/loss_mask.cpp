@@ -51,6 +51,7 @@ std::unique_ptr<const LossMask> LossMask::open(const std::filesystem::path& pref
   mask->file_ =
       std::make_unique<MappedFile>(MappedFile::open(path, AccessPattern::normal, Exit::bad_input));
   mask->check_header(sha256_hex(index));
+  mask->check_bits();
   return mask;
 }
 
@@ -109,7 +110,7 @@ int64_t LossMask::count(int64_t begin, int64_t end) const {
   return found;
 }
 
-void LossMask::verify() const {
+void LossMask::check_bits() const {
   const int64_t found = count(0, tokens_);
   const std::string name = file_->path().string();
   check_input(found == to_learn_, "'{}': header says {} tokens to learn, the mask has {}", name,

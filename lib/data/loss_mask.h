@@ -30,8 +30,8 @@ std::filesystem::path loss_mask_path(const std::filesystem::path& prefix);
 
 class LossMask {
  public:
-  /// Null where the dataset has none. `index` is PREFIX.index. Checks everything but the number of
-  /// bits set.
+  /// Null where the dataset has none. `index` is PREFIX.index. Checks everything, the number of
+  /// bits too.
   static std::unique_ptr<const LossMask> open(const std::filesystem::path& prefix, int64_t tokens,
                                               std::span<const std::byte> index);
   ~LossMask();
@@ -43,13 +43,12 @@ class LossMask {
   void read(int64_t position, std::span<uint8_t> out) const;
   /// How many of [begin, end) are to be learnt.
   int64_t count(int64_t begin, int64_t end) const;
-  /// Counts all bits; Error where the header says another number.
-  void verify() const;
   std::string sha256() const;
 
  private:
   LossMask() = default;
   void check_header(const std::string& index_sha256);
+  void check_bits() const;
 
   std::unique_ptr<MappedFile> file_;
   const uint8_t* bits_ = nullptr;

@@ -6,6 +6,7 @@
 #include <memory>
 #include <utility>
 
+#include "base/atomic_file.h"
 #include "base/device.h"
 #include "base/error.h"
 #include "base/progress.h"
@@ -125,6 +126,7 @@ class PartWriter {
   }
 
   int64_t tokens() const { return writer_ ? writer_->tokens() : 0; }
+  int64_t tokens_to_learn() const { return writer_ ? writer_->tokens_to_learn() : 0; }
 
   PreparedSet finish() {
     set_.prefix = prefix_;
@@ -224,25 +226,31 @@ class Preparation {
       to_validation_ = piece.begins ? piece.validation : to_validation_;
       (to_validation_ ? *validation_ : *train_)
           .add(piece, std::span(chunk.ids).subspan(at, count),
-               marks.empty() ? marks : marks.subspan(at, count));
+               chunk.marked ? marks.subspan(at, count) : marks);
       at += count;
     }
     result_.first_bad_row = result_.skipped_rows == 0 ? chunk.first_bad_row : result_.first_bad_row;
     result_.skipped_rows += chunk.skipped_rows;
+    rendered_ += chunk.rendered;
   }
 
   void finish() {
     if (progress_) {
       progress_->finish();
     }
-    bool any_validation = validation_ && validation_->tokens() > 0;
+    const bool any_validation = validation_ && validation_->tokens_to_learn() > 0;
     check_input(train_->tokens() > 0 || any_validation,
                 "the input holds no text: dataset has 0 tokens");
     check_input(train_->tokens() > 0, "no training text is left: all of it went to validation");
     if (any_validation) {
       result_.val = validation_->finish();
     }
+    const std::filesystem::path kept = dataset_template_path(token_file_prefix(options_.output));
+    remove_file(kept);
     result_.train = train_->finish();
+    if (rendered_ > 0) {
+      write_file_atomically(kept, options_.chat.chat_template->source());
+    }
   }
 
   const PrepareOptions& options_;
@@ -252,6 +260,7 @@ class Preparation {
   std::unique_ptr<PartWriter> validation_;
   std::unique_ptr<Progress> progress_;
   bool to_validation_ = false;
+  int64_t rendered_ = 0;  // conversations
   PrepareResult result_;
 };
 

@@ -3,7 +3,8 @@
 // Worker threads take raw records from one reader, parse and encode them, and hand the ids on;
 // sequences are written in input order, so the files are the same bytes for any number of workers,
 // and memory does not grow with the input. Validation documents go to a second dataset: PREFIX with
-// its last "train" replaced by "val", else PREFIX-val.
+// its last "train" replaced by "val", else PREFIX-val. Where conversations were rendered,
+// PREFIX.jinja keeps the template.
 #pragma once
 
 #include <cstdint>
@@ -58,8 +59,8 @@ struct PrepareResult {
   bool stopped = false;  // as asked; nothing was written
 };
 
-/// Exit 3: no text in the input, or none left for training. A validation part that came out empty
-/// is not written (val.prefix is empty).
+/// Exit 3: no text in the input, or none left for training. A validation part without a token to
+/// learn is not written (val.prefix is empty).
 PrepareResult prepare_data(const PrepareOptions& options, const Tokenizer& tokenizer);
 
 /// Where the validation part of a dataset lies.

@@ -89,7 +89,7 @@ nlohmann::json fingerprint(const DataConfig& config, const std::vector<std::stri
           {"tokenizer", tokenizer.sha256()},
           {"stories", inputs.empty() ? config.synthetic_stories : 0},
           {"story_seed", inputs.empty() ? config.synthetic_seed : 0},
-          {"layout", 1}};
+          {"layout", 2}};
 }
 
 bool unchanged(const std::filesystem::path& record, const nlohmann::json& now) {
@@ -172,6 +172,7 @@ RunData prepare_text(const DataConfig& config, const Tokenizer& tokenizer,
       remove_file(token_bin_path(part));
       remove_file(loss_mask_path(part));
       remove_file(block_checksums_path(part));
+      remove_file(dataset_template_path(part));
     }
     PrepareOptions options = config.text.prepare_options();
     options.seed = seed;

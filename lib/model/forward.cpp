@@ -86,12 +86,15 @@ at::Tensor Transformer::hidden_states(const at::Tensor& input_ids,
       flat_.options().dtype(dtype() == at::kDouble ? at::kDouble : at::kFloat);
   const double attention_dropout = options.training ? config_.attention_dropout_probability() : 0.0;
   const bool direct = attends_directly(config_, options, attention_dropout);
+  // Elsewhere every layer would make a bias of its own of them.
+  const bool fused =
+      direct && fused_kernels_available() && input_ids.is_cpu() && dtype() != at::kDouble;
   const auto pattern = [&](std::optional<int64_t> window) {
     const VisibleKeys keys{
         T, seen.length, options.causal, seen.mask, seen.positions, options.segments, window};
     LayerPattern made;
     made.rope = rope_of(positions, seen, options.cache, window.has_value());
-    made.first_keys = direct ? first_keys(config_, keys, input_ids.device()) : at::Tensor();
+    made.first_keys = fused ? first_keys(config_, keys, input_ids.device()) : at::Tensor();
     if (made.first_keys.defined()) {
       made.causal_kernel = true;
     } else {

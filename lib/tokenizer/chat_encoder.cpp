@@ -1,13 +1,14 @@
 #include "tokenizer/chat_encoder.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "tokenizer/added_tokens.h"
 
 namespace llm {
 namespace {
 
-ByteTrie control_spellings(const Tokenizer& tokenizer) {
+ByteTrie control_tokens(const Tokenizer& tokenizer) {
   std::vector<ByteTrie::Entry> entries;
   for (int32_t id = 0; id < tokenizer.vocab_size(); ++id) {
     const std::string_view text = tokenizer.token_text(id);
@@ -27,16 +28,26 @@ bool touches_user(const std::vector<TextSpan>& user, size_t& next, size_t begin,
   return next < user.size() && user[next].begin < end;
 }
 
+/// The edge itself, or the beginning of what it would cut.
+size_t whole_edge(std::string_view text, const std::vector<TextSpan>& own, size_t edge) {
+  const auto after = std::upper_bound(
+      own.begin(), own.end(), edge, [](size_t at, const TextSpan& span) { return at < span.end; });
+  if (after != own.end() && after->begin < edge) return after->begin;
+  while (edge > 0 && edge < text.size() && (static_cast<unsigned char>(text[edge]) & 0xC0) == 0x80)
+    --edge;
+  return edge;
+}
+
 }  // namespace
 
 ChatEncoder::ChatEncoder(const Tokenizer& tokenizer)
     : tokenizer_(tokenizer),
-      control_(control_spellings(tokenizer)),
+      control_(control_tokens(tokenizer)),
       newline_ids_(tokenizer.encode("\n")) {}
 
 /// Every control token that is spelled with at least one byte of the user's, without what belongs
 /// to a token of the template's own.
-std::vector<TextSpan> ChatEncoder::forged_spellings(const RenderedChat& chat) const {
+ChatEncoder::Spellings ChatEncoder::control_spellings(const RenderedChat& chat) const {
   std::vector<TextSpan> own, forged;
   size_t next = 0;
   for (size_t at = 0; at < chat.text.size(); ++at) {
@@ -61,7 +72,7 @@ std::vector<TextSpan> ChatEncoder::forged_spellings(const RenderedChat& chat) co
     }
     if (span.begin < span.end) result.push_back(span);
   }
-  return result;
+  return {std::move(own), std::move(result)};
 }
 
 /// Behind the first piece, a tokenizer that puts a space before every text must not do so: it sees
@@ -102,17 +113,18 @@ void ChatEncoder::append(const RenderedChat& chat, const std::vector<TextSpan>& 
 
 std::vector<int32_t> ChatEncoder::encode(const RenderedChat& chat) const {
   std::vector<int32_t> ids;
-  append(chat, forged_spellings(chat), {0, chat.text.size()}, ids);
+  append(chat, control_spellings(chat).forged, {0, chat.text.size()}, ids);
   return ids;
 }
 
 MarkedIds ChatEncoder::encode_marked(const RenderedChat& chat,
                                      std::span<const TextSpan> learnt) const {
-  const std::vector<TextSpan> forged = forged_spellings(chat);
+  const Spellings spellings = control_spellings(chat);
   MarkedIds marked;
   size_t at = 0;
-  const auto add = [&](size_t end, bool learn) {
-    append(chat, forged, {at, end}, marked.ids);
+  const auto add = [&](size_t edge, bool learn) {
+    const size_t end = std::max(at, whole_edge(chat.text, spellings.own, edge));
+    append(chat, spellings.forged, {at, end}, marked.ids);
     marked.learnt.resize(marked.ids.size(), learn);
     at = end;
   };

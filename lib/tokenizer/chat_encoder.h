@@ -31,11 +31,15 @@ class ChatEncoder {
   std::vector<int32_t> encode(const RenderedChat& chat) const;
   /// The same for training. The spans of `learnt` (in order, apart from each other) are encoded by
   /// themselves, as a reply is that comes behind a prompt already encoded: no id stands on both
-  /// sides of an edge.
+  /// sides of an edge. An edge inside a control token or a character moves to its beginning.
   MarkedIds encode_marked(const RenderedChat& chat, std::span<const TextSpan> learnt) const;
 
  private:
-  std::vector<TextSpan> forged_spellings(const RenderedChat& chat) const;
+  struct Spellings {
+    std::vector<TextSpan> own;     // control tokens that the template spelled
+    std::vector<TextSpan> forged;  // and those that are spelled with bytes of the user's
+  };
+  Spellings control_spellings(const RenderedChat& chat) const;
   void append(const RenderedChat& chat, const std::vector<TextSpan>& forged, TextSpan part,
               std::vector<int32_t>& ids) const;
   std::vector<int32_t> piece(std::string_view text, bool first, bool special) const;

@@ -47,10 +47,10 @@ RowTensors read_rows(DataLoader& loader, int64_t first_row, int64_t count) {
   return rows;
 }
 
-RowTensors without_last_column(RowTensors rows) {
+RowTensors inputs_alone(RowTensors rows, int64_t seq_len) {
   for (at::Tensor* tensor : {&rows.tokens, &rows.learnt, &rows.documents}) {
-    if (tensor->defined()) {
-      *tensor = tensor->narrow(1, 0, tensor->size(1) - 1).contiguous();
+    if (tensor->defined() && tensor->size(1) > seq_len) {
+      *tensor = tensor->narrow(1, 0, seq_len).contiguous();
     }
   }
   return rows;

@@ -17,8 +17,8 @@ struct RowTensors {
 };
 RowTensors read_rows(DataLoader& loader, int64_t first_row, int64_t count);
 
-/// The same without the last column: what a model that sees all of a row is trained on.
-RowTensors without_last_column(RowTensors rows);
+/// As many columns as a row has targets at most: what a model that sees all of a row is trained on.
+RowTensors inputs_alone(RowTensors rows, int64_t seq_len);
 
 /// What keeps the texts of packed rows apart: segments and positions of `batch` from `documents`
 /// (B, T), where a row holds several. Without that, padding is left to the attention mask, which

@@ -42,7 +42,8 @@ std::vector<int64_t> ordinary_tokens(const MaskedLmOptions& options) {
 BatchSource masked_batches(DataLoader& loader, MaskedLmOptions options) {
   check(options.mask_id >= 0, "training.objective: mlm needs a tokenizer with a mask token");
   return [&loader, options = std::move(options)](int64_t first_row, int64_t count) {
-    const RowTensors rows = without_last_column(read_rows(loader, first_row, count));
+    const RowTensors rows =
+        inputs_alone(read_rows(loader, first_row, count), loader.source().seq_len());
     TrainingBatch batch = mask_tokens(rows.tokens, rows.learnt, options, first_row);
     set_visibility(batch, rows.documents, /*causal=*/false);
     return batch;

@@ -42,7 +42,12 @@ bool Trainer::Core::validate_if_due() {
     return false;
   }
   validated_step = step;
-  last_validation = evaluate();
+  const LossTotals totals = evaluate();
+  if (totals.tokens == 0) {
+    log_warn("the validation data has no token to learn: there is no validation loss");
+    return false;
+  }
+  last_validation = totals;
   const double loss = last_validation->loss();
   if (std::isfinite(loss) && (!best || loss < best->loss)) {
     best = BestValidation{step, loss};

@@ -6,7 +6,7 @@ quick=(--learning-rate 0.01 --threads 1 --seed 1 --gradient-accumulation-steps 1
 
 # Learns what the assistant says, and says it; the model that had no chat template is given one.
 accept learn -- finetune --model-path "$TINY/run" --data-path chats.jsonl --output-dir sft "${quick[@]}" --logging-steps 1
-expect learn 'it is given a plain one' err
+expect learn 'the model is given a chat template' err
 expect learn '54 documents in 54 rows' err
 expect learn 'llm chat sft' out
 expect learn 'rows: documents' sft/config.yaml
@@ -60,6 +60,25 @@ accept none -- finetune --model-path "$TINY/run" --data-path chats.jsonl --outpu
 holds none test ! -e plain/final/chat_template.jinja
 accept windows -- finetune --model-path "$TINY/run" --data-path chats.jsonl --output-dir windows "${quick[@]}" --rows windows --max-steps 2 --max-seq-length 32
 
+# A dataset knows its template, a run too.
+accept own -- prepare-data --input chats.jsonl --tokenizer-path "$TINY/tokenizer.model" --output mine/chats --chat-template mine.jinja --train-on-prompt false
+same own mine.jinja mine/chats.jinja
+accept own -- finetune --model-path "$TINY/run" --data-path mine/chats --output-dir own "${quick[@]}" --max-steps 1
+same own mine.jinja own/final/chat_template.jinja
+CHANGES=allowed refuse own 3 "was prepared with another chat template than 'sft/final/chat_template.jinja'" -- finetune --model-path "$TINY/run" \
+  --data-path mine/chats --output-dir own2 --chat-template sft/final/chat_template.jinja
+CHANGES=allowed refuse changed 3 "the run was made with another chat template" "--allow-data-change" -- finetune --config sft/config.yaml \
+  --chat-template mine.jinja --max-steps 50
+accept unchanged -- pretrain --config sft/config.yaml --max-steps 42
+accept auto -- prepare-data --input chats.jsonl --tokenizer-path own --output auto/chats --chat-template auto
+same auto mine.jinja auto/chats.jinja
+accept packing -- finetune --config sft/config.yaml --output-dir packedtoo --packing --max-steps 10
+
+# Validation without anything to learn is left out.
+(for i in 1 2 3; do echo '{"prompt": "a long question that fills the whole of a row and more, and more, and more, until nothing is left of the row", "response": "r"}'; done) > silent_val.jsonl
+accept validation -- finetune --model-path "$TINY/run" --data-path chats.jsonl --validation-path silent_val.jsonl --output-dir noval "${quick[@]}" --max-steps 1 --max-seq-length 40
+expect validation 'there will be no validation' err
+
 # Other objectives.
 for objective in mlm diffusion; do
   accept $objective -- finetune --model-path "$TINY/run" --data-path chats.jsonl --output-dir $objective "${quick[@]}" --objective $objective --packing --max-steps 2
@@ -70,6 +89,7 @@ accept schedule -- pretrain --model-path "$TINY/run" --data-path "$TINY/text.txt
 refuse data 2 "--data-path is required" -- finetune --model-path "$TINY/run"
 refuse model 3 "no model at 'checkpoints'" -- finetune --data-path chats.jsonl
 refuse place 2 "is where the starting model lies" -- finetune --model-path sft --data-path chats.jsonl --output-dir sft
+refuse inside 2 "is where the starting model lies" -- finetune --model-path sft/final --data-path chats.jsonl --output-dir sft
 refuse packing 2 "--packing and --rows windows cannot be used together" -- finetune --model-path "$TINY/run" --data-path chats.jsonl --packing --rows windows
 refuse rows 2 "rows" -- finetune --model-path "$TINY/run" --data-path chats.jsonl --rows pages
 refuse warmup 2 "scheduler.warmup_steps (9) exceeds the 2 steps" -- finetune --model-path "$TINY/run" --data-path chats.jsonl --output-dir x --warmup-steps 9 --max-steps 2

@@ -75,13 +75,13 @@ TEST(ChatFormat, RepliesAreWhatRenderingThemAdds) {
 }
 
 TEST(ChatFormat, GenerationBlocksSayWhatIsLearnt) {
-  EXPECT_EQ(encoded(kMessages, format_of(plain_chat_template())),
+  EXPECT_EQ(encoded(kMessages, format_of(plain_chat_template(kTokenizer))),
             "user:\nhi\nassistant:\n[yo$]user:\nso?\nassistant:\n[ok$]");
 }
 
 TEST(ChatFormat, ThePlainTemplatePromptsWithWhatItTrainsOn) {
   const ChatTemplate plain =
-      ChatTemplate::parse(plain_chat_template(), special_tokens_of(kTokenizer));
+      ChatTemplate::parse(plain_chat_template(kTokenizer), special_tokens_of(kTokenizer));
   const ChatPrompts prompts(kTokenizer, plain);
   EXPECT_EQ(
       prompts
@@ -91,18 +91,20 @@ TEST(ChatFormat, ThePlainTemplatePromptsWithWhatItTrainsOn) {
 }
 
 TEST(ChatFormat, OnTrainOnPromptAllIsLearnt) {
-  EXPECT_EQ(encoded(kMessages, format_of(plain_chat_template(), true)),
+  EXPECT_EQ(encoded(kMessages, format_of(plain_chat_template(kTokenizer), true)),
             "[user:\nhi\nassistant:\nyo$user:\nso?\nassistant:\nok$]");
 }
 
 TEST(ChatFormat, PairsAreConversations) {
-  const ChatFormat format = format_of(plain_chat_template());
+  const ChatFormat format = format_of(plain_chat_template(kTokenizer));
   EXPECT_EQ(encoded(R"({"prompt": "2+2", "response": "4"})", format),
             "user:\n2+2\nassistant:\n[4$]");
   EXPECT_EQ(encoded(R"({"prompt": "2+2", "completion": "4"})", format),
             "user:\n2+2\nassistant:\n[4$]");
   EXPECT_EQ(encoded(R"({"instruction": "add", "input": "2 2", "output": "4"})", format),
             "user:\nadd\n2 2\nassistant:\n[4$]");
+  EXPECT_EQ(encoded(R"({"system": "s", "prompt": "p", "response": "r"})", format),
+            "system:\ns\nuser:\np\nassistant:\n[r$]");
   EXPECT_EQ(encoded(R"({"system": "s", "instruction": "add", "output": "4"})", format),
             "system:\ns\nuser:\nadd\nassistant:\n[4$]");
   EXPECT_EQ(encoded(R"({"prompt": [{"role": "user", "content": "a"}, {"role": "assistant", )"
@@ -127,7 +129,7 @@ TEST(ChatFormat, AMessageOfNoWeightIsNotLearnt) {
   constexpr std::string_view kRow =
       R"({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b", )"
       R"("weight": 0}, {"role": "user", "content": "c"}, {"role": "assistant", "content": "d"}]})";
-  EXPECT_EQ(encoded(kRow, format_of(plain_chat_template())),
+  EXPECT_EQ(encoded(kRow, format_of(plain_chat_template(kTokenizer))),
             "user:\na\nassistant:\nb$user:\nc\nassistant:\n[d$]");
   EXPECT_EQ(encoded(kRow, {nullptr, false}), "user: a\nassistant: b\nuser: c\nassistant: [d]");
 }
@@ -152,6 +154,33 @@ TEST(ChatFormat, SpellingsOfControlTokensInAMessageStayText) {
   EXPECT_EQ(std::count(marked.ids.begin(), marked.ids.end(), 1), 2);
 }
 
+TEST(ChatFormat, AnEdgeNeverCutsAControlTokenOrACharacter) {
+  // The prompt goes on with <s> where the reply has </s>: one byte of the two is the same.
+  constexpr std::string_view kMarks =
+      "{% for m in messages %}{{ m.role }}:{% if m.role == 'assistant' %}{{ eos_token }}{% endif %}"
+      "{{ m.content }}{% endfor %}{% if add_generation_prompt %}assistant:{{ bos_token }}{% endif "
+      "%}";
+  EXPECT_EQ(encoded(R"({"prompt": "a", "response": "b"})", format_of(kMarks)),
+            "user:aassistant:[$b]");
+  // U+00E9 and U+00E8 begin alike.
+  constexpr std::string_view kAccents =
+      "{% for m in messages %}{{ m.content }};{% endfor %}{% if add_generation_prompt %}\u00e9{% "
+      "endif %}";
+  EXPECT_EQ(encoded("{\"prompt\": \"a\", \"response\": \"\u00e8\"}", format_of(kAccents)),
+            "a;[\u00e8;]");
+}
+
+TEST(ChatFormat, RowsThatCannotBeRenderedAreNamed) {
+  const ChatFormat format = format_of(plain_chat_template(kTokenizer));
+  const std::string chat = R"("messages": [{"role": "assistant", "content": "a")";
+  expect_error(Exit::bad_input, "a.jsonl:1: the number 1e999 is out of range",
+               [&] { encoded("{" + chat + R"(, "n": 1e999}]})", format); });
+  expect_error(Exit::bad_input, "nesting deeper than 64", [&] {
+    encoded("{\"tools\": \"" + std::string(100'000, '[') + "\", " + chat + "}]}", format);
+  });
+  EXPECT_EQ(encoded("{\"tools\": \"\", " + chat + "}]}", format), "assistant:\n[a$]");
+}
+
 TEST(ChatFormat, TemplatesSeeToolsAndToolCalls) {
   constexpr std::string_view kTools =
       "{{ tools | length if tools else 0 }}{% for m in messages %} {{ m.role }}:"
@@ -165,7 +194,7 @@ TEST(ChatFormat, TemplatesSeeToolsAndToolCalls) {
   EXPECT_EQ(encoded(fmt::format("{{\"tools\": \"[{{}}]\", {}}}", kCalls), format),
             "1 user:a[ assistant:f]")
       << "some corpora keep the list as a text";
-  expect_error(Exit::bad_input, "a.jsonl:1: \"tools\" is a text that holds no JSON",
+  expect_error(Exit::bad_input, "a.jsonl:1: \"tools\": invalid JSON at column 2",
                [&] { encoded(fmt::format("{{\"tools\": \"[\", {}}}", kCalls), format); });
 }
 
@@ -203,11 +232,61 @@ std::vector<std::string> prepared(const Scratch& scratch, std::string_view rows,
   return documents;
 }
 
+TEST(ChatFormat, TheFirstDocumentHasItsMarksToo) {
+  const Scratch scratch;
+  using Texts = std::vector<std::string>;
+  EXPECT_EQ(prepared(scratch, "{\"prompt\": \"p\", \"response\": \"r\"}\n",
+                     format_of(plain_chat_template(kTokenizer))),
+            (Texts{"user:\np\nassistant:\n[r$]"}));
+  EXPECT_EQ(content_of(scratch.path / "out.jinja"), plain_chat_template(kTokenizer));
+  EXPECT_EQ(prepared(scratch, "{\"text\": \"t\"}\n", format_of(plain_chat_template(kTokenizer))),
+            (Texts{"[t$]"}));
+  EXPECT_FALSE(std::filesystem::exists(scratch.path / "out.jinja"))
+      << "no conversation, no template";
+}
+
+TEST(ChatFormat, EveryChunkMarksItsFirstDocument) {
+  const Scratch scratch;
+  std::string rows;
+  for (int i = 0; i < 3000; ++i) {  // several chunks
+    rows += fmt::format("{{\"prompt\": \"{}\", \"response\": \"r\"}}\n", std::string(150, 'q'));
+  }
+  for (const std::string& document :
+       prepared(scratch, rows, format_of(plain_chat_template(kTokenizer)))) {
+    EXPECT_TRUE(document.starts_with("user:\nqqq") && document.ends_with("[r$]")) << document;
+  }
+}
+
+TEST(ChatFormat, AValidationPartWithoutTargetsIsNotWritten) {
+  const Scratch scratch;
+  std::string rows = "{\"text\": \"t\"}\n";
+  for (int i = 0; i < 50; ++i) {
+    rows += fmt::format(
+        "{{\"messages\": [{{\"role\": \"assistant\", \"content\": \"{}\", "
+        "\"weight\": 0.0}}]}}\n",
+        i);
+  }
+  PrepareOptions options;
+  options.inputs = {scratch.file("a.jsonl", rows)};
+  options.output = scratch.path / "train";
+  options.chat = format_of(plain_chat_template(kTokenizer));
+  options.val_fraction = 0.3;
+  for (options.seed = 0; options.seed < 20; ++options.seed) {
+    try {
+      const PrepareResult result = prepare_data(options, kTokenizer);
+      EXPECT_TRUE(result.val.prefix.empty());
+      EXPECT_EQ(result.train.tokens_to_learn, 2);
+    } catch (const Error& error) {  // the one text went to validation
+      EXPECT_EQ(error.code(), Exit::bad_input);
+    }
+  }
+}
+
 TEST(ChatFormat, PreparedDocumentsEndOnce) {
   const Scratch scratch;
   const std::string rows = "{\"text\": \"plain\"}\n{\"prompt\": \"p\", \"response\": \"r\"}\n";
   using Texts = std::vector<std::string>;
-  EXPECT_EQ(prepared(scratch, rows, format_of(plain_chat_template()), true),
+  EXPECT_EQ(prepared(scratch, rows, format_of(plain_chat_template(kTokenizer)), true),
             (Texts{"[^plain$]", "user:\np\nassistant:\n[r$]"}))
       << "a template writes its own begin and end";
   EXPECT_EQ(prepared(scratch, rows, {nullptr, false}), (Texts{"[plain$]", "p\n[r$]"}));
@@ -226,7 +305,7 @@ TEST(ChatFormat, AnyNumberOfWorkersGivesTheSameMask) {
   }
   PrepareOptions options;
   options.inputs = {scratch.file("a.jsonl", rows)};
-  options.chat = format_of(plain_chat_template());
+  options.chat = format_of(plain_chat_template(kTokenizer));
   options.val_fraction = 0.2;
   for (const int64_t workers : {1, 3}) {
     options.workers = workers;

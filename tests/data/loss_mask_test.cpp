@@ -83,7 +83,6 @@ TEST(LossMask, AMaskOfManyMegabytesBeginsLate) {
   const TokenFile file = TokenFile::open(scratch.path / "x");
   EXPECT_EQ(file.loss_mask()->count(0, 20'999'999), 20'999'998);
   EXPECT_FALSE(file.loss_mask()->learns(19'999'999));
-  file.loss_mask()->verify();
 }
 
 TEST(LossMask, NothingToLearnIsRefusedAndLeavesNoFiles) {
