@@ -10,6 +10,7 @@
 #include "data/token_file.h"
 #include "model/kernels/kernels.h"
 #include "tests/training/scratch.h"
+#include "tests/training/tiny_run.h"
 
 namespace llm {
 namespace {
@@ -75,6 +76,29 @@ TEST(Loss, MaskingIsAPureFunctionOfTheRow) {
     EXPECT_TRUE(at::equal(alone.targets[0], whole.targets[row]));
   }
   EXPECT_FALSE(at::equal(mask_tokens(tokens, {}, masking(), 48).targets, whole.targets));
+}
+
+TEST(Loss, TheMaskedLossFalls) {
+  TrainerSetup setup = tiny_setup(1000);
+  setup.training.objective = "mlm";
+  const auto masked = [](int64_t first_row, int64_t count) {
+    MaskedLmOptions options = masking();
+    options.vocab_size = kTinyVocab;
+    options.mask_id = 1;
+    options.is_special.clear();
+    return mask_tokens(tiny_batch(first_row, count, false).input_ids, {}, options, first_row);
+  };
+  setup.batches = masked;
+  setup.validation = [masked](int64_t first_row, int64_t count) {
+    return masked(1'000'000 + first_row, count);
+  };
+  setup.validation_rows = 256;
+  const auto model = tiny_model();
+  Trainer trainer(setup, *model);
+  const double before = trainer.evaluate().loss();
+  trainer.train();
+  EXPECT_GT(before, 3.2) << "ln 32 = 3.47 is to know nothing";
+  EXPECT_LT(trainer.evaluate().loss(), before - 0.5);
 }
 
 TEST(Loss, AMaskedObjectiveNeedsAMaskToken) {
