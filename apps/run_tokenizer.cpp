@@ -72,8 +72,7 @@ RunTokenizer choose_tokenizer(RunConfig& config, const Fields& fields,
   chosen.tokenizer = source ? open_model_tokenizer(*source, source->string())
                             : train_run_tokenizer(config, fields, run);
   if (!config.checkpoint.model_path.empty() && !fields.is_set("data.add_bos")) {
-    const std::vector<int32_t> around = chosen.tokenizer->with_template({});
-    config.data.text.add_bos = !around.empty() && around.front() == chosen.tokenizer->bos_id();
+    config.data.text.add_bos = begins_texts_with_bos(*chosen.tokenizer);
   }
   const int64_t pieces = chosen.tokenizer->vocab_size();
   if (config.tokenizer.path.empty()) {

@@ -69,8 +69,7 @@ Command finetune_command() {
        .summary = "Teach a trained model conversations, pairs of prompt and response, or texts",
        .details =
            "Each document is a row of its own. Of conversations and pairs the model learns what "
-           "the "
-           "assistant says; they are rendered by its chat template,\n"
+           "the assistant says; they are rendered by its chat template,\n"
            "or by a plain one that it is then given. The same command again goes on where the run "
            "stopped.\n\n"
            "Example: llm finetune --model-path runs/first --data-path chats.jsonl --output-dir "

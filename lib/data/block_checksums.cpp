@@ -25,10 +25,8 @@ struct SumsHeader {
 static_assert(sizeof(SumsHeader) == 24);
 
 std::string bytes_of_hex(const std::string& hex) {
-  std::string bytes;
-  for (size_t i = 0; i < hex.size(); i += 2) {
-    bytes += static_cast<char>(hex_value(hex[i]) * 16 + hex_value(hex[i + 1]));
-  }
+  std::string bytes(hex.size() / 2, '\0');
+  hex_to_bytes(hex, {reinterpret_cast<unsigned char*>(bytes.data()), bytes.size()});
   return bytes;
 }
 

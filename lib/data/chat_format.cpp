@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "tokenizer/chat_inputs.h"
+#include "tokenizer/model_tokenizer.h"
 
 namespace llm {
 namespace {
@@ -119,9 +120,7 @@ std::filesystem::path dataset_template_path(const std::filesystem::path& prefix)
 }
 
 std::string plain_chat_template(const Tokenizer& tokenizer) {
-  const std::vector<int32_t> around = tokenizer.with_template({});
-  const bool begins = !around.empty() && around.front() == tokenizer.bos_id();
-  return std::string(begins ? "{{- bos_token -}}\n" : "") +
+  return std::string(begins_texts_with_bos(tokenizer) ? "{{- bos_token -}}\n" : "") +
          "{%- for message in messages -%}\n"
          "{{- message.role + ':\\n' -}}\n"
          "{%- if message.role == 'assistant' -%}\n"

@@ -24,13 +24,6 @@ struct MaskHeader {
 };
 static_assert(sizeof(MaskHeader) == 64);
 
-void set_hash(MaskHeader& header, const std::string& hex) {
-  for (size_t i = 0; i < sizeof header.index_sha256; ++i) {
-    header.index_sha256[i] =
-        static_cast<unsigned char>(hex_value(hex[2 * i]) * 16 + hex_value(hex[2 * i + 1]));
-  }
-}
-
 uint64_t mask_bytes(uint64_t tokens) { return tokens / 8 + (tokens % 8 == 0 ? 0 : 1); }
 
 }  // namespace
@@ -72,7 +65,7 @@ void LossMask::check_header(const std::string& index_sha256) {
               kLossMaskVersion);
   check_input(header.version >= 1, "'{}': format version 0 unknown", name);
   MaskHeader expected = header;
-  set_hash(expected, index_sha256);
+  hex_to_bytes(index_sha256, expected.index_sha256);
   if (header.tokens != static_cast<uint64_t>(tokens_) ||
       std::memcmp(&header, &expected, sizeof header) != 0) {
     fail(Exit::bad_input, fmt::format("'{}' belongs to another dataset", name),
@@ -185,7 +178,7 @@ void LossMaskWriter::finish(const std::string& index_sha256) {
   header.version = kLossMaskVersion;
   header.tokens = tokens_;
   header.to_learn = to_learn_;
-  set_hash(header, index_sha256);
+  hex_to_bytes(index_sha256, header.index_sha256);
   file_->write_at(0, std::as_bytes(std::span(&header, 1)));
   file_->commit();
 }

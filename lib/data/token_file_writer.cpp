@@ -9,6 +9,7 @@
 
 #include "base/atomic_file.h"
 #include "base/error.h"
+#include "base/hex.h"
 #include "base/sha256.h"
 #include "data/block_checksums.h"
 #include "data/loss_mask.h"
@@ -25,12 +26,6 @@ constexpr int64_t kMaxSequence = std::numeric_limits<int32_t>::max();
 template <typename T>
 std::span<const std::byte> bytes_of(const std::vector<T>& values) {
   return std::as_bytes(std::span(values));
-}
-
-unsigned hex_digit(char c) {
-  check((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'),
-        "token file: the tokenizer's sha256 must be 64 lower-case hex digits");
-  return static_cast<unsigned>(c <= '9' ? c - '0' : c - 'a' + 10);
 }
 
 }  // namespace
@@ -117,7 +112,8 @@ struct TokenFileWriter::State {
 };
 
 TokenFileWriter::TokenFileWriter(const std::filesystem::path& path, std::string tokenizer_sha256) {
-  check(tokenizer_sha256.size() == 64,
+  check(tokenizer_sha256.size() == 64 &&
+            tokenizer_sha256.find_first_not_of("0123456789abcdef") == std::string::npos,
         "token file: the tokenizer's sha256 must be 64 lower-case hex digits");
   std::filesystem::path prefix = token_file_prefix(path);
   if (prefix.has_parent_path()) {
@@ -128,10 +124,7 @@ TokenFileWriter::TokenFileWriter(const std::filesystem::path& path, std::string 
   std::memcpy(header.magic, kTokenIndexMagic, sizeof header.magic);
   header.version = kTokenFileVersion;
   header.dtype = kTokenFileInt32;
-  for (size_t i = 0; i < sizeof header.tokenizer_sha256; ++i) {
-    header.tokenizer_sha256[i] = static_cast<unsigned char>(
-        hex_digit(tokenizer_sha256[2 * i]) * 16 + hex_digit(tokenizer_sha256[2 * i + 1]));
-  }
+  hex_to_bytes(tokenizer_sha256, header.tokenizer_sha256);
   state_->index.write(std::as_bytes(std::span(&header, 1)));  // counts follow in finish()
 }
 

@@ -61,6 +61,11 @@ std::optional<ChatTemplate> open_chat_template(const fs::path& model, const Toke
   return ChatTemplate::parse(source, special_tokens_of(tokenizer));
 }
 
+bool begins_texts_with_bos(const Tokenizer& tokenizer) {
+  const std::vector<int32_t> around = tokenizer.with_template({});
+  return !around.empty() && around.front() == tokenizer.bos_id();
+}
+
 SpecialTokenTexts special_tokens_of(const Tokenizer& tokenizer) {
   SpecialTokenTexts tokens;
   add_special_token(tokens, "bos_token", tokenizer, tokenizer.bos_id());

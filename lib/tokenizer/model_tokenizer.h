@@ -30,6 +30,8 @@ std::string model_chat_template(const std::filesystem::path& model);
 /// tokens a template may name where no file beside it spells them.
 std::optional<ChatTemplate> open_chat_template(const std::filesystem::path& model,
                                                const Tokenizer& tokenizer);
+/// Whether the tokenizer's file puts its bos token before every text.
+bool begins_texts_with_bos(const Tokenizer& tokenizer);
 /// The tokens that templates may name, as the tokenizer spells them: {"bos_token": "<s>", ...}.
 SpecialTokenTexts special_tokens_of(const Tokenizer& tokenizer);
 
