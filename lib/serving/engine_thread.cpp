@@ -8,11 +8,16 @@
 #include "serving/context_plan.h"
 
 namespace llm {
+namespace {
+
+constexpr int64_t kRequestsAPlace = 16;
+
+}  // namespace
 
 EngineThread::EngineThread(const TokenModel& model, EngineOptions options, int64_t queue_size)
     : model_(model),
       engine_(model, options),
-      queue_size_(queue_size),
+      places_(queue_size + options.max_batch_size),
       max_batch_size_(options.max_batch_size),
       stats_(engine_.stats()) {
   thread_ = std::thread([this] { run(); });
@@ -21,14 +26,32 @@ EngineThread::EngineThread(const TokenModel& model, EngineOptions options, int64
 EngineThread::~EngineThread() { stop(); }
 
 bool EngineThread::submit(GenerationRequest request, Engine::Done done) {
-  engine_.check_request_fits(request);
+  std::vector<Work> one;
+  one.emplace_back(std::move(request), std::move(done));
+  return submit_together(std::move(one));
+}
+
+bool EngineThread::submit_together(std::vector<Work> group) {
+  for (const auto& [request, done] : group) engine_.check_request_fits(request);
   {
     const std::lock_guard guard(mutex_);
     check(!stopping_, "the engine is stopped");
-    if (open_ >= queue_size_ + max_batch_size_) return false;
-    ++open_;
-    if (!request.cancelled) request.cancelled = std::make_shared<std::atomic<bool>>(false);
-    inbox_.emplace_back(std::move(request), std::move(done));
+    if (open_groups_ >= places_ || open_ >= places_ * kRequestsAPlace) return false;
+    ++open_groups_;
+    open_ += std::ssize(group);
+    const auto left = std::make_shared<int64_t>(std::ssize(group));
+    for (auto& [request, done] : group) {
+      if (!request.cancelled) request.cancelled = std::make_shared<std::atomic<bool>>(false);
+      inbox_.emplace_back(std::move(request), [this, left, told = std::move(done)](auto&& result) {
+        --handed_;
+        {
+          const std::lock_guard at_end(mutex_);
+          --open_;
+          if (--*left == 0) --open_groups_;
+        }
+        told(std::move(result));
+      });
+    }
   }
   news_.notify_one();
   return true;
@@ -55,25 +78,21 @@ void EngineThread::stop() {
   if (thread_.joinable()) thread_.join();
 }
 
-/// Hands the inbox to the engine; `done` counts the request as handed out.
+/// Hands to the engine what it has a place for, in their order, and what it has only to end.
 void EngineThread::take_inbox() {
-  std::deque<std::pair<GenerationRequest, Engine::Done>> arrived;
+  std::vector<Work> arrived;
   bool stopping = false;
   {
     const std::lock_guard guard(mutex_);
-    arrived.swap(inbox_);
     stopping = stopping_;
+    std::erase_if(inbox_, [&](Work& work) {
+      if (handed_ >= places_ && !stopping && !work.first.is_cancelled()) return false;
+      ++handed_;
+      arrived.push_back(std::move(work));
+      return true;
+    });
   }
-  for (auto& [request, done] : arrived) {
-    engine_.submit_checked(std::move(request),
-                           [this, done = std::move(done)](GenerationResult&& result) {
-                             {
-                               const std::lock_guard guard(mutex_);
-                               --open_;
-                             }
-                             done(std::move(result));
-                           });
-  }
+  for (auto& [request, done] : arrived) engine_.submit_checked(std::move(request), std::move(done));
   if (stopping) engine_.cancel_all();
 }
 

@@ -1,8 +1,13 @@
 // An Engine on a thread of its own, for callers on any thread.
 //
 // submit() checks and queues; callbacks (on_token, done) come from the engine's thread and must be
-// quick and not throw. The queue is bounded. cancel by GenerationRequest::cancelled, looked at
-// before every pass. stop() ends everything that is left as cancelled.
+// quick and not throw. cancel by GenerationRequest::cancelled, looked at before every pass. stop()
+// ends everything that is left as cancelled.
+//
+// The queue is bounded by groups: requests that were submitted together are taken together, and
+// take one place, however many they are. A group finds no place where as many are open as may run
+// and wait, or where those hold sixteen requests a place. Only as many requests as there are places
+// are handed to the engine, which sets memory aside for each.
 #pragma once
 
 #include <condition_variable>
@@ -13,6 +18,7 @@
 #include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "serving/engine.h"
 
@@ -20,12 +26,17 @@ namespace llm {
 
 class EngineThread {
  public:
-  /// queue_size: requests that may wait, beside those in flight. Keeps a reference to the model.
+  using Work = std::pair<GenerationRequest, Engine::Done>;
+
+  /// queue_size: groups that may wait, beside max_batch_size that run. Keeps a reference to the
+  /// model.
   EngineThread(const TokenModel& model, EngineOptions options, int64_t queue_size);
   ~EngineThread();
 
   /// False: the queue is full. Throws what Engine::submit refuses (usage errors), or is stopped.
   bool submit(GenerationRequest request, Engine::Done done);
+  /// The same for a group: all of it is taken, or nothing and no `done` is called.
+  bool submit_together(std::vector<Work> group);
   /// Requests that have been taken and not handed out.
   int64_t open_requests() const;
   int64_t max_batch_size() const { return max_batch_size_; }
@@ -40,11 +51,12 @@ class EngineThread {
 
   const TokenModel& model_;
   Engine engine_;
-  int64_t queue_size_, max_batch_size_;
+  int64_t places_, max_batch_size_;
   mutable std::mutex mutex_;
   std::condition_variable news_;
-  std::deque<std::pair<GenerationRequest, Engine::Done>> inbox_;
-  int64_t open_ = 0;
+  std::deque<Work> inbox_;
+  int64_t open_ = 0, open_groups_ = 0;
+  int64_t handed_ = 0;  // requests that the engine holds; its thread's own
   bool stopping_ = false;
   EngineStats stats_;
   std::thread thread_;

@@ -4,6 +4,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "serving/http/api/api_server.h"
@@ -97,6 +98,30 @@ struct Served {
   std::unique_ptr<api::ServedModel> served;
   std::unique_ptr<api::ApiServer> server;
 };
+
+/// Every row of logits takes this long, so that there is time to see what goes on.
+inline void write_slowly(const Served& api, std::chrono::milliseconds each) {
+  auto& write = const_cast<CountingModel&>(api.model).write;
+  write = [each, quick = write](const auto& ids, auto logits) {
+    std::this_thread::sleep_for(each);
+    quick(ids, logits);
+  };
+}
+
+/// Sends a body and waits for nothing.
+inline void send_body(http::RawClient& client, const std::string& path, const Json& body) {
+  const std::string text = body.dump();
+  client.send("POST " + path +
+              " HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: " +
+              std::to_string(text.size()) + "\r\n\r\n" + text);
+}
+
+/// True as soon as it holds, false after ten seconds.
+inline bool soon(const std::function<bool()>& holds) {
+  for (int i = 0; i < 10'000 && !holds(); ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  return holds();
+}
 
 /// The most probable text of `length` tokens after `prompt`, by the model itself.
 inline std::string greedy_text(const CountingModel& model, std::vector<int32_t> ids, int length) {

@@ -57,6 +57,37 @@ TEST(EngineThread, AFullQueueRefusesAndRecovers) {
   again.get_future().wait();
 }
 
+TEST(EngineThread, AGroupIsTakenWholeOrNotAtAll) {
+  const CountingModel model(kVocab, 16);
+  EngineOptions options = with_blocks(10);
+  options.max_batch_size = 1;
+  EngineThread engine(model, options, 0);
+  const auto group = [](std::atomic<int>& ended, std::vector<std::vector<int32_t>> prompts) {
+    std::vector<EngineThread::Work> works;
+    for (auto& prompt : prompts)
+      works.emplace_back(a_request(std::move(prompt)), [&ended](auto&&) { ++ended; });
+    return works;
+  };
+  std::atomic<int> first{0}, second{0};
+  EXPECT_THROW(engine.submit_together(group(first, {{5}, a_prompt(17, 1)})), Error);
+  EXPECT_EQ(engine.open_requests(), 0);
+  std::promise<void> go;
+  auto works = group(first, {{5}, {6}, {7}});
+  works[0].first.on_token = [gate = go.get_future().share()](const TokenEvent&) {
+    return gate.wait(), true;
+  };
+  EXPECT_TRUE(engine.submit_together(std::move(works)));
+  EXPECT_EQ(engine.open_requests(), 3);
+  EXPECT_FALSE(engine.submit_together(group(second, {{8}, {9}})));
+  while (engine.stats().waiting != 2) std::this_thread::yield();
+  go.set_value();
+  while (engine.open_requests() > 0) std::this_thread::yield();
+  EXPECT_TRUE(engine.submit_together(group(second, {{8}, {9}})));
+  engine.stop();
+  EXPECT_EQ(first, 3);
+  EXPECT_EQ(second, 2);
+}
+
 TEST(EngineThread, RefusalsAreToldToTheCaller) {
   const CountingModel model(kVocab, 16);
   EngineThread engine(model, with_blocks(10), 4);

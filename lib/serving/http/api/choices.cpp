@@ -25,12 +25,12 @@ struct Running {
   ChoiceCallbacks callbacks;
   std::vector<GenerationResult> results;
   std::shared_ptr<std::atomic<bool>> cancelled = std::make_shared<std::atomic<bool>>(false);
-  std::atomic<bool> refused{false};  // the whole was not taken: nobody wants the results
+  std::atomic<bool> left_early{false};  // the stream could not begin: nobody wants the results
   std::atomic<size_t> left{0};
   AnswerOptions options;
   std::vector<size_t> prompt_tokens;
   std::vector<Clock::time_point> last_token;
-  std::mutex starting;  // held until all are taken: no callback comes before start
+  std::mutex starting;  // held until start has returned: no callback comes before
 
   std::atomic<bool> begun{false};  // a token is there
 
@@ -47,7 +47,7 @@ struct Running {
       model.observer().between_tokens(std::chrono::duration<double>(now - last).count());
     last = now;
     if (!begun.exchange(true)) tell(RequestStatus::running, "its text has begun");
-    if (refused || !callbacks.on_token || callbacks.on_token(index, event)) return true;
+    if (left_early || !callbacks.on_token || callbacks.on_token(index, event)) return true;
     cancelled->store(true);
     return false;
   }
@@ -55,9 +55,9 @@ struct Running {
   void end(size_t index, GenerationResult&& result) {
     wait_for_start();
     model.observer().ended(result, prompt_tokens[index]);
-    if (callbacks.on_end && !refused) callbacks.on_end(index, result);
+    if (callbacks.on_end && !left_early) callbacks.on_end(index, result);
     results[index] = std::move(result);
-    if (--left > 0 || refused) return;
+    if (--left > 0 || left_early) return;
     for (const GenerationResult& one : results) {
       if (one.finish_reason == FinishReason::error)
         return fail(RequestStatus::failed, HttpError(500, "server_error", one.error));
@@ -82,6 +82,19 @@ struct Running {
                         : "the request was cancelled"));
   }
 };
+
+void submit_all(const ServedModel& model, std::vector<EngineThread::Work> together) {
+  bool taken = false;
+  try {
+    taken = model.engine().submit_together(std::move(together));
+  } catch (const Error& error) {
+    throw HttpError(400, "invalid_value", error.message());
+  }
+  if (taken) return;
+  throw http::too_many_requests(fmt::format("queue is full ({}); retry after {} s",
+                                            model.options().queue_size, kRetrySeconds),
+                                kRetrySeconds);
+}
 
 }  // namespace
 
@@ -132,33 +145,21 @@ void run_choices(const ServedModel& model, const http::ReplyPtr& reply,
     running->prompt_tokens.push_back(request.prompt_ids.size());
   running->options = options;
   reply->on_close([cancelled = running->cancelled] { cancelled->store(true); });
-  const auto refuse = [&] {
-    running->refused = true;
-    running->cancelled->store(true);
-  };
-  const std::lock_guard guard(running->starting);
+  std::vector<EngineThread::Work> together;
   for (size_t i = 0; i < requests.size(); ++i) {
     GenerationRequest& request = requests[i];
     request.cancelled = running->cancelled;
     if (options.timeout.count() > 0) request.deadline = Clock::now() + options.timeout;
     request.on_token = [running, i](const TokenEvent& event) { return running->token(i, event); };
-    bool taken = false;
-    try {
-      taken = model.engine().submit(std::move(request), [running, i](GenerationResult&& result) {
-        running->end(i, std::move(result));
-      });
-    } catch (const Error& error) {
-      refuse();
-      throw HttpError(400, "invalid_value", error.message());
-    }
-    if (taken) continue;
-    refuse();
-    throw http::too_many_requests(fmt::format("queue is full ({}); retry after {} s",
-                                              model.options().queue_size, kRetrySeconds),
-                                  kRetrySeconds);
+    together.emplace_back(std::move(request), [running, i](GenerationResult&& result) {
+      running->end(i, std::move(result));
+    });
   }
+  const std::lock_guard guard(running->starting);
+  submit_all(model, std::move(together));
   if (running->callbacks.start && !running->callbacks.start()) {
-    refuse();
+    running->left_early = true;
+    running->cancelled->store(true);
     running->tell(RequestStatus::cancelled, "the client left");
   }
 }

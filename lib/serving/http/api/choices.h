@@ -1,8 +1,8 @@
 // The texts that one HTTP request asks for, run together through the engine.
 //
-// n choices of one prompt, or of several, are requests of their own; they end together. The client
-// leaving, a deadline or a full queue cancels them all. Callbacks come from the engine's thread,
-// but start from the caller's.
+// n choices of one prompt, or of several, are requests of their own; they are taken together, as
+// one place of the queue, and end together. The client leaving or a deadline cancels them all.
+// Callbacks come from the engine's thread, but start from the caller's.
 #pragma once
 
 #include <functional>
