@@ -175,6 +175,29 @@ TEST(ChatCompletions, BadMessagesAreNamed) {
             "messages[0].content: only parts of type text are supported");
   EXPECT_EQ(refusal(R"({"messages":[{"role":"user","content":"a"}],"top_logprobs":2})"),
             "top_logprobs needs logprobs: true");
+  const Json error =
+      api.post("/v1/chat/completions", with(kChat, {{"logprobs", true}, {"top_logprobs", 99}}),
+               400)["error"];
+  EXPECT_EQ(error["message"], "top_logprobs must be between 0 and 20");
+  EXPECT_EQ(error["code"], "invalid_value");
+}
+
+TEST(ChatCompletions, AnOrderThatTheTemplateRefusesIsNamed) {
+  const Served api({}, [](auto& model, auto&) {
+    std::ofstream(model.directory / "chat_template.jinja")
+        << "{% for m in messages %}{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}"
+           "{{ raise_exception('roles must alternate user/assistant') }}{% endif %}"
+           "{{ m.content }}{% endfor %}";
+  });
+  const Json user = {{"role", "user"}, {"content", "a"}};
+  const Json twice = with(kChat, {{"messages", Json::array({user, user})}});
+  const Json error = api.post("/v1/chat/completions", twice, 400)["error"];
+  EXPECT_EQ(error["code"], "invalid_value");
+  EXPECT_EQ(error["param"], "messages");
+  EXPECT_NE(error["message"].get<std::string>().find("roles must alternate user/assistant"),
+            std::string::npos)
+      << error;
+  api.post("/v1/chat/completions", kChat);
 }
 
 }  // namespace

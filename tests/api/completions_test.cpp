@@ -165,6 +165,27 @@ TEST(Completions, ADeterministicAnswerIsKeptASampledOneIsNot) {
     EXPECT_EQ(api.ask("POST", "/v1/completions", sampled).header("X-Cache"), "");
 }
 
+TEST(Completions, AKeptAnswerIsGivenToTheSameRequestOnly) {
+  const Served api;
+  const std::string body = kGreedy.dump(), length = std::to_string(body.size());
+  const auto ask = [&](const std::string& headers) {
+    http::RawClient client(api.server->port());
+    client.send("POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: " + length + "\r\n" +
+                headers + "\r\n" + body);
+    return client.read_answer(20);
+  };
+  const std::string json = "Content-Type: application/json\r\n";
+  EXPECT_EQ(ask(json).status, 200);
+  for (const std::string& headers : {std::string(), std::string("Content-Type: text/plain\r\n"),
+                                     json + "Content-Encoding: gzip\r\n"}) {
+    const auto answer = ask(headers);
+    EXPECT_EQ(answer.status, 415) << headers;
+    EXPECT_EQ(answer.header("X-Cache"), "") << headers;
+    EXPECT_EQ(Json::parse(answer.body)["error"]["code"], "unsupported_media_type") << headers;
+  }
+  EXPECT_EQ(ask(json).header("X-Cache"), "hit");
+}
+
 struct BadBody {
   const char* body;
   int status;
@@ -193,7 +214,7 @@ TEST(Completions, BadBodiesAreNamed) {
        "stop: at most 4 stop strings"},
       {R"({"prompt":"a","logit_bias":{"99999":5}})", 400, "invalid_value",
        "logit_bias id 99999 is out of range"},
-      {R"({"prompt":"a","logprobs":99})", 400, "out_of_range", "logprobs must be between 0 and 5"},
+      {R"({"prompt":"a","logprobs":99})", 400, "invalid_value", "logprobs must be between 0 and 5"},
       {R"({"prompt":"a","best_of":1,"n":2})", 400, "invalid_value", "best_of must be at least n"},
       {R"({"prompt":[]})", 400, "invalid_value",
        "prompt must be a text, a list of texts, token ids or lists of token ids"},

@@ -24,6 +24,37 @@ TEST(GenerationFields, ANumberBeyondDoublesIsRefusedWhereverItStands) {
   }
 }
 
+TEST(GenerationFields, EveryFaultOfAResponseFormatIsAnUnsupportedSchema) {
+  const Served one;
+  const std::pair<const char*, const char*> formats[] = {
+      {"7", "response_format must be an object"},
+      {R"("json_object")", "response_format must be an object"},
+      {"{}", "response_format.type must be text, json_object or json_schema"},
+      {R"({"type":7})", "response_format.type must be text"},
+      {R"({"type":"xml"})", "response_format.type must be text, json_object or json_schema"},
+      {R"({"type":"json_schema"})", "'response_format.json_schema' is required"},
+      {R"({"type":"json_schema","json_schema":[]})",
+       "response_format.json_schema must be an object"},
+      {R"({"type":"json_schema","json_schema":{"schema":[]}})",
+       "'response_format.json_schema.schema' is required"},
+      {R"({"type":"json_schema","json_schema":{"schema":{"type":"object","properties":{"a":{"$ref":"#/properties/a"}}}}})",
+       "$ref cycles are not supported (properties.a)"}};
+  const std::pair<const char*, const char*> routes[] = {
+      {"/v1/completions", R"("prompt":"a")"},
+      {"/v1/chat/completions", R"("messages":[{"role":"user","content":"a"}])"},
+      {"/generate", R"("prompt":"a")"}};
+  for (const auto& [path, rest] : routes) {
+    for (const auto& [format, message] : formats) {
+      const http::RawAnswer answer =
+          one.ask("POST", path, std::string("{") + rest + R"(,"response_format":)" + format + "}");
+      EXPECT_EQ(answer.status, 400) << path << format;
+      const Json error = Json::parse(answer.body)["error"];
+      EXPECT_EQ(error["code"], "unsupported_schema") << path << format;
+      EXPECT_EQ(error["message"], message) << path << format;
+    }
+  }
+}
+
 TEST(GenerationFields, PartsOfAMessageAreTextsOrRefused) {
   const Served one;
   for (const char* part :

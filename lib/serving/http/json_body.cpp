@@ -86,7 +86,7 @@ json parse_body(std::string_view body) {
   return document;
 }
 
-json json_body(const Request& request) {
+void refuse_other_media(const Request& request) {
   if (!request.body.empty() && !is_json_type(request.header("Content-Type"))) {
     throw HttpError(415, "unsupported_media_type", "use application/json");
   }
@@ -94,6 +94,10 @@ json json_body(const Request& request) {
   if (!coding.empty() && !same_ignoring_case(coding, "identity")) {
     throw HttpError(415, "unsupported_media_type", "compressed bodies are not read");
   }
+}
+
+json json_body(const Request& request) {
+  refuse_other_media(request);
   return parse_body(request.body);
 }
 
@@ -158,6 +162,10 @@ Field text_field(std::string name, int64_t max_bytes) {
 Field object_field(std::string name) { return {std::move(name), Field::Kind::object, 0, 0, 0, 0}; }
 Field array_field(std::string name) { return {std::move(name), Field::Kind::array, 0, 0, 0, 0}; }
 Field any_field(std::string name) { return {std::move(name), Field::Kind::any, 0, 0, 0, 0}; }
+Field with_code(Field field, std::string code) {
+  field.code = std::move(code);
+  return field;
+}
 
 FieldReader::FieldReader(const json& object, const std::vector<Field>& fields, std::string path)
     : object_(object), fields_(fields), path_(std::move(path)) {
@@ -168,6 +176,15 @@ FieldReader::FieldReader(const json& object, const std::vector<Field>& fields, s
 }
 
 void FieldReader::check_field(const Field& field, const json& value) const {
+  if (field.code.empty()) return check_kind(field, value);
+  try {
+    check_kind(field, value);
+  } catch (const HttpError& error) {
+    throw HttpError(error.status(), field.code, error.message(), error.param());
+  }
+}
+
+void FieldReader::check_kind(const Field& field, const json& value) const {
   const std::string path = path_of(field.name);
   switch (field.kind) {
     case Field::Kind::whole:

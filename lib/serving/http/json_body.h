@@ -27,6 +27,8 @@ namespace llm::http {
 /// 400 invalid_json, invalid_type or duplicate_field, with the byte where it is known.
 nlohmann::json json_body(const Request& request);
 
+/// The look at the headers alone.
+void refuse_other_media(const Request& request);
 /// The same without the look at the headers.
 nlohmann::json parse_body(std::string_view body);
 
@@ -36,6 +38,7 @@ struct Field {
   Kind kind = Kind::any;
   int64_t lo = 0, hi = 0;    // of a whole number
   double low = 0, high = 0;  // of a number; of a text: `hi` is the most bytes
+  std::string code = {};     // of every refusal; empty: as the list above says
 };
 Field whole_field(std::string name, int64_t lo, int64_t hi);
 Field number_field(std::string name, double low, double high);
@@ -44,6 +47,7 @@ Field text_field(std::string name, int64_t max_bytes);
 Field object_field(std::string name);
 Field array_field(std::string name);
 Field any_field(std::string name);  // looked at by its reader
+Field with_code(Field field, std::string code);
 
 class FieldReader {
  public:
@@ -72,6 +76,7 @@ class FieldReader {
 
  private:
   void check_field(const Field& field, const nlohmann::json& value) const;
+  void check_kind(const Field& field, const nlohmann::json& value) const;
   const nlohmann::json* find(std::string_view name, Field::Kind kind) const;
   const nlohmann::json& object_;
   const std::vector<Field>& fields_;

@@ -18,6 +18,7 @@
 #include "serving/http/cors.h"
 #include "serving/http/gate.h"
 #include "serving/http/http_server.h"
+#include "serving/http/json_body.h"
 #include "serving/http/rate_limit.h"
 
 namespace llm::api {
@@ -72,17 +73,18 @@ void ApiServer::State::add_generation() {
       const std::string key = ResponseCache::key_of(request.path, request.body) +
                               std::to_string(model.adapters().version());
       const auto ticket = statuses.begin(reply->client(), request.id);
-      if (const auto kept = cache.find(key)) {
-        statuses.change(ticket, RequestStatus::completed, "complete");
-        reply->send_json(200, *kept, {{"X-Cache", "hit"}});
-        return;
-      }
       AnswerOptions own = options.answers;
       own.keep = [this, key](const std::string& whole) { cache.store(key, whole); };
       own.progress = [this, ticket](RequestStatus status, std::string_view message) {
         statuses.change(ticket, status, message);
       };
       try {
+        http::refuse_other_media(request);  // (A body that was kept has been read once.)
+        if (const auto kept = cache.find(key)) {
+          own.progress(RequestStatus::completed, "complete");
+          reply->send_json(200, *kept, {{"X-Cache", "hit"}});
+          return;
+        }
         answer(model, own, request, reply);
       } catch (...) {
         const HttpError error = http::error_of(std::current_exception(), request.path);

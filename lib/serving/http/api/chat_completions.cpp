@@ -194,7 +194,7 @@ std::vector<http::Field> chat_fields(int64_t context) {
   fields.push_back(http::any_field("tool_choice"));
   fields.push_back(http::flag_field("parallel_tool_calls"));
   fields.push_back(http::flag_field("logprobs"));
-  fields.push_back(http::whole_field("top_logprobs", 0, 20));
+  fields.push_back(http::with_code(http::whole_field("top_logprobs", 0, 20), "invalid_value"));
   return fields;
 }
 

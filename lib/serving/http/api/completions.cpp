@@ -258,7 +258,7 @@ void answer_completions(const ServedModel& model, const AnswerOptions& options,
     fields.push_back(http::any_field("prompt"));
     fields.push_back(http::text_field("suffix", 1 << 20));
     fields.push_back(http::flag_field("echo"));
-    fields.push_back(http::whole_field("logprobs", 0, 5));
+    fields.push_back(http::with_code(http::whole_field("logprobs", 0, 5), "invalid_value"));
     return fields;
   };
   const auto table = kFields(model.max_model_len());

@@ -16,6 +16,7 @@ using http::Field;
 using http::HttpError;
 using nlohmann::json;
 
+constexpr const char* kBadSchema = "unsupported_schema";
 constexpr int64_t kMostChoices = 16;
 constexpr size_t kMostStops = 4, kMostBiases = 1024;
 constexpr int64_t kStopBytes = 1024, kGrammarBytes = 256 << 10;
@@ -62,7 +63,7 @@ std::shared_ptr<const Grammar> schema_of(const nlohmann::ordered_json& schema,
   try {
     return schema_grammar(schema);
   } catch (const Error& error) {
-    throw HttpError(400, "unsupported_schema", error.message(), param);
+    throw HttpError(400, kBadSchema, error.message(), param);
   }
 }
 
@@ -120,7 +121,7 @@ std::vector<Field> generation_fields(int64_t context) {
                                http::flag_field("stream"),
                                http::object_field("stream_options"),
                                http::object_field("logit_bias"),
-                               http::object_field("response_format"),
+                               http::with_code(http::object_field("response_format"), kBadSchema),
                                http::text_field("grammar", kGrammarBytes),
                                http::object_field("guided_json"),
                                http::text_field("user", 1024)};
@@ -214,7 +215,11 @@ std::shared_ptr<const Constraint> requested_constraint(const http::FieldReader& 
   std::shared_ptr<const Grammar> grammar;
   int given = 0;
   if (const json* format = body.find("response_format")) {
-    grammar = format_grammar(body, *format, ordered);
+    try {
+      grammar = format_grammar(body, *format, ordered);
+    } catch (const HttpError& error) {
+      throw HttpError(400, kBadSchema, error.message(), error.param());
+    }
     given += grammar != nullptr ? 1 : 0;
   }
   if (body.has("guided_json")) {
