@@ -142,6 +142,44 @@ TEST(ChatCompletions, ARequiredCallIsMadeWithValidArguments) {
   }
 }
 
+/// The model writes this text after whatever it was given, and ends.
+void recite(const Served& api, const std::string& text) {
+  const_cast<CountingModel&>(api.model).write = [=](const std::vector<int32_t>& ids,
+                                                    std::span<float> logits) {
+    const std::string marker = "[assistant]";
+    std::string so_far;
+    for (const int32_t id : ids) so_far += LetterTokenizer().token_bytes(id);
+    const size_t place = so_far.size() - so_far.find(marker) - marker.size();
+    std::fill(logits.begin(), logits.end(), 0.0f);
+    const int32_t next = place < text.size() ? LetterTokenizer::id_of(text[place]) : 2;
+    logits[static_cast<size_t>(next)] = 30.0f;
+  };
+}
+
+TEST(ChatCompletions, OneCallIsTheMostWhereCallsMayNotBeParallel) {
+  const Served api = with_tools();
+  const std::string call =
+      "<tool_call>\n{\"name\": \"add\", \"arguments\": {\"a\": 1}}\n</tool_call>";
+  recite(api, "so " + call + "\n" + call);
+  for (const auto& [parallel, calls] :
+       {std::pair{Json(true), 2u}, std::pair{Json(nullptr), 2u}, std::pair{Json(false), 1u}}) {
+    const Json body = with(tool_body(), {{"parallel_tool_calls", parallel}});
+    const Json answer = api.post("/v1/chat/completions", body)["choices"][0];
+    EXPECT_EQ(answer["message"]["tool_calls"].size(), calls) << answer;
+    EXPECT_EQ(answer["message"]["content"], "so");
+    EXPECT_EQ(answer["finish_reason"], "tool_calls");
+    size_t streamed = 0;
+    std::string content;
+    for (const Json& event : api.events("/v1/chat/completions", with(body, {{"stream", true}}))) {
+      const Json& delta = event["choices"][0]["delta"];
+      streamed += delta.value("tool_calls", Json::array()).size();
+      content += delta.value("content", "");
+    }
+    EXPECT_EQ(streamed, calls);
+    EXPECT_EQ(content, "so");
+  }
+}
+
 TEST(ChatCompletions, ToolsThatAreNotWantedChangeNothing) {
   const Served api = with_tools();
   Json without = tool_body();

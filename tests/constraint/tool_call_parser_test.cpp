@@ -114,6 +114,29 @@ TEST(ToolCallParser, LlamaAnswersThatAreNoCallStreamFromTheFirstLetter) {
   EXPECT_EQ(parser.feed("i {").content, "i {");
 }
 
+TEST(ToolCallParser, OneCallIsGivenWhereTheyMayNotBeParallel) {
+  const std::string hermes = "<tool_call>{\"name\":\"f\"}</tool_call>";
+  const std::string llama = "{\"name\":\"f\",\"parameters\":{}}";
+  for (const auto& [shape, text, content] :
+       {std::tuple{kHermes, "a" + hermes + "\n" + hermes + hermes + "b", "ab"},
+        std::tuple{kLlama, llama + "; " + llama, ""}}) {
+    for (const size_t piece : {size_t{1}, size_t{7}, text.size()}) {
+      ToolCallParser parser(shape, {}, false);
+      ToolCallDelta all;
+      for (size_t at = 0; at <= text.size(); at += piece) {
+        const ToolCallDelta part =
+            at < text.size() ? parser.feed(text.substr(at, piece)) : ToolCallDelta{};
+        all.content += part.content;
+        all.calls.insert(all.calls.end(), part.calls.begin(), part.calls.end());
+      }
+      const ToolCallDelta rest = parser.finish();
+      all.calls.insert(all.calls.end(), rest.calls.begin(), rest.calls.end());
+      EXPECT_EQ(all.content + rest.content, content) << text;
+      EXPECT_EQ(all.calls, (std::vector<ToolCall>{{"f", "{}"}})) << text;
+    }
+  }
+}
+
 TEST(ToolCallParser, DeepAndDuplicateArgumentsAreNoCall) {
   const std::string deep =
       "<tool_call>{\"name\":\"f\",\"arguments\":{\"a\":" + std::string(100'000, '[') +

@@ -53,8 +53,8 @@ std::optional<ToolCall> call_in(std::string_view object, const std::vector<std::
 
 }  // namespace
 
-ToolCallParser::ToolCallParser(ToolCallShape shape, std::vector<std::string> names)
-    : shape_(shape), names_(std::move(names)) {}
+ToolCallParser::ToolCallParser(ToolCallShape shape, std::vector<std::string> names, bool parallel)
+    : shape_(shape), names_(std::move(names)), parallel_(parallel) {}
 
 ToolCallDelta ToolCallParser::feed(std::string_view text) {
   held_ += text;
@@ -169,7 +169,8 @@ bool ToolCallParser::finish_call(bool last, ToolCallDelta& delta) {
   const auto call =
       call_in(std::string_view(held_).substr(object_begin_, object_end_ - object_begin_), names_);
   if (!call) return give_up(delta);
-  delta.calls.push_back(*call);
+  if (parallel_ || !called_) delta.calls.push_back(*call);
+  called_ = true;
   after_call_ = true;
   held_.erase(0, end);
   place_ = Place::outside;

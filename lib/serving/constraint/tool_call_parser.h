@@ -37,8 +37,9 @@ struct ToolCallDelta {
 
 class ToolCallParser {
  public:
-  /// `names` of the functions that may be called; empty: any.
-  ToolCallParser(ToolCallShape shape, std::vector<std::string> names);
+  /// `names` of the functions that may be called; empty: any. Not `parallel`: calls after the first
+  /// are left out.
+  ToolCallParser(ToolCallShape shape, std::vector<std::string> names, bool parallel = true);
 
   ToolCallDelta feed(std::string_view text);
   /// The rest, when the text is over.
@@ -58,6 +59,7 @@ class ToolCallParser {
 
   ToolCallShape shape_;
   std::vector<std::string> names_;
+  bool parallel_, called_ = false;
   std::string held_;       // not given out yet
   size_t call_begin_ = 0;  // in held_: the marker, or '{'
   size_t object_begin_ = 0;

@@ -261,7 +261,7 @@ void answer_chat(const ServedModel& model, const AnswerOptions& options,
   const OrderedJson ordered = ordered_body(request);
   const auto job = read_job(model, body, ordered, request.id);
   auto constraint = requested_constraint(body, ordered, model);
-  if (auto calls = job->tools.grammar(body.flag("parallel_tool_calls", true))) {
+  if (auto calls = job->tools.grammar()) {
     if (constraint)
       body.refuse("response_format", "response_format has no meaning where a call is required");
     constraint = model.constraint(calls);

@@ -10,10 +10,10 @@ namespace llm::api {
 std::unique_ptr<ToolCallParser> ChatTools::parser() const {
   std::vector<std::string> names;
   for (const ToolFunction& function : functions) names.push_back(function.name);
-  return std::make_unique<ToolCallParser>(shape, std::move(names));
+  return std::make_unique<ToolCallParser>(shape, std::move(names), parallel);
 }
 
-std::shared_ptr<const Grammar> ChatTools::grammar(bool parallel) const {
+std::shared_ptr<const Grammar> ChatTools::grammar() const {
   const bool bound =
       choice.kind == ToolChoice::Kind::required || choice.kind == ToolChoice::Kind::named;
   if (!bound) return nullptr;
@@ -26,6 +26,7 @@ std::shared_ptr<const Grammar> ChatTools::grammar(bool parallel) const {
 
 ChatTools read_chat_tools(const OrderedJson& body, const ServedModel& model) {
   ChatTools tools;
+  tools.parallel = body.value("parallel_tool_calls", OrderedJson(nullptr)) != false;
   const OrderedJson given = body.value("tools", OrderedJson(nullptr));
   const OrderedJson choice = body.value("tool_choice", OrderedJson(nullptr));
   try {

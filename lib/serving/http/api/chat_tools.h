@@ -16,16 +16,17 @@ struct ChatTools {
   std::vector<ToolFunction> functions;
   ToolChoice choice;
   ToolCallShape shape = ToolCallShape::hermes;
+  bool parallel = true;  // an answer may hold several calls
 
   /// Calls may come: the template shows the functions, answers are searched.
   bool offered() const { return choice.kind != ToolChoice::Kind::none; }
   std::unique_ptr<ToolCallParser> parser() const;
   /// The grammar of required and named calls; null where the model is free.
-  std::shared_ptr<const Grammar> grammar(bool parallel) const;
+  std::shared_ptr<const Grammar> grammar() const;
 };
 
-/// `tools` and `tool_choice` of a body; HttpError 400 for what is wrong or cannot be kept, and
-/// where the model's template does not take tools.
+/// `tools`, `tool_choice` and `parallel_tool_calls` of a body; HttpError 400 for what is wrong or
+/// cannot be kept, and where the model's template does not take tools.
 ChatTools read_chat_tools(const OrderedJson& body, const ServedModel& model);
 
 /// [{index, id, type, function: {name, arguments}}], numbered from `first` on.
