@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <thread>
+
 #include "tests/api/served.h"
 
 namespace llm::test {
@@ -52,6 +54,23 @@ TEST(GenerationFields, EveryFaultOfAResponseFormatIsAnUnsupportedSchema) {
       EXPECT_EQ(error["code"], "unsupported_schema") << path << format;
       EXPECT_EQ(error["message"], message) << path << format;
     }
+  }
+}
+
+TEST(GenerationFields, SpeculationHasTwoNames) {
+  const Served one;
+  const std::string a = std::to_string(LetterTokenizer::id_of('a'));
+  for (const char* name : {"num_speculative_tokens", "num_speculated_tokens"}) {
+    Json body = {{"prompt", "a"}, {"max_tokens", 9}, {"logit_bias", {{a, 100}}}, {name, 65}};
+    EXPECT_EQ(one.post("/generate", body, 400)["error"]["message"],
+              std::string(name) + " must be between 0 and 64");
+    const auto drafted = [&] { return one.served->engine().stats().tokens_drafted; };
+    const uint64_t before = drafted();
+    body[name] = 4;
+    one.post("/generate", body);
+    for (int i = 0; i < 5000 && drafted() == before; ++i)  // counted when the pass is over
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    EXPECT_GT(drafted(), before) << name;
   }
 }
 

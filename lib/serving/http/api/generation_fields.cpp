@@ -115,6 +115,7 @@ std::vector<Field> generation_fields(int64_t context) {
                                http::whole_field("best_of", 1, kMostChoices),
                                http::whole_field("num_beams", 1, kMostChoices),
                                http::whole_field("num_speculative_tokens", 0, 64),
+                               http::whole_field("num_speculated_tokens", 0, 64),
                                http::flag_field("do_sample"),
                                http::flag_field("ignore_eos"),
                                http::flag_field("early_stopping"),
@@ -151,8 +152,8 @@ GenerationFields read_generation(const http::FieldReader& body, const ServedMode
   config.early_stopping = body.flag("early_stopping", config.early_stopping);
   config.seed = body.whole("seed", -1);
   config.num_beams = body.whole("num_beams", config.num_beams);
-  config.num_speculative_tokens =
-      body.whole("num_speculative_tokens", config.num_speculative_tokens);
+  for (const char* name : {"num_speculated_tokens", "num_speculative_tokens"})
+    config.num_speculative_tokens = body.whole(name, config.num_speculative_tokens);
   config.do_sample = body.flag("do_sample", config.do_sample);
   config.ignore_eos = body.flag("ignore_eos", config.ignore_eos);
   if (body.has("stop")) config.stop_strings = read_stops(body);
