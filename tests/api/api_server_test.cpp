@@ -18,15 +18,6 @@ using test::Json;
 using test::LetterTokenizer;
 using test::Served;
 
-/// A millisecond for every token, so that there is time to leave.
-void letter_write_slowly(const Served& api) {
-  auto& write = const_cast<CountingModel&>(api.model).write;
-  write = [quick = write](const auto& ids, auto logits) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    quick(ids, logits);
-  };
-}
-
 TEST(ApiServer, TellsOfItsModel) {
   const Served api;
   EXPECT_EQ(api.get("/health"),
@@ -233,27 +224,6 @@ TEST(ApiServer, AFullQueueIs429WithRetryAfter) {
   EXPECT_EQ(answered, 2);
 }
 
-TEST(ApiServer, AClientThatLeavesCancelsItsRequest) {
-  const Served api;
-  for (const bool stream : {true, false}) {
-    http::RawClient client(api.server->port());
-    letter_write_slowly(api);
-    const std::string body = Json{{"prompt", "a"}, {"max_tokens", 250}, {"stream", stream}}.dump();
-    client.send(
-        "POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-        "Content-Length: " +
-        std::to_string(body.size()) + "\r\n\r\n" + body);
-    while (api.served->engine().stats().generated_tokens < 3)
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    client.close();
-    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(5);
-    while (api.served->engine().open_requests() > 0 && std::chrono::steady_clock::now() < until)
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    EXPECT_EQ(api.served->engine().open_requests(), 0);
-    EXPECT_LT(api.served->engine().stats().generated_tokens, 200u);
-  }
-}
-
 TEST(ApiServer, ManyClientsGetWhatEachWouldGetAlone) {
   const Served api;
   const auto body = [](int i) {
@@ -294,7 +264,7 @@ TEST(ApiServer, MetricsCountUnderAllNames) {
 
 TEST(ApiServer, DrainingRefusesWorkAndLetsAnswersEnd) {
   Served api;
-  letter_write_slowly(api);
+  test::write_slowly(api, std::chrono::milliseconds(1));
   std::thread client([&] {
     const Json answer = api.post("/v1/completions", {{"prompt", "a"}, {"max_tokens", 60}});
     EXPECT_EQ(answer["usage"]["completion_tokens"], 60);
