@@ -51,6 +51,27 @@ bool pattern_is_dense(const ModelConfig& c, const VisibleKeys& keys) {
   return !keys.window || keys.key_tokens <= *keys.window;
 }
 
+/// (B, T - 1) bool: the token is of the segment before it. Undefined: one segment.
+at::Tensor goes_on(const VisibleKeys& keys) {
+  if (!keys.segments.defined()) {
+    return {};
+  }
+  const int64_t T = keys.query_tokens;
+  return keys.segments.narrow(1, 1, T - 1) == keys.segments.narrow(1, 0, T - 1);
+}
+
+/// Within a segment positions are as far apart as places, so that a window is a run of places.
+bool positions_counted(const VisibleKeys& keys, const at::Tensor& same) {
+  if (!keys.key_positions.defined()) {
+    return true;
+  }
+  const int64_t T = keys.key_tokens;
+  const at::Tensor steps =
+      keys.key_positions.narrow(1, 1, T - 1) - keys.key_positions.narrow(1, 0, T - 1);
+  const at::Tensor next = steps == 1;
+  return (same.defined() ? next.logical_or(same.logical_not()) : next).all().item<bool>();
+}
+
 }  // namespace
 
 bool plain_attention(const ModelConfig& config, const VisibleKeys& keys) {
@@ -64,20 +85,23 @@ bool plain_attention(const ModelConfig& config, const VisibleKeys& keys) {
 
 at::Tensor first_keys(const ModelConfig& config, const VisibleKeys& keys,
                       const at::Device& device) {
-  const bool windowed = keys.window && !pattern_is_dense(config, keys);
   const bool sparse = config.sparse_attention.block_size && !pattern_is_dense(config, keys);
-  const bool beginnings =
-      keys.causal && keys.query_tokens == keys.key_tokens && !keys.key_mask.defined() && !sparse &&
-      config.position_embedding_type != "alibi" && (!windowed || !keys.key_positions.defined());
-  if (!beginnings || (!windowed && !keys.segments.defined())) {
+  const bool beginnings = keys.causal && keys.query_tokens == keys.key_tokens &&
+                          !keys.key_mask.defined() && !sparse &&
+                          config.position_embedding_type != "alibi";
+  const at::Tensor same = beginnings ? goes_on(keys) : at::Tensor();
+  if (!beginnings || (keys.window && !positions_counted(keys, same))) {
+    return {};
+  }
+  const bool windowed = keys.window && !pattern_is_dense(config, keys);
+  if (!windowed && !same.defined()) {
     return {};
   }
   const int64_t T = keys.query_tokens;
   const at::Tensor places =
       at::arange(T, at::TensorOptions(at::kLong).device(device)).unsqueeze(0);  // (1, T)
   at::Tensor first = windowed ? (places - (*keys.window - 1)).clamp_min(0) : at::zeros_like(places);
-  if (keys.segments.defined()) {
-    const at::Tensor same = keys.segments.narrow(1, 1, T - 1) == keys.segments.narrow(1, 0, T - 1);
+  if (same.defined()) {
     const at::Tensor begins =
         places.narrow(1, 1, T - 1).masked_fill(same, 0);  // (B, T - 1): its place, or 0
     const at::Tensor start = at::constant_pad_nd(std::get<0>(begins.cummax(1)), {1, 0}, 0);

@@ -29,8 +29,8 @@ struct VisibleKeys {
 bool plain_attention(const ModelConfig& config, const VisibleKeys& keys);
 
 /// The first key that each query sees, (1 or B, Tq) int32, where causal attention hides nothing but
-/// what lies before it: a window over counted positions, the segments of a row. Undefined where
-/// nothing is hidden, and where it takes a bias.
+/// what lies before it: the segments of a row, a window over positions that are counted within
+/// each. Undefined where nothing is hidden, and where it takes a bias.
 at::Tensor first_keys(const ModelConfig& config, const VisibleKeys& keys, const at::Device& device);
 
 /// (1 or B, 1 or H, Tq, Tk), 0 or ALiBi's -slope * distance where visible, -inf where hidden
