@@ -65,6 +65,19 @@ void adopt_starting_model(RunConfig& config, const Fields& fields, int64_t piece
   }
 }
 
+/// Which way tokens look follows from what is learnt.
+void settle_direction(RunConfig& config, const Fields& fields) {
+  const bool both_ways = config.training.restores_masked();
+  if (!both_ways && config.model.use_bidirectional_attention) {
+    fields.fail_at(
+        "training.objective",
+        "training.objective: clm would teach a model that sees later tokens to copy them "
+        "(model.use_bidirectional_attention is true)",
+        "--objective mlm or diffusion goes on with such a model");
+  }
+  config.model.use_bidirectional_attention = both_ways;
+}
+
 /// Copies every tensor of `source`; of the embedding and the head as many rows as both have.
 void copy_parameters(const Transformer& source, Transformer& model) {
   const at::NoGradGuard no_grad;
@@ -94,6 +107,7 @@ void settle_model(RunConfig& config, const Fields& fields, const RunTokenizer& c
     check_vocabularies(config, tokenizer);
     sync_token_ids(config.model, fields, tokenizer);
   }
+  settle_direction(config, fields);
   validate(config.model);
   const int64_t longest = config.model.max_position_embeddings;
   const bool packed = config.training.rows == "packed";

@@ -21,6 +21,10 @@ void check_inputs(const ModelConfig& config, const at::Tensor& ids, const Forwar
   }
   check(!options.segments.defined() || options.cache == nullptr,
         "model: rows of several segments cannot be read into a cache");
+  check(
+      !config.use_bidirectional_attention || options.cache == nullptr,
+      "model: use_bidirectional_attention has no use for a cache: what it holds would change with "
+      "every token");
   if (!ids.is_cpu()) {
     return;  // reading the ids back would stop the device; its kernel traps on a wrong one
   }
@@ -90,8 +94,9 @@ at::Tensor Transformer::hidden_states(const at::Tensor& input_ids,
   const bool fused =
       direct && fused_kernels_available() && input_ids.is_cpu() && dtype() != at::kDouble;
   const auto pattern = [&](std::optional<int64_t> window) {
-    const VisibleKeys keys{
-        T, seen.length, options.causal, seen.mask, seen.positions, options.segments, window};
+    const VisibleKeys keys{T,         seen.length,    !config_.use_bidirectional_attention,
+                           seen.mask, seen.positions, options.segments,
+                           window};
     LayerPattern made;
     made.rope = rope_of(positions, seen, options.cache, window.has_value());
     made.first_keys = fused ? first_keys(config_, keys, input_ids.device()) : at::Tensor();
@@ -99,7 +104,7 @@ at::Tensor Transformer::hidden_states(const at::Tensor& input_ids,
       made.causal_kernel = true;
     } else {
       made.bias = attention_bias(config_, keys, bias_options);
-      made.causal_kernel = options.causal && plain_attention(config_, keys);
+      made.causal_kernel = !config_.use_bidirectional_attention && plain_attention(config_, keys);
     }
     return made;
   };

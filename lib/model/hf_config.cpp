@@ -67,6 +67,7 @@ nlohmann::json own_keys(const Family& family, const nlohmann::json& object,
                         const std::string& source) {
   HfKeys keys(object, source, family.model_type);
   keys.forget({"model_type"});
+  if (family.model_type != std::string_view("llm")) keys.only("use_bidirectional_attention", false);
   family.read(keys);
   keys.require({"vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads"});
   return keys.finish();

@@ -81,6 +81,8 @@ struct ModelConfig {
   RopeScalingConfig rope_scaling;
   std::optional<int64_t> position_offset;  // absolute: row of the table where position 0 stands
 
+  bool use_bidirectional_attention = false;  // tokens see those after them too, as a model that
+                                             // restores masked tokens needs; else none of them
   std::string attention_type =
       "flash2";  // flash2 (fused kernels) or standard (explicit scores): equal results
   std::optional<int64_t>

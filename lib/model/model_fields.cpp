@@ -106,6 +106,9 @@ void ModelConfig::fields(Fields& f) {
   f("position_offset", position_offset,
     "absolute: row of the table where position 0 stands; absent = 0", in_range(0, 1 << 16))
       .hidden();
+  f("use_bidirectional_attention", use_bidirectional_attention,
+    "Tokens see those after them too; set by training.objective, for mlm and diffusion")
+      .hidden();
   f("attention_type", attention_type,
     "flash2 = fused kernels, standard = explicit scores; equal results",
     one_of({"flash2", "standard"}));

@@ -117,7 +117,6 @@ struct ForwardOptions {
   at::Tensor segments{};  // (B, T) int64: a token sees only those of its own segment, a run of
                           // neighbours, for rows that hold several texts; undefined: one. Not with
                           // a cache. Their positions are the caller's to give
-  bool causal = true;     // false: every token sees every token (masked language model, diffusion)
   bool training = false;  // dropout on
   DropoutKey dropout{};   // one key per optimizer step; first_row = global index of the first row
   double router_loss_scale = 1.0;  // training with experts: weight of this batch's load-balance

@@ -1,4 +1,6 @@
 // The way to the first token that needs no LibTorch; see load_token_model.h.
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "base/device.h"
@@ -55,12 +57,24 @@ ParameterReader file_reader(std::shared_ptr<const ParameterSource> source) {
 
 }  // namespace
 
+ModelConfig load_causal_config(const fs::path& directory) {
+  ModelConfig config = load_model_config(directory);
+  if (config.use_bidirectional_attention) {
+    fail(Exit::bad_input,
+         fmt::format("'{}' restores masked tokens and does not go on with a text "
+                     "(config.json: use_bidirectional_attention)",
+                     directory.string()),
+         "it was trained by --objective mlm or diffusion; clm makes models that write");
+  }
+  return config;
+}
+
 std::optional<LoadedTokenModel> load_packed_model(const fs::path& path,
                                                   const TokenModelOptions& options) {
   if (!options.allow_packed || !is_cpu(options.device)) return std::nullopt;
   LoadedTokenModel loaded;
   loaded.directory = resolve_model_path(path);
-  loaded.config = load_model_config(loaded.directory);
+  loaded.config = load_causal_config(loaded.directory);
   std::unique_ptr<WeightSource> weights = open_stored_weights(loaded.directory);
   if (!are_numbers(*weights)) return std::nullopt;
   const auto source = std::make_shared<const ParameterSource>(loaded.config, std::move(weights));

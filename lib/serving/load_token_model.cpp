@@ -56,7 +56,7 @@ LoadedTokenModel load_token_model(const std::filesystem::path& path,
   }
   LoadedTokenModel loaded;
   loaded.directory = resolve_model_path(path);
-  loaded.config = load_model_config(loaded.directory);
+  loaded.config = load_causal_config(loaded.directory);
   const auto source =
       std::make_shared<const ParameterSource>(loaded.config, open_weights(loaded.directory));
   const at::ScalarType dtype = choose_dtype(options.dtype, source->stored_dtype(), device);

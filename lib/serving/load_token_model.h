@@ -36,6 +36,10 @@ struct LoadedTokenModel {
   std::unique_ptr<TokenModel> model;
 };
 
+/// The config of a model directory, for a model that goes on with a text. Error(bad_input) where
+/// it restores masked tokens instead (in load_packed_model.cpp).
+ModelConfig load_causal_config(const std::filesystem::path& directory);
+
 /// Errors of resolve_model_path and load_model (bad input, exit 3), of the device (usage, exit 2).
 LoadedTokenModel load_token_model(const std::filesystem::path& path,
                                   const TokenModelOptions& options = {});

@@ -23,6 +23,9 @@ Trainer::Core::Core(TrainerSetup given, Transformer& transformer)
     : setup(std::move(given)), model(transformer) {
   validate(setup.training, setup.optimizer, setup.scheduler, setup.total_steps);
   check(static_cast<bool>(setup.batches), "trainer: no training data");
+  check(setup.training.restores_masked() == model.config().use_bidirectional_attention,
+        "trainer: training.objective {} does not fit model.use_bidirectional_attention {}",
+        setup.training.objective, model.config().use_bidirectional_attention);
   precision = parse_precision(setup.training.precision, model.device());
   check(model.dtype() == precision.parameters || model.dtype() == at::kDouble,
         "trainer: the model's parameters do not have the dtype of {}", precision.name);

@@ -1,11 +1,14 @@
 // One optimizer step, and one pass over the validation data.
 #include <ATen/core/grad_mode.h>
 
+#include <fmt/format.h>
+
 #include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/progress.h"
 #include "base/random.h"
 #include "training/trainer_core.h"
 
@@ -66,14 +69,15 @@ StepOutcome Trainer::Core::training_step() {
   }
   const at::Tensor gradients = model.flat_gradients();
   ForwardOptions options;
-  options.causal = setup.training.is_causal();
   options.training = true;
   options.dropout.seed =
       combine_keys(static_cast<uint64_t>(setup.seed), 0x64726f70ULL, static_cast<uint64_t>(step));
   const double token_weight =
       scale.current() / static_cast<double>(std::max<int64_t>(1, outcome.tokens));
   double nll = 0;
+  Progress progress(parts, fmt::format("step {}/{}", step + 1, setup.total_steps), "micro-batches");
   for (int64_t part = 0; part < parts; ++part) {
+    progress.update(part);
     if (stop_requested()) {
       gradients.zero_();
       outcome.interrupted = true;
@@ -167,7 +171,6 @@ LossTotals Trainer::Core::evaluate() {
     last_row = std::min(last_row, rows * setup.training.eval_batches);
   }
   ForwardOptions options;
-  options.causal = setup.training.is_causal();
   LossTotals totals;
   for (int64_t first = 0; first < last_row; first += rows) {
     const TrainingBatch batch = setup.validation(first, std::min(rows, last_row - first));

@@ -38,7 +38,8 @@ struct TrainingConfig {
 
   void fields(Fields& f);
   int64_t rows_per_step() const { return batch_size * gradient_accumulation_steps; }
-  bool is_causal() const { return objective == "clm"; }
+  /// mlm, diffusion: by a model that looks both ways.
+  bool restores_masked() const { return objective != "clm"; }
 };
 
 struct OptimizerConfig {

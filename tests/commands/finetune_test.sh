@@ -83,6 +83,13 @@ expect validation 'there will be no validation' err
 for objective in mlm diffusion; do
   accept $objective -- finetune --model-path "$TINY/run" --data-path chats.jsonl --output-dir $objective "${quick[@]}" --objective $objective --packing --max-steps 2
 done
+for objective in mlm diffusion; do
+  refuse causal-$objective 3 "'$objective/final' restores masked tokens and does not go on with a text" -- generate --model-path $objective --prompt a
+  refuse causal-$objective 3 "restores masked tokens" -- chat --model-path $objective --prompt a
+  accept causal-$objective -- pretrain --config $objective/config.yaml --max-steps 4
+done
+refuse causal-clm 2 "clm would teach a model that sees later tokens to copy them" "mlm or diffusion" -- finetune --model-path mlm --data-path chats.jsonl --output-dir x
+accept causal-goes-on -- finetune --model-path mlm --data-path chats.jsonl --output-dir mlm2 "${quick[@]}" --objective diffusion --max-steps 2
 accept schedule -- pretrain --model-path "$TINY/run" --data-path "$TINY/text.txt" --output-dir noisy --objective diffusion --training.noise_schedule sqrt --max-steps 2
 
 # Refusals.

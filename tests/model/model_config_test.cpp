@@ -282,6 +282,7 @@ const std::map<std::string, KeyEffect>& key_effects() {
       {"rope_scaling.beta_slow", {"8", "rope_scaling.rope_type: yarn\nrope_scaling.factor: 4"}},
       {"rope_scaling.attention_factor",
        {"2", "rope_scaling.rope_type: yarn\nrope_scaling.factor: 4"}},
+      {"use_bidirectional_attention", {"true", ""}},
       {"attention_type",
        {"standard", "",
         KeyEffect::file}},  // another way to equal logits: Formula.FlashEqualsExplicitScores

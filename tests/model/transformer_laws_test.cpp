@@ -232,21 +232,26 @@ TEST(Transformer, DropoutDoesNotDependOnTheBatchSplit) {
 }
 
 TEST(Transformer, BidirectionalTokensSeeLaterOnes) {
-  const auto model = small_model(small_config());
+  ModelConfig config = small_config();
+  config.use_bidirectional_attention = true;
+  const auto model = small_model(config);
   const at::Tensor ids = token_ids(1, 8, 37);
   at::Tensor edited = ids.clone();
   edited[0][6] = (ids[0][6].item<int64_t>() + 1) % 37;
-  const ForwardOptions both{.causal = false};
-  EXPECT_GT(
-      largest_difference(logits_of(*model, ids, both)[0][1], logits_of(*model, edited, both)[0][1]),
-      1e-4);
+  EXPECT_GT(largest_difference(logits_of(*model, ids)[0][1], logits_of(*model, edited)[0][1]),
+            1e-4);
   at::Tensor mask = at::ones({1, 8}, at::kLong);
   mask[0][6] = 0;
-  const ForwardOptions masked{.attention_mask = mask, .causal = false};
+  const ForwardOptions masked{.attention_mask = mask};
   EXPECT_EQ(largest_difference(logits_of(*model, ids, masked)[0][1],
                                logits_of(*model, edited, masked)[0][1]),
             0.0)
       << "padding is not seen";
+  KvCache cache(config);
+  EXPECT_EQ(
+      error_of([&] { logits_of(*model, ids, {.cache = &cache}); }),
+      "2: model: use_bidirectional_attention has no use for a cache: what it holds would change "
+      "with every token");
 }
 
 TEST(Transformer, TruncatedCacheGoesOnWhereItWasCut) {

@@ -144,7 +144,7 @@ TEST(Diffusion, TheLossFalls) {
     return noisy_batches()(1'000'000 + first_row, count);
   };
   setup.validation_rows = 256;
-  const auto model = tiny_model();
+  const auto model = tiny_masked_model();
   Trainer trainer(setup, *model);
   const LossTotals before = trainer.evaluate();
   trainer.train();

@@ -93,7 +93,7 @@ TEST(Loss, TheMaskedLossFalls) {
     return masked(1'000'000 + first_row, count);
   };
   setup.validation_rows = 256;
-  const auto model = tiny_model();
+  const auto model = tiny_masked_model();
   Trainer trainer(setup, *model);
   const double before = trainer.evaluate().loss();
   trainer.train();

@@ -98,6 +98,15 @@ inline std::unique_ptr<Transformer> tiny_model(double dropout = 0,
   return model;
 }
 
+/// One whose tokens see each other, for the objectives that restore masked ones.
+inline std::unique_ptr<Transformer> tiny_masked_model() {
+  ModelConfig config = tiny_model_config();
+  config.use_bidirectional_attention = true;
+  auto model = std::make_unique<Transformer>(config, at::kFloat);
+  initialize(*model, 3);
+  return model;
+}
+
 /// Rows of the same language that training does not see.
 inline void add_validation(TrainerSetup& setup, int64_t rows = 8) {
   setup.validation = [](int64_t first_row, int64_t count) {

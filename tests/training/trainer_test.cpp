@@ -48,6 +48,40 @@ TEST(Trainer, HowABatchIsSplitChangesNeitherLossNorGradient) {
   }
 }
 
+/// Of one step on eight copies of one row, by a mixture of experts.
+at::Tensor mixture_gradient(int64_t batch_size, double balance_weight) {
+  ModelConfig config = tiny_model_config();
+  config.moe.num_experts = 4;
+  config.moe.num_experts_per_tok = 2;
+  config.moe.router_aux_loss_coef = balance_weight;
+  Transformer model(config, at::kFloat);
+  initialize(model, 3);
+  TrainerSetup setup = tiny_setup(1);
+  setup.training.batch_size = batch_size;
+  setup.training.gradient_accumulation_steps = 8 / batch_size;
+  setup.batches = [](int64_t, int64_t count) {
+    TrainingBatch batch = tiny_batch(0, 1, false);
+    batch.input_ids = batch.input_ids.repeat({count, 1});
+    batch.targets = batch.targets.repeat({count, 1});
+    batch.target_count *= count;
+    return batch;
+  };
+  at::Tensor gradient;
+  setup.on_gradients = [&](int64_t, const at::Tensor& flat) { gradient = flat.clone(); };
+  Trainer(setup, model).training_step();
+  return gradient;
+}
+
+// Where every part of a batch is balanced as the whole is, the balance loss of the parts is that of
+// the whole: each counts as its share of the tokens.
+TEST(Trainer, TheBalanceLossOfAMixtureCountsOncePerStep) {
+  const at::Tensor whole = mixture_gradient(8, 10), without = mixture_gradient(8, 0);
+  EXPECT_GT((whole - without).abs().max().item<double>(), 1e-4) << "the loss must be felt";
+  for (const int64_t rows : {1, 2, 4}) {
+    EXPECT_LT((mixture_gradient(rows, 10) - whole).abs().max().item<double>(), 1e-6) << rows;
+  }
+}
+
 TEST(Trainer, LossIsTheMeanOverTokensNotOverMicroBatches) {
   const auto model = tiny_model();
   TrainerSetup setup = tiny_setup(1);

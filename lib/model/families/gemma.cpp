@@ -10,7 +10,6 @@
 namespace llm {
 
 void read_gemma_keys(HfKeys& keys) {
-  keys.only("use_bidirectional_attention", false);
   std::string activation = keys.take_text("hidden_act", "gelu_pytorch_tanh");
   activation = keys.take_text("hidden_activation", activation);
   // The first release wrote gelu and meant the cubic form.
