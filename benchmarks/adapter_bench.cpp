@@ -75,8 +75,8 @@ double median(std::vector<double> values) {
 
 int run(int argc, char** argv) {
   llm::check(argc >= 2, "usage: adapter_bench MODEL_DIR [RANK] [ROUNDS]");
-  const int64_t rank = argc > 2 ? std::stoll(argv[2]) : 16;
-  const int rounds = argc > 3 ? std::stoi(argv[3]) : 5;
+  const int64_t rank = argc > 2 ? count_argument("RANK", argv[2]) : 16;
+  const int rounds = argc > 3 ? static_cast<int>(count_argument("ROUNDS", argv[3])) : 5;
   const auto loaded = llm::load_packed_model(argv[1], {.threads = 2});
   llm::check(loaded.has_value(), "{} does not run packed", argv[1]);
   const llm::TokenModel& model = *loaded->model;

@@ -45,7 +45,7 @@ struct Options {
       const std::string name = argument.substr(2);
       llm::check(values.contains(name) && i + 1 < argc, "decode_bench: unknown option {}",
                  argument);
-      values[name] = std::stoll(argv[++i]);
+      values[name] = count_argument(argument, argv[++i]);
     }
     llm::check(
         !model.empty(),

@@ -52,7 +52,7 @@ struct Options {
         continue;
       }
       llm::check(values.contains(name) && i + 1 < argc, "kv_layouts: unknown option {}", argument);
-      values[name] = std::stoll(argv[++i]);
+      values[name] = count_argument(argument, argv[++i]);
     }
     llm::check(!model.empty(),
                "usage: kv_layouts MODEL_DIR [--threads N] [--memory-tokens N] "

@@ -79,7 +79,7 @@ int run(int argc, char** argv) {
   const std::string mode = argc > 2 ? argv[1] : "";
   const std::string text = argc > 3 ? read_file(argv[3]) : "";
   if (mode == "train") {
-    on_request([&] { return train(std::stoll(argv[2]), text); });
+    on_request([&] { return train(count_argument("VOCABULARY", argv[2]), text); });
     return 0;
   }
   check(argc > 2, "usage: tokenizer_bench encode|lines|load|ids TOKENIZER [FILE]");

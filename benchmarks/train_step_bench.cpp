@@ -6,7 +6,6 @@
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 
-#include <charconv>
 #include <chrono>
 #include <cstdio>
 #include <iostream>
@@ -44,7 +43,9 @@ struct Options {
     }
   }
 
-  int64_t number(const std::string& name) const { return std::stoll(values.at(name)); }
+  int64_t number(const std::string& name) const {
+    return count_argument("--" + name, values.at(name));
+  }
 };
 
 llm::TrainingBatch random_batch(int64_t first_row, int64_t rows, int64_t tokens, int64_t vocab) {
