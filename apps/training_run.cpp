@@ -90,10 +90,14 @@ int run_training(RunConfig& run, const Fields& fields, const TrainingVerb& verb)
   const RunLock lock(directory);
   attach_log_file(directory / "training.log");
   remove_leftovers(directory, /*locked=*/true);
+  remove_leftovers(directory / "data", /*locked=*/true);
   set_mapping_activity("training");
   RunRecord record;
   record.started = utc_now();
   const std::optional<ResumeChoice> start = choose_start(run.checkpoint);
+  if (start && run.runtime.seed < 0) {
+    run.runtime.seed = read_training_state(start->checkpoint).seed;
+  }
   RunTokenizer tokenizer = choose_tokenizer(run, fields, start);
   settle_model(run, fields, tokenizer);
   const RunChatTemplate chat = choose_chat_template(run, *tokenizer.tokenizer, start);
@@ -120,6 +124,7 @@ int run_training(RunConfig& run, const Fields& fields, const TrainingVerb& verb)
   Trainer trainer(std::move(setup), *model);
   if (start) {
     resume(trainer, *start);
+    remove_tree(directory / "final");  // of a shorter run; its checkpoint stays
   }
   write_config(directory, fields);
   run_directory.keep();

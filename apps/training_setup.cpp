@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/number_text.h"
 #include "base/sha256.h"
+#include "data/block_checksums.h"
 #include "data/document_dataset.h"
 #include "data/loss_mask.h"
 #include "data/packed_dataset.h"
@@ -79,10 +80,14 @@ void shorten_warmup(SchedulerConfig& scheduler, const Fields& fields, int64_t to
   }
 }
 
-/// Names a data set: its index, and samples from its tokens.
+/// Names a data set: its index, the checksums of its blocks, and samples from its tokens, for what
+/// has changed without them.
 std::string data_sha256(const TokenFile& file) {
   Sha256 hash;
   hash.update(file.index_sha256());
+  if (const auto sums = block_checksums_path(file.prefix()); std::filesystem::exists(sums)) {
+    hash.update(sha256_file(sums));
+  }
   constexpr int64_t kSamples = 64;
   constexpr int64_t kSampleTokens = 4096;
   std::vector<int64_t> tokens(static_cast<size_t>(std::min(kSampleTokens, file.tokens())));
@@ -141,6 +146,9 @@ TrainerSetup trainer_setup(RunConfig& config, const Fields& fields, const RunTok
   setup.checkpoint = config.checkpoint;
   setup.metrics = config.logging.metrics;
   setup.identity = {tokenizer.sha256(), data_sha256(rows.file()), ""};
+  for (const char* key : {"data.shuffle", "data.shift_windows"}) {
+    setup.data_settings[key] = fields.find(key)->text();
+  }
   setup.seed = config.runtime.seed;
   setup.run_directory = config.checkpoint.output_dir;
   setup.rows_per_epoch = loaders.train->rows_per_epoch();
@@ -154,6 +162,10 @@ TrainerSetup trainer_setup(RunConfig& config, const Fields& fields, const RunTok
   if (loaders.validation) {
     setup.validation = batches_of(config, tokenizer, *loaders.validation);
     setup.validation_rows = loaders.validation->rows_per_epoch();
+  } else if (config.training.early_stopping_patience > 0) {
+    fields.fail_at("training.early_stopping_patience",
+                   "training.early_stopping_patience needs validation data, and there is none",
+                   "--validation-path, or --val-fraction above 0 for texts");
   }
   return setup;
 }

@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -40,6 +41,8 @@ struct TrainerSetup {
   CheckpointConfig checkpoint;
   MetricsConfig metrics;
   RunIdentity identity;
+  std::map<std::string, std::string> data_settings;  // "data.shuffle": "true": what else decides
+                                                     // which rows come next
   int64_t seed = 0;
   std::filesystem::path run_directory;  // empty: nothing is written
   int64_t total_steps = 0;              // resolved from max_steps or epochs

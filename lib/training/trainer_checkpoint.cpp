@@ -83,6 +83,7 @@ TrainingState Trainer::Core::state() const {
   s.precision = precision.name;
   s.threads = at::get_num_threads();
   s.settings = settings_of(setup.training, setup.optimizer, setup.scheduler);
+  s.settings.insert(setup.data_settings.begin(), setup.data_settings.end());
   return s;
 }
 

@@ -81,12 +81,17 @@ void read_validation(TrainingState& s, const JsonView& view) {
 
 /// Keys of the model that may differ between a checkpoint and the run that goes on from it.
 const std::set<std::string> kChangeableModelKeys = {
-    "model.dropout", "model.attention_dropout", "model.use_gradient_checkpointing",
-    "model.attention_type", "model.initializer_range"};
+    "model.dropout",
+    "model.attention_dropout",
+    "model.use_gradient_checkpointing",
+    "model.attention_type",
+    "model.initializer_range",
+    "model.use_bidirectional_attention"};  // follows training.objective
 /// Keys that decide which rows come next.
 const std::set<std::string> kDataKeys = {"training.max_seq_length", "training.objective",
                                          "training.rows", "training.mlm_probability",
-                                         "training.noise_schedule"};
+                                         "training.noise_schedule", "data.shuffle",
+                                         "data.shift_windows"};
 
 std::string shown(const std::string& hash) {
   return hash.empty() ? "none" : hash.substr(0, 12) + "…";

@@ -42,14 +42,34 @@ cmp run/final/model.safetensors elsewhere/again/final/model.safetensors || failu
 
 # Going on, starting over, other starting points.
 CHANGES=allowed refuse done 3 "already at step 6 of 6" "--max-steps" -- pretrain --config run/config.yaml
+for key in shuffle shift_windows; do
+  CHANGES=allowed refuse "another order" 3 "data.$key is true in the checkpoint, false in the config" "--allow-data-change" -- pretrain --config run/config.yaml --max-steps 8 --data.$key false
+done
+there "a refused resume leaves the model" run/final/model.safetensors
 accept longer -- pretrain --config run/config.yaml --max-steps 8
 expect longer 'resumed from' err
-CHANGES=allowed refuse never 2 "holds a run already (step-00000008)" "--force" -- pretrain --config run/config.yaml --resume-from-checkpoint never
+# While it goes on, the model of the shorter run is no longer the run's newest.
+run_program pretrain --config run/config.yaml --max-steps 12 --kill-at-step 11
+rows=$((rows + 1)); [ -e run/final ] && wrong "a run that goes on" "the final model of the shorter one is still there"
+accept "a run that goes on" -- generate run --prompt Line --max-tokens 2 --log-level info
+expect "its newest checkpoint writes" 'step-00000010' err
+accept "the rest of it" -- pretrain --config run/config.yaml --max-steps 12
+there "the rest of it" run/final/model.safetensors
+# A seed of the program's choice stays that of the run.
+accept "any seed" -- pretrain --config config.yaml --data-path "$TINY/text.txt" --output-dir dice --seed -1 --max-steps 2
+accept "any seed, longer" -- pretrain --config config.yaml --data-path "$TINY/text.txt" --output-dir dice --seed -1 --max-steps 4
+expect "any seed, longer" 'resumed from' err
+refuse "patience without validation" 2 "training.early_stopping_patience needs validation data, and there is none" -- pretrain --config config.yaml --data-path "$TINY/data" --tokenizer-path "$TINY/tokenizer.model" --output-dir blind --early-stopping-patience 2
+# What a preparation that was killed left is cleared away.
+touch dice/data/.train.bin.4.tmp-99999999
+accept "leftovers" -- pretrain --config config.yaml --data-path "$TINY/text.txt" --output-dir dice --seed -1 --max-steps 6
+rows=$((rows + 1)); [ -e dice/data/.train.bin.4.tmp-99999999 ] && wrong leftovers "one is still there"
+CHANGES=allowed refuse never 2 "holds a run already (step-00000012)" "--force" -- pretrain --config run/config.yaml --resume-from-checkpoint never
 accept force -- pretrain --config run/config.yaml --resume-from-checkpoint never --force
 expect force '"resumed_from": null' run/run.json
 accept from_model -- pretrain --model-path run --data-path "$TINY/text.txt" --output-dir onward --max-steps 2 --batch-size 2
 expect from_model '"hidden_size": 32' onward/final/config.json
-CHANGES=allowed refuse warmup 2 "scheduler.warmup_steps (9) exceeds training.max_steps (8)" -- pretrain --config run/config.yaml --warmup-steps 9
+CHANGES=allowed refuse warmup 2 "scheduler.warmup_steps (19) exceeds training.max_steps (12)" -- pretrain --config run/config.yaml --warmup-steps 19
 accept mlm -- pretrain --config config.yaml --data-path "$TINY/text.txt" --output-dir masked --objective mlm
 CHANGES=allowed refuse lmsys 3 "--use-lmsys-dataset" -- pretrain --config config.yaml --use-lmsys-dataset --output-dir lmsys
 
