@@ -3,6 +3,17 @@
 #include "apps/torch_side.h"
 
 namespace llm {
+namespace {
+
+/// What a verb has no rows for, so that every verb reads the config of a run.
+void ignore_run_sections(Fields& fields) {
+  fields.ignore({"model", "tokenizer", "data", "training", "optimizer", "scheduler", "checkpoint",
+                 "generation", "distributed", "serving"});
+  fields.ignore({"logging.logging_steps", "logging.log_steps", "logging.gradient_norm_steps",
+                 "logging.csv", "logging.tensorboard"});
+}
+
+}  // namespace
 
 void SharedOptions::declare_missing(Fields& fields) {
   if (fields.find("device") == nullptr) {
@@ -11,6 +22,7 @@ void SharedOptions::declare_missing(Fields& fields) {
   if (fields.find("logging.level") == nullptr) {
     fields.section("logging", logging, "Log lines");
   }
+  ignore_run_sections(fields);
   fields.show_also(
       {"device", "dtype", "threads", "seed", "logging.level", "logging.format", "logging.quiet"});
 }

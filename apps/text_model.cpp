@@ -58,10 +58,8 @@ void declare_model_rows(Fields& f, TextModelPaths& paths, bool takes_adapter) {
       "Where --model-path is an adapter: its base, if not the one that it names", "DIR");
 }
 
-void accept_run_configs(Fields& f) {
-  f.ignore({"model", "tokenizer", "data", "training", "optimizer", "scheduler", "checkpoint",
-            "distributed"});
-  f.show_only({"", "generation"});
+void show_generation_rows(Fields& f) {
+  f.show_only({"", "generation", "serving"});
 }
 
 TextModel open_text_model(const TextModelPaths& paths, const RuntimeConfig& runtime) {

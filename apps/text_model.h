@@ -17,7 +17,7 @@ namespace llm {
 void declare_model_rows(Fields& f, TextModelPaths& paths, bool takes_adapter = true);
 /// A run config may be given to a verb that reads its section `generation`; the others are left
 /// alone.
-void accept_run_configs(Fields& f);
+void show_generation_rows(Fields& f);
 
 /// open_text_model with the rows of a verb; says what was opened.
 TextModel open_text_model(const TextModelPaths& paths, const RuntimeConfig& runtime);

@@ -57,7 +57,7 @@ void ChatConfig::fields(Fields& f) {
   f.section("", runtime);
   f.override_default("seed", "-1");
   f.section("generation", generation, "Length, sampling, stopping");
-  accept_run_configs(f);
+  show_generation_rows(f);
 }
 
 void check_chat(const ChatConfig& config) {

@@ -56,7 +56,8 @@ int create_config(CreateConfig& config, const Fields& fields) {
   Fields rows;
   rows.section("", run);
   for (const Field& row : fields.rows()) {
-    if (row.is_set() && rows.find(row.path())) {
+    const Field* preset = rows.find(row.path());
+    if (row.is_set() && preset != nullptr && row.text() != preset->text()) {
       rows.apply_flag(row.path(), row.text());
     }
   }

@@ -69,7 +69,7 @@ struct GenerateConfig {
     f.section("", runtime);
     f.override_default("seed", "-1");
     f.section("generation", generation, "Length, sampling, stopping");
-    accept_run_configs(f);
+    show_generation_rows(f);
   }
 };
 

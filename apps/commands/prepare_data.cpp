@@ -73,8 +73,6 @@ struct PrepareDataConfig {
         .flag_only()
         .value_name("PREFIX");
     f.section("data", data, "What a document is");
-    f.ignore({"model", "tokenizer", "training", "optimizer", "scheduler", "checkpoint",
-              "generation", "distributed"});  // so that a run config can be given
     f.show_only({"", "data"});
   }
 };

@@ -52,9 +52,7 @@ struct TrainTokenizerConfig {
         .flag_only()
         .hidden();
     f.section("tokenizer", tokenizer, "How to cut text into tokens");
-    f.ignore({"model", "data", "training", "optimizer", "scheduler", "checkpoint", "generation",
-              "distributed"});  // so that a run config can be given
-    f.show_only({""});          // not --tokenizer-path, which names a tokenizer to use
+    f.show_only({""});  // not --tokenizer-path, which names a tokenizer to use
     f.show_also({"tokenizer.vocab_size", "tokenizer.model_type", "tokenizer.byte_fallback",
                  "tokenizer.character_coverage", "tokenizer.max_sentences"});
   }
@@ -112,6 +110,7 @@ int run(TrainTokenizerConfig& config, const Fields& fields) {
   TextReaderOptions options;
   options.split = TextSplit::document;  // lines are found by the trainer
   options.field = config.field;
+  options.invalid_utf8_hint = "iconv -c -f UTF-8 -t UTF-8 FILE leaves them out";
   TextReader reader(config.input, options);
   std::string sample;
   int64_t bytes = 0;

@@ -24,14 +24,15 @@ Value named_value(std::string_view what, std::string_view name,
   fail(Exit::usage, fmt::format("{}: '{}' is not known; choose {}", what, name, known));
 }
 
-[[noreturn]] void report_invalid_utf8(const RawRecord& record, size_t offset) {
+[[noreturn]] void report_invalid_utf8(const RawRecord& record, size_t offset,
+                                      const std::string& hint) {
   bool utf16 = record.source_byte == 0 && offset == 0 &&
                (record.bytes.starts_with("\xFF\xFE") || record.bytes.starts_with("\xFE\xFF"));
   fail(Exit::bad_input,
        fmt::format("{}: invalid UTF-8 at byte {}", *record.source,
                    record.source_byte + static_cast<int64_t>(offset)),
        utf16 ? "this looks like UTF-16: iconv -f UTF-16 -t UTF-8 FILE"
-             : "--allow-invalid-utf8 takes the bytes as they are");
+             : hint);
 }
 
 }  // namespace
@@ -64,7 +65,7 @@ std::string record_text(RawRecord&& record, const TextReaderOptions& options) {
   }
   if (!options.allow_invalid_utf8) {
     if (auto offset = utf8::first_invalid(record.bytes)) {
-      report_invalid_utf8(record, *offset);
+      report_invalid_utf8(record, *offset, options.invalid_utf8_hint);
     }
   }
   return std::move(record.bytes);

@@ -46,6 +46,7 @@ struct TextReaderOptions {
   std::string field = {};           // JSON: take the text of this field, whatever the format
   bool skip_bad = false;            // leave out bad JSON rows and count them
   bool allow_invalid_utf8 = false;  // plain text: take bytes as they are
+  std::string invalid_utf8_hint = "--allow-invalid-utf8 takes the bytes as they are";
   int64_t piece_bytes = int64_t{256} << 10;
 };
 

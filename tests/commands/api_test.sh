@@ -39,6 +39,29 @@ accept "what it would be" -- api "$model" --print-config --port 8123 --api-key s
 expect "the configuration has the port" 8123 out
 for key in host port queue_size rate_limit request_timeout max_body_bytes max_connections drain_timeout kv_cache_layout; do expect "it has $key" "$key" out; done
 holds "it does not show the key" [ "$(grep -c secret-key out)" = 0 ]
+{ cat "$SOURCES/config/mini.yaml"; printf 'serving:\n  port: 8124\n  queue_size: 5\n'; } > both.yaml
+accept "a run config with a section serving" -- api "$model" --print-config --config both.yaml --queue-size 6
+expect "its port" "serving.port = 8124" out
+expect "a flag wins" "serving.queue_size = 6" out
+accept "the same file trains" -- pretrain --print-config --config both.yaml
+printf 'serving: {prot: 1}\n' > slip.yaml
+refuse "a slip in it" 2 "slip.yaml:1:11: unknown key serving.prot" "port" -- api "$model" --config slip.yaml
+
+# --- a model without a pool ------------------------------------------------------------------------------------------------
+cat > alibi.yaml << END
+model: {vocab_size: 320, hidden_size: 32, num_hidden_layers: 1, num_attention_heads: 2, intermediate_size: 64, max_position_embeddings: 64, position_embedding_type: alibi}
+training: {batch_size: 2, gradient_accumulation_steps: 1, max_steps: 1, eval_steps: 0}
+data: {synthetic_stories: 200}
+END
+accept "a model that does not run packed" -- pretrain --config alibi.yaml --output-dir alibi --threads 1
+for flag in "--kv-cache-dtype int8" "--kv-cache-layout slab"; do
+  refuse "no $flag for it" 2 "has no effect: this model's texts have memory of their own" "leave it out" -- api alibi $flag --port 0
+done
+refuse "memory for no text of it" 2 "--kv-cache-memory: 16383 bytes hold no text of 64 tokens (16384 bytes)" -- api alibi --kv-cache-memory 16383 --port 0
+start_server alibi --kv-cache-memory 40000
+holds "as many together as memory holds" grep -q '2 texts together at most' api.err
+holds "they are answered" [ "$(post /v1/completions '{"prompt":["a","b","c"],"max_tokens":3}')" = 200 ]
+end "the server without a pool" 0
 
 # --- every route -----------------------------------------------------------------------------------------------------------
 start_server "$model"

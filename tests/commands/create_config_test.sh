@@ -39,6 +39,11 @@ done
 accept override -- create-config --type mini --model.hidden_size 64 --optimizer.learning_rate 0.002 --output o.json
 expect override '"hidden_size": 64' o.json
 expect override '"learning_rate": 0.002' o.json
+accept "a config as the beginning" -- create-config --config o.json --type mini --output o2.yaml
+expect "its keys hold" 'hidden_size: 64' o2.yaml
+for verb in "train-tokenizer --input o.json" "prepare-data --input o.json --tokenizer-path x" "inspect x" "download x/y" "generate x" "chat x" "api x"; do
+  accept "the config of a run: $verb" -- $verb --config o2.yaml --print-config
+done
 
 refuse type 2 "--type: 'bse' is not supported; choose mini, tiny, small, base, large, xl" "did you mean 'base'" -- create-config --type bse --output x.json
 refuse suffix 2 "--output: 'x.toml' must end in .json, .yaml or .yml" -- create-config --output x.toml

@@ -116,6 +116,24 @@ printf '{"add_bos_token": true}' > own/tokenizer_config.json
 accept "bos" -- generate own --prompt cat --max-tokens 1 --json; expect "a begin token is put first where the model was trained so" '    1,' out
 printf 'generation: {temperature: 0}\n' > settings.yaml
 accept "--config" -- "${base[@]}" --config settings.yaml; same "a config file sets the generation" argmax out
+for file in "$run/config.yaml" "$SOURCES"/config/*; do
+  accept "--config of a run: $(basename "$file")" -- "${base[@]}" --config "$file" --temperature 0
+  same "the other sections of $(basename "$file") do not matter here" argmax out
+done
+printf 'serving: {port: 8123}\nlogging: {logging_step: 3}\n' > mistyped.yaml
+refuse "--config with a slip" 2 "mistyped.yaml:2:11: unknown key logging.logging_step" -- "${base[@]}" --config mistyped.yaml
+
+# A draft model; one that fills mask tokens in parallel says which token (pard_token).
+cp -r "$run/final" parallel && cp "$TINY/tokenizer.model" parallel/
+sed -i 's/^{/{"pard_token": 4,/' parallel/config.json
+for draft in "$run" parallel; do
+  for guesses in 1 2 12; do
+    accept "draft $draft, $guesses" -- "${base[@]}" --draft-model-path $draft --num-speculative-tokens $guesses
+    same "the text is the same with $guesses guesses of $draft" plain out
+  done
+done
+sed 's/"pard_token": 4,/"pard_token": 40000,/' parallel/config.json > wrong.json && cp -r parallel elsewhere && mv wrong.json elsewhere/config.json
+refuse "a mask token that is none" 2 "pard_token 40000 is not a token of the draft" -- "${base[@]}" --draft-model-path elsewhere --num-speculative-tokens 2
 
 # Refusals.
 refuse "no prompt" 2 "--prompt is required" "--prompt-file" -- generate "$run"
