@@ -50,7 +50,8 @@ constexpr const char* kHarmless[] = {"architectures",
                                      "num_beams",
                                      "repetition_penalty",
                                      "tokenizer_class",
-                                     "prefix"};
+                                     "prefix",
+                                     "pard_token"};  // speculation reads it (make_parallel_drafter)
 
 }  // namespace
 
