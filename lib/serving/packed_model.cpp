@@ -307,19 +307,15 @@ ModelAdapterPtr PackedModel::adapt(const LoraAdapter& adapter) const {
   return std::make_shared<PackedAdapter>(adapter, config_, bfloat_);
 }
 
-std::vector<float> PackedModel::last_hidden_state(std::span<const int32_t> ids,
-                                                  const ModelAdapterPtr& adapter) const {
-  const TokenSegment all{nullptr, ids, TokenSegment::Logits::none};
+std::vector<float> PackedModel::append_hidden(TokenSequence& sequence,
+                                              std::span<const int32_t> ids) const {
+  const TokenSegment all{&sequence, ids, TokenSegment::Logits::none};
   check_segments({&all, 1}, {});
-  const auto sequence = start(std::ssize(ids));
-  sequence->use_adapter(adapter);
-  check(sequence->reserve(std::ssize(ids)), "no memory for a sequence of {} tokens", ids.size());
   const auto weights = weights_->for_passes((std::ssize(ids) + kPassRows - 1) / kPassRows);
   std::unique_ptr<Workspace> work = take_workspace();
   for (size_t at = 0; at < ids.size(); at += kPassRows) {
     const auto part = ids.subspan(at, std::min<size_t>(kPassRows, ids.size() - at));
-    const Run run{static_cast<PackedSequence*>(sequence.get()), part, 0,
-                  TokenSegment::Logits::last};
+    const Run run{static_cast<PackedSequence*>(&sequence), part, 0, TokenSegment::Logits::last};
     walk({&run, 1}, *work);
   }
   norm(1, *work);

@@ -51,8 +51,8 @@ class PackedModel final : public TokenModel {
                                           std::span<const int32_t> block_ids = {}) const override;
   void forward(std::span<const TokenSegment> segments, std::span<float> logits) const override;
   int64_t hidden_size() const override { return config_.hidden_size; }
-  std::vector<float> last_hidden_state(std::span<const int32_t> ids,
-                                       const ModelAdapterPtr& adapter = {}) const override;
+  std::vector<float> append_hidden(TokenSequence& sequence,
+                                   std::span<const int32_t> ids) const override;
   ModelAdapterPtr adapt(const LoraAdapter& adapter) const override;
 
   /// Bytes of weights that one token's step reads: the denominator of a share-of-bandwidth figure.

@@ -51,6 +51,14 @@ void TokenModel::append_all(TokenSequence& sequence, std::span<const int32_t> id
   forward({&one, 1}, logits);
 }
 
+std::vector<float> TokenModel::last_hidden_state(std::span<const int32_t> ids,
+                                                 const ModelAdapterPtr& adapter) const {
+  const auto sequence = start(std::ssize(ids));
+  sequence->use_adapter(adapter);
+  take_room(*sequence, ids.size());
+  return append_hidden(*sequence, ids);
+}
+
 void TokenModel::step(std::span<TokenSequence* const> sequences, std::span<const int32_t> ids,
                       std::span<float> logits) const {
   std::vector<TokenSegment> segments;

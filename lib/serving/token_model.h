@@ -102,11 +102,11 @@ class TokenModel {
   /// after row in the order of the segments. Sequences must have room (reserve).
   virtual void forward(std::span<const TokenSegment> segments, std::span<float> logits) const = 0;
 
-  /// Values of a hidden state; and the one behind the last of `ids`, after the final norm: what
-  /// embeddings are made of. Computed alone, in memory of its own.
   virtual int64_t hidden_size() const = 0;
-  virtual std::vector<float> last_hidden_state(std::span<const int32_t> ids,
-                                               const ModelAdapterPtr& adapter = {}) const = 0;
+  /// Appends `ids` (reserve first); the hidden state behind the last of them, after the final norm
+  /// (hidden_size() values): what embeddings are made of.
+  virtual std::vector<float> append_hidden(TokenSequence& sequence,
+                                           std::span<const int32_t> ids) const = 0;
 
   /// Sequences may use it from now on (use_adapter), in one pass with others. Throws Error(usage)
   /// where the model takes none.
@@ -118,6 +118,9 @@ class TokenModel {
   /// Appends `ids` and writes the logits after each of them (ids x V).
   void append_all(TokenSequence& sequence, std::span<const int32_t> ids,
                   std::span<float> logits) const;
+  /// append_hidden() of a text alone, in memory of its own.
+  std::vector<float> last_hidden_state(std::span<const int32_t> ids,
+                                       const ModelAdapterPtr& adapter = {}) const;
   /// Appends ids[i] to sequences[i] and writes its logits to row i (sequences x V).
   void step(std::span<TokenSequence* const> sequences, std::span<const int32_t> ids,
             std::span<float> logits) const;

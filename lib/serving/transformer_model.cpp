@@ -94,13 +94,13 @@ ModelAdapterPtr TransformerModel::adapt(const LoraAdapter& adapter) const {
   return adapted;
 }
 
-std::vector<float> TransformerModel::last_hidden_state(std::span<const int32_t> ids,
-                                                       const ModelAdapterPtr& adapter) const {
+std::vector<float> TransformerModel::append_hidden(TokenSequence& sequence,
+                                                   std::span<const int32_t> ids) const {
   const c10::InferenceMode inference;
-  CachedSequence sequence(KvCache(model_.config(), std::ssize(ids)));
-  sequence.use_adapter(adapter);
-  const at::Tensor last =
-      read(model_, sequence, ids).slice(1, -1).to(at::kCPU, at::kFloat).contiguous();
+  const at::Tensor last = read(model_, static_cast<CachedSequence&>(sequence), ids)
+                              .slice(1, -1)
+                              .to(at::kCPU, at::kFloat)
+                              .contiguous();
   const float* values = last.const_data_ptr<float>();
   return {values, values + last.numel()};
 }

@@ -23,8 +23,8 @@ class TransformerModel final : public TokenModel {
   std::unique_ptr<TokenSequence> start(int64_t capacity) const override;
   void forward(std::span<const TokenSegment> segments, std::span<float> logits) const override;
   int64_t hidden_size() const override;
-  std::vector<float> last_hidden_state(std::span<const int32_t> ids,
-                                       const ModelAdapterPtr& adapter = {}) const override;
+  std::vector<float> append_hidden(TokenSequence& sequence,
+                                   std::span<const int32_t> ids) const override;
   /// A second Transformer over the same weights, with the adapter in its Linears.
   ModelAdapterPtr adapt(const LoraAdapter& adapter) const override;
 

@@ -84,9 +84,11 @@ class CountingModel final : public TokenModel {
   }
 
   int64_t hidden_size() const override { return 4; }
-  std::vector<float> last_hidden_state(std::span<const int32_t> ids,
-                                       const ModelAdapterPtr& = {}) const override {
-    const auto count = static_cast<float>(ids.size());
+  std::vector<float> append_hidden(TokenSequence& sequence,
+                                   std::span<const int32_t> ids) const override {
+    const TokenSegment all{&sequence, ids, TokenSegment::Logits::none};
+    forward({&all, 1}, {});
+    const auto count = static_cast<float>(sequence.length());
     return {count, static_cast<float>(ids.back()), 0, -count};
   }
 

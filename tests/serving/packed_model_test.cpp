@@ -235,6 +235,20 @@ TEST_F(PackedModels, TheLastHiddenStateIsTheTransformers) {
   EXPECT_LT(test::largest_difference(copied(packed), copied(plain)), 1e-4);
 }
 
+TEST_F(PackedModels, AHiddenStateDoesNotDependOnHowTheTextWasCut) {
+  const auto source =
+      test::small_model(config_with([](auto& c) { c.max_position_embeddings = 100; }));
+  const PackedModel model(*source);
+  const std::vector<int32_t> ids = some_ids(90, source->config().vocab_size);
+  const auto sequence = model.start(90);
+  ASSERT_TRUE(sequence->reserve(90));
+  const std::span<const int32_t> text = ids;
+  const TokenSegment first{sequence.get(), text.first(33), TokenSegment::Logits::none};
+  model.forward({&first, 1}, {});
+  const std::vector<float> rest = model.append_hidden(*sequence, text.subspan(33));
+  EXPECT_EQ(rest, model.last_hidden_state(ids)) << "to the bit";
+}
+
 ParameterReader in_place_reader(const Transformer& model, std::vector<std::string>& done) {
   return {.read = [&model](const std::string& name) -> std::optional<ParameterRows> {
             const Parameter* parameter = model.find_parameter(name);

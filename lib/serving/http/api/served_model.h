@@ -3,6 +3,7 @@
 // Everything but the engine's queue is constant. Any thread.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <ctime>
 #include <filesystem>
@@ -30,6 +31,7 @@ struct ServedModelOptions {
   GenerationConfig defaults;        // of requests that do not say otherwise
   int64_t max_model_len = 0;        // tokens of prompt and answer; 0 = the model's context
   int64_t queue_size = 64;
+  std::chrono::milliseconds request_timeout{0};  // for one answer; 0 = no limit
   int64_t parameters = 0;
   std::string dtype = "float32";
   AdapterSet::Open open_adapter;  // empty: the model takes none

@@ -1,0 +1,16 @@
+// Work on the engine's thread that is no text: embeddings. It is done in pieces, one after each pass,
+// so that texts that are being written go on meanwhile.
+#pragma once
+
+namespace llm {
+
+class EngineJob {
+ public:
+  virtual ~EngineJob() = default;
+  /// The next piece, short where others wait (not alone). False: that was the last. Must not throw.
+  virtual bool piece(bool alone) = 0;
+  /// In place of the next piece: the engine stops.
+  virtual void abandon() = 0;
+};
+
+}  // namespace llm
