@@ -1,7 +1,10 @@
 #include "data/block_checksums.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstring>
+#include <fstream>
 
 #include "base/atomic_file.h"
 #include "base/error.h"
@@ -101,10 +104,16 @@ void BlockChecksumWriter::finish(const std::filesystem::path& prefix,
     end_block();
   }
   if (!rewritten_.empty()) {
-    const MappedFile file = MappedFile::open(bin, AccessPattern::random, Exit::io);
+    std::ifstream file(bin, std::ios::binary);
+    std::string bytes(kBlockBytes, '\0');
     for (const uint64_t block : rewritten_) {
-      sums_.replace(block * kSumBytes, kSumBytes,
-                    bytes_of_hex(sha256_hex(block_of(file.bytes(), block))));
+      bytes.resize(std::min<uint64_t>(kBlockBytes, size_ - block * kBlockBytes));
+      file.seekg(static_cast<std::streamoff>(block * kBlockBytes));
+      file.read(bytes.data(), std::ssize(bytes));
+      if (!file.good()) {
+        fail(Exit::io, fmt::format("cannot read '{}' again", bin.string()));
+      }
+      sums_.replace(block * kSumBytes, kSumBytes, bytes_of_hex(sha256_hex(bytes)));
     }
   }
   SumsHeader header{};

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -68,11 +69,20 @@ struct TokenFileWriter::State {
 
   uint64_t word_count() const { return flushed_words + words.size(); }
 
-  void flush_words() {
-    bin.write(bytes_of(words));
-    sums.add(bytes_of(words));
-    flushed_words += words.size();
-    words.clear();
+  void flush_words() { flush_first(words.size()); }
+
+  /// Room in the buffer. The open sequence stays in it, where its length is still to be set, unless
+  /// the sequence fills the buffer alone.
+  void make_room() {
+    flush_first(sequence_start > flushed_words ? sequence_start - flushed_words : words.size());
+  }
+
+  void flush_first(size_t count) {
+    const auto bytes = std::as_bytes(std::span(words).first(count));
+    bin.write(bytes);
+    sums.add(bytes);
+    flushed_words += count;
+    words.erase(words.begin(), words.begin() + static_cast<std::ptrdiff_t>(count));
     if (flushed_words - started_words >= kWritebackWords) {
       ::sync_file_range(writeback.descriptor, 0, 0,
                         SYNC_FILE_RANGE_WRITE);  // a hint: failure changes nothing
@@ -167,7 +177,7 @@ void TokenFileWriter::add(std::span<const int32_t> ids, std::span<const uint8_t>
     state.header.tokens += count;
     ids = ids.subspan(count);
     if (state.words.size() >= kBufferWords) {
-      state.flush_words();
+      state.make_room();
     }
   }
 }

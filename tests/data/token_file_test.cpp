@@ -1,10 +1,13 @@
 #include "data/token_file.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
+#include <numeric>
 #include <random>
 
 #include "tests/data/data_test_support.h"
+#include "tests/support/resident.h"
 
 namespace llm {
 namespace {
@@ -326,6 +329,32 @@ TEST(TokenFile, RandomDamageIsRefusedOrYieldsOnlyIdsInRange) {
   EXPECT_GT(refused, 200);
 }
 
+// Documents across every edge of the buffer, and one that is larger than it.
+TEST(TokenFile, WritingTakesLittleMemoryHoweverLargeTheFile) {
+  Scratch scratch;
+  const auto peak_megabytes = [] {
+    rusage usage{};
+    ::getrusage(RUSAGE_SELF, &usage);
+    return static_cast<double>(usage.ru_maxrss) / 1e3;
+  };
+  const double before = peak_megabytes();
+  {
+    TokenFileWriter writer(scratch.path / "x", std::string(64, '0'));
+    std::vector<int32_t> ids(999);
+    for (int64_t document = 0; document < 20'000; ++document) {
+      std::iota(ids.begin(), ids.end(), static_cast<int32_t>(document % 50));
+      writer.append(ids);
+    }
+    writer.append(std::vector<int32_t>(300'000, 7));
+    writer.finish();
+  }
+  EXPECT_LT(peak_megabytes(), before + allowed_growth(20)) << "the file has 81 MB";
+  const TokenFile file = TokenFile::open(scratch.path / "x", {"", 2000});
+  EXPECT_EQ(file.sequences(), 20'001);
+  EXPECT_EQ(file.tokens(), 20'000 * 999 + 300'000);
+  EXPECT_TRUE(file.verify_checksums());
+}
+
 TEST(TokenFile, ASparseFileOfThreeGigabytesOpensInLittleMemory) {
   Scratch scratch;
   const uint64_t kSequenceTokens = 1 << 20, kCount = 768;
@@ -342,18 +371,12 @@ TEST(TokenFile, ASparseFileOfThreeGigabytesOpensInLittleMemory) {
   scratch.file("x.index", index);
   scratch.file("x.bin", "");
   std::filesystem::resize_file(scratch.path / "x.bin", kCount * (4 + 4 * kSequenceTokens));
+  const double before = resident_megabytes();
   TokenFile file = TokenFile::open(scratch.path / "x", {"", 10});
   std::vector<int64_t> out(1000, -1);
   file.read(file.tokens() - 1000, out);
   EXPECT_EQ(out, std::vector<int64_t>(1000, 0));
-  std::ifstream status("/proc/self/status");
-  int64_t resident_kb = 0;
-  for (std::string line; std::getline(status, line);) {
-    if (line.starts_with("VmRSS:")) {
-      resident_kb = std::stoll(line.substr(6));
-    }
-  }
-  EXPECT_LT(resident_kb, 300'000);
+  EXPECT_LT(resident_megabytes(), before + allowed_growth(20));
 }
 
 }  // namespace

@@ -1,7 +1,7 @@
 // Clients that mean harm, on plain sockets (reliability T18, T19, T20 with short deadlines).
 #include <gtest/gtest.h>
 
-#include "tests/http/resident.h"
+#include "tests/support/resident.h"
 #include "tests/http/test_server.h"
 
 namespace llm::http {

@@ -7,7 +7,7 @@
 #include <random>
 
 #include "serving/http/json_body.h"
-#include "tests/http/resident.h"
+#include "tests/support/resident.h"
 #include "tests/http/test_server.h"
 
 namespace llm::http {

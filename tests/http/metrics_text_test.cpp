@@ -16,6 +16,7 @@ TEST(MetricsText, EachKindHasItsText) {
   metrics.counter({"llm:tokens_total"}, "Tokens").add();
   metrics.gauge({"llm:running"}, "Now").set(1.5);
   metrics.gauge_of({"llm:asked"}, "Asked", [] { return 3.0; });
+  metrics.counter_of({"llm:asked_total"}, "Asked too", [] { return 12345678.0; });
   Histogram& time = metrics.histogram({"llm:seconds"}, "Time", {0.1, 1});
   for (const double value : {0.05, 0.1, 0.5, 7.0}) time.observe(value);
   EXPECT_EQ(metrics.text(),
@@ -28,6 +29,9 @@ TEST(MetricsText, EachKindHasItsText) {
             "# HELP llm:asked Asked\n"
             "# TYPE llm:asked gauge\n"
             "llm:asked 3\n"
+            "# HELP llm:asked_total Asked too\n"
+            "# TYPE llm:asked_total counter\n"
+            "llm:asked_total 12345678\n"
             "# HELP llm:seconds Time\n"
             "# TYPE llm:seconds histogram\n"
             "llm:seconds_bucket{le=\"0.1\"} 2\n"
@@ -84,6 +88,10 @@ TEST(MetricsText, RefusesWrongNamesAndDoubleMeanings) {
   EXPECT_THROW(metrics.histogram({"h"}, "", {1, 1}), Error);
   metrics.gauge({"g"}, "");
   EXPECT_THROW(metrics.gauge_of({"g"}, "", [] { return 0.0; }), Error);
+  EXPECT_THROW(metrics.counter_of({"g"}, "", [] { return 0.0; }), Error);
+  EXPECT_THROW(metrics.counter_of({"a", "b"}, "", [] { return 0.0; }), Error);
+  metrics.counter_of({"asked_total"}, "", [] { return 0.0; });
+  EXPECT_THROW(metrics.counter({"asked_total"}, ""), Error);
 }
 
 TEST(MetricsText, LabelsFromStrangersAreBounded) {

@@ -5,7 +5,7 @@
 
 #include <cstdio>
 
-namespace llm::http {
+namespace llm {
 
 inline double resident_megabytes() {
   std::FILE* file = std::fopen("/proc/self/statm", "r");
@@ -33,4 +33,4 @@ inline double allowed_growth(double megabytes) {
 #endif
 }
 
-}  // namespace llm::http
+}  // namespace llm
