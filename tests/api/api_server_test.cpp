@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <thread>
 
 #include "base/error.h"
 #include "gguf/gguf_writer.h"
@@ -212,8 +211,7 @@ TEST(ApiServer, AFullQueueIs429WithRetryAfter) {
               .status == 200;
     });
   }
-  while (api.served->engine().open_requests() < 2)
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  EXPECT_TRUE(test::soon([&] { return api.served->engine().open_requests() == 2; }));
   const auto refused = api.ask("POST", "/v1/completions", R"({"prompt":"c"})");
   EXPECT_EQ(refused.status, 429);
   EXPECT_EQ(refused.header("Retry-After"), "2");
@@ -269,8 +267,7 @@ TEST(ApiServer, DrainingRefusesWorkAndLetsAnswersEnd) {
     const Json answer = api.post("/v1/completions", {{"prompt", "a"}, {"max_tokens", 60}});
     EXPECT_EQ(answer["usage"]["completion_tokens"], 60);
   });
-  while (api.served->engine().stats().generated_tokens < 3)
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  EXPECT_TRUE(test::soon([&] { return api.served->engine().stats().generated_tokens >= 3; }));
   EXPECT_TRUE(api.server->drain(std::chrono::seconds(20)));
   client.join();
   EXPECT_EQ(api.served->engine().open_requests(), 0);
