@@ -71,5 +71,23 @@ TEST(ServingMetrics, AHundredNamesAreLoggedAndAllAreCounted) {
   EXPECT_EQ(counted(api), "500");
 }
 
+TEST(ServingMetrics, WhatOnlyRisesIsACounter) {
+  const Served api;
+  api.post("/v1/completions", {{"prompt", "a"}, {"max_tokens", 1}});
+  const std::string text = api.ask("GET", "/metrics", "").body;
+  int totals = 0;
+  for (size_t at = text.find("# TYPE "); at != std::string::npos;
+       at = text.find("# TYPE ", at + 1)) {
+    const std::string line = text.substr(at, text.find('\n', at) - at);
+    EXPECT_EQ(line.find("_total ") != std::string::npos, line.ends_with(" counter")) << line;
+    totals += line.ends_with(" counter") ? 1 : 0;
+  }
+  EXPECT_GE(totals, 20);
+  for (const char* name :
+       {"num_preemptions_total", "prefix_cache_queries_total", "prefix_cache_hits_total"}) {
+    EXPECT_NE(text.find(std::string("# TYPE vllm:") + name + " counter\n"), std::string::npos);
+  }
+}
+
 }  // namespace
 }  // namespace llm

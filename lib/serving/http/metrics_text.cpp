@@ -152,6 +152,7 @@ Metrics::Series& Metrics::series(const Names& names, std::string_view help, std:
 Counter& Metrics::counter(const Names& names, std::string_view help, const Labels& labels) {
   const std::lock_guard lock(mutex_);
   Series& one = series(names, help, "counter", labels);
+  if (one.ask) fail(Exit::internal, fmt::format("metric '{}' is asked, not set", names.front()));
   if (!one.counter) one.counter = std::make_unique<Counter>();
   return *one.counter;
 }
@@ -172,12 +173,23 @@ Histogram& Metrics::histogram(const Names& names, std::string_view help,
   return *one.histogram;
 }
 
+void Metrics::declare_asked(const Names& names, std::string_view help, std::string_view type,
+                            std::function<double()> ask, const Labels& labels) {
+  const std::lock_guard lock(mutex_);
+  Series& one = series(names, help, type, labels);
+  if (one.gauge || one.counter)
+    fail(Exit::internal, fmt::format("metric '{}' is set, not asked", names.front()));
+  one.ask = std::move(ask);
+}
+
 void Metrics::gauge_of(const Names& names, std::string_view help, std::function<double()> ask,
                        const Labels& labels) {
-  const std::lock_guard lock(mutex_);
-  Series& one = series(names, help, "gauge", labels);
-  if (one.gauge) fail(Exit::internal, fmt::format("metric '{}' is set, not asked", names.front()));
-  one.ask = std::move(ask);
+  declare_asked(names, help, "gauge", std::move(ask), labels);
+}
+
+void Metrics::counter_of(const Names& names, std::string_view help, std::function<double()> ask,
+                         const Labels& labels) {
+  declare_asked(names, help, "counter", std::move(ask), labels);
 }
 
 std::string Metrics::text() const {

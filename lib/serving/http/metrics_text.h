@@ -72,6 +72,9 @@ class Metrics {
   /// A gauge that is asked when the text is made; `ask` must be quick and thread-safe.
   void gauge_of(const Names& names, std::string_view help, std::function<double()> ask,
                 const Labels& labels = {});
+  /// A counter that is asked in the same way; what `ask` gives must never fall.
+  void counter_of(const Names& names, std::string_view help, std::function<double()> ask,
+                  const Labels& labels = {});
 
   /// The whole text, with families in the order of their declaration.
   std::string text() const;
@@ -82,6 +85,8 @@ class Metrics {
   struct Family;
   Series& series(const Names& names, std::string_view help, std::string_view type,
                  const Labels& labels);
+  void declare_asked(const Names& names, std::string_view help, std::string_view type,
+                     std::function<double()> ask, const Labels& labels);
   mutable std::mutex mutex_;
   std::vector<std::unique_ptr<Family>> families_;
 };

@@ -55,8 +55,8 @@ ServingMetrics::ServingMetrics(ServedModel& model, const ResponseCache& cache)
     ends[i] = &metrics_.counter(both("request_success_total"), "Answers by how they ended", labels);
   }
   declare_engine(model);
-  metrics_.gauge_of(
-      {"llm:response_cache_hits"}, "Answers given from the response cache",
+  metrics_.counter_of(
+      {"llm:response_cache_hits_total"}, "Answers given from the response cache",
       [&cache] { return static_cast<double>(cache.hits()); }, labels_);
   ServingObserver observer;
   observer.between_tokens = [&between](double seconds) { between.observe(seconds); };
@@ -98,6 +98,11 @@ void ServingMetrics::declare_engine(const ServedModel& model) {
         names, help, [&model, of] { return static_cast<double>(of(model.engine().stats())); },
         labels_);
   };
+  const auto counter = [&](std::vector<std::string> names, const char* help, auto&& of) {
+    metrics_.counter_of(
+        names, help, [&model, of] { return static_cast<double>(of(model.engine().stats())); },
+        labels_);
+  };
   using Stats = const EngineStats&;
   gauge({"llm:num_requests_running", "vllm:num_requests_running", "llamacpp:requests_processing"},
         "Requests in flight", [](Stats s) { return s.running; });
@@ -108,16 +113,16 @@ void ServingMetrics::declare_engine(const ServedModel& model) {
                ? static_cast<double>(s.kv_blocks_used) / static_cast<double>(s.kv_blocks)
                : 0.0;
   });
-  gauge(both("num_preemptions_total"), "Requests put aside for lack of memory",
-        [](Stats s) { return s.preemptions; });
-  gauge(both("prefix_cache_queries_total"), "Prompt tokens looked up in the prefix cache",
-        [](Stats s) { return s.prefix_queries; });
-  gauge(both("prefix_cache_hits_total"), "Prompt tokens found in the prefix cache",
-        [](Stats s) { return s.prefix_hits; });
-  gauge({"llm:spec_decode_draft_tokens_total", "vllm:spec_decode_num_draft_tokens_total"},
-        "Tokens guessed ahead", [](Stats s) { return s.tokens_drafted; });
-  gauge({"llm:spec_decode_accepted_tokens_total", "vllm:spec_decode_num_accepted_tokens_total"},
-        "Guessed tokens that were right", [](Stats s) { return s.tokens_accepted; });
+  counter(both("num_preemptions_total"), "Requests put aside for lack of memory",
+          [](Stats s) { return s.preemptions; });
+  counter(both("prefix_cache_queries_total"), "Prompt tokens looked up in the prefix cache",
+          [](Stats s) { return s.prefix_queries; });
+  counter(both("prefix_cache_hits_total"), "Prompt tokens found in the prefix cache",
+          [](Stats s) { return s.prefix_hits; });
+  counter({"llm:spec_decode_draft_tokens_total", "vllm:spec_decode_num_draft_tokens_total"},
+          "Tokens guessed ahead", [](Stats s) { return s.tokens_drafted; });
+  counter({"llm:spec_decode_accepted_tokens_total", "vllm:spec_decode_num_accepted_tokens_total"},
+          "Guessed tokens that were right", [](Stats s) { return s.tokens_accepted; });
 }
 
 void ServingMetrics::count_exchange(const http::Exchange& exchange) {
