@@ -14,18 +14,32 @@ from served import NAME, Server, claim
 
 CHAT = "/v1/chat/completions"
 MESSAGES = [{"role": "user", "content": "Line 7"}]
-ROUTES = {
-    "/v1/completions": {"model": NAME, "prompt": "ab", "max_tokens": 1, "temperature": 0.5, "top_p": 0.9, "n": 1, "logprobs": 1, "echo": True, "stop": ["x"],
-                        "seed": 1, "logit_bias": {"7": 1}, "stream_options": {"include_usage": True}, "user": "u"},
-    CHAT: {"model": NAME, "messages": MESSAGES, "max_completion_tokens": 1, "temperature": 1, "logprobs": True, "top_logprobs": 2, "presence_penalty": 0.1,
-           "response_format": {"type": "json_schema", "json_schema": {"name": "a", "strict": True, "schema": {"type": "object", "properties": {"a": {"type": "integer"}},
-                                                                                                              "required": ["a"], "additionalProperties": False}}}},
-    "/generate": {"prompt": "ab", "max_length": 1, "temperature": 0.7, "top_k": 3, "num_beams": 1, "do_sample": True},
-    "/predict": {"text": "ab", "top_k": 3},
-    "/tokenize": {"prompt": "ab", "add_special_tokens": False},
-    "/detokenize": {"tokens": [5, 6, 7]},
-    "/apply-template": {"messages": MESSAGES, "add_generation_prompt": True},
-}
+SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"], "additionalProperties": False}
+TOOL = {"type": "function", "function": {"name": "add", "description": "adds", "parameters": SCHEMA}}
+GOOD = [
+    ("/v1/completions", {"model": NAME, "prompt": "ab", "max_tokens": 1, "temperature": 0.5, "top_p": 0.9, "n": 1, "logprobs": 1, "echo": True, "stop": ["x"],
+                        "seed": 1, "logit_bias": {"7": 1}, "stream_options": {"include_usage": True}, "user": "u"}),
+    ("/v1/completions", {"prompt": ["ab", "c"], "max_tokens": 3, "num_beams": 3, "n": 2, "length_penalty": 0.5, "early_stopping": True, "best_of": 2,
+                         "guided_json": SCHEMA}),
+    (CHAT, {"model": NAME, "messages": MESSAGES, "max_completion_tokens": 1, "temperature": 1, "logprobs": True, "top_logprobs": 2, "presence_penalty": 0.1,
+           "response_format": {"type": "json_schema", "json_schema": {"name": "a", "strict": True, "schema": SCHEMA}}}),
+    (CHAT, {"messages": MESSAGES, "max_tokens": 2, "tools": [TOOL], "tool_choice": {"type": "function", "function": {"name": "add"}},
+            "parallel_tool_calls": False}),
+    (CHAT, {"messages": [*MESSAGES, {"role": "assistant", "content": None, "tool_calls": [
+        {"id": "call_1", "type": "function", "function": {"name": "add", "arguments": "{}"}}]}, {"role": "tool", "tool_call_id": "call_1", "content": "7"}],
+            "max_tokens": 2, "tools": [TOOL], "tool_choice": "required", "stream": True}),
+    ("/generate", {"prompt": "ab", "max_length": 1, "temperature": 0.7, "top_k": 3, "num_beams": 1, "do_sample": True}),
+    ("/generate", {"inputs": "ab", "max_new_tokens": 2, "guided_json": SCHEMA, "num_speculative_tokens": 2, "adapter": NAME}),
+    ("/predict", {"text": "ab", "top_k": 3}),
+    ("/v1/embeddings", {"model": NAME, "input": ["ab", "c"], "encoding_format": "base64", "user": "u"}),
+    ("/v1/embeddings", {"input": [[5, 6], [7]], "encoding_format": "float"}),
+    ("/embed", {"input": "ab", "normalize": True}),
+    ("/tokenize", {"prompt": "ab", "add_special_tokens": False}),
+    ("/detokenize", {"tokens": [5, 6, 7]}),
+    ("/apply-template", {"messages": MESSAGES, "add_generation_prompt": True}),
+    ("/v1/load_lora_adapter", {"lora_name": "b", "lora_path": "no/such", "load_inplace": False}),
+    ("/v1/unload_lora_adapter", {"lora_name": "b", "lora_int_id": 1}),
+]
 TABLE = [  # name, body, status, code, a part of the message
     ("empty", b"", 400, "invalid_json", "request body is empty"),
     ("cut", b'{"messages":', 400, "invalid_json", "invalid JSON at byte 12: unexpected end"),
@@ -50,7 +64,11 @@ TABLE = [  # name, body, status, code, a part of the message
     ("a schema that goes in circles", json.dumps({"messages": MESSAGES, "response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": {
         "$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/a"}}}}}}).encode(), 400, "unsupported_schema", ""),
     ("a schema that is a list", json.dumps({"messages": MESSAGES, "response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": []}}}).encode(),
-     400, "missing_field", "schema"),
+     400, "unsupported_schema", "schema"),
+    ("a format that is a text", json.dumps({"messages": MESSAGES, "response_format": "json_object"}).encode(), 400, "unsupported_schema", "must be an object"),
+    ("tools that are none", json.dumps({"messages": MESSAGES, "tools": [7]}).encode(), 400, "invalid_value", "tools[0] must be an object"),
+    ("a call of a function that is not there", json.dumps({"messages": MESSAGES, "tools": [TOOL], "tool_choice": {"function": {"name": "sub"}}}).encode(),
+     400, "invalid_value", "'sub'"),
     ("too long for the model", json.dumps({"messages": [{"role": "user", "content": "ab " * 9000}]}).encode(), 400, "context_length_exceeded", "this model allows 2048"),
     ("11 MB", b" " * (11 << 20), 413, "body_too_large", "limit is 10485760 bytes"),
     ("NUL in a text", b'{"messages":[{"role":"user","content":"a\\u0000b"}],"max_tokens":1}', 200, None, ""),
@@ -68,7 +86,7 @@ def change_value(draw, value):
         if kind < 0.1:
             return {name: inner for name, inner in value.items() if name != key}
         if kind < 0.15:
-            return {**value, draw.choice(["", "n", "best_of", "grammar", "guided_json", "tokens", "content", "text"]): draw.choice(ODD)}
+            return {**value, draw.choice(["", "n", "best_of", "grammar", "guided_json", "num_beams", "tools", "tool_choice", "tokens", "content", "text"]): draw.choice(ODD)}
         return {**value, key: change_value(draw, value[key])}
     if isinstance(value, list) and value and draw.random() < 0.8:
         place = draw.randrange(len(value))
@@ -123,6 +141,16 @@ def table(server):
     claim("text/plain: 415", got == 415 and json.loads(data)["error"]["code"] == "unsupported_media_type", data)
 
 
+def every_route(server):
+    """Each good body is answered as such, so that its mutations reach what lies behind the first look; no route that takes a body is left out."""
+    for path, body in GOOD:
+        status, _, data = server.ask("POST", path, body)
+        adapters = path.endswith("_lora_adapter")
+        claim(f"{path}: the good body's status", status in ((400, 404) if adapters else (200,)), (status, data[:300]))
+    described = {path for path, methods in server.get("/openapi.json")["paths"].items() if "post" in methods}
+    claim("bodies for every route that takes one", described == {path for path, _ in GOOD}, described ^ {path for path, _ in GOOD})
+
+
 class Line:
     """One connection, opened again where the server has closed it."""
 
@@ -149,14 +177,13 @@ class Line:
 
 def mutations(server, count, seed):
     draw, line, counts, shown = random.Random(seed), Line(server.port), {}, 0
-    paths = list(ROUTES)
     warm_up = min(count // 5, 10_000)
     before = None
     for number in range(count):
         if number == warm_up:
             before = server.resident_kib(), server.threads(), server.descriptors()
-        path = draw.choice(paths)
-        body = mutated(draw, ROUTES[path])
+        path, good = draw.choice(GOOD)
+        body = mutated(draw, good)
         status, data = line.post(path, body)
         counts[status] = counts.get(status, 0) + 1
         fault = fault_of(status, data)
@@ -174,8 +201,9 @@ def mutations(server, count, seed):
 
 def main():
     count, seed = int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 1
-    with Server("--max-model-len", "2048") as server:
+    with served.model_with_tools() as model, Server("--max-model-len", "2048", "--adapter-folder", str(model.parent), model=model) as server:
         table(server)
+        every_route(server)
         mutations(server, count, seed)
     served.finish()
 

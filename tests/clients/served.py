@@ -3,11 +3,13 @@
 The environment names PROGRAM (the binary) and SERVED (a folder that make_served.sh filled). A Server takes a free port, waits until it listens, and must
 end with status 0 at SIGTERM. Claims are counted by `claim`; a script ends with `finish()`. Exit 77 means: skipped, a package is missing.
 """
+import contextlib
 import http.client
 import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,6 +28,18 @@ def program():
 
 def model_directory():
     return pathlib.Path(os.environ["SERVED"]) / NAME
+
+
+@contextlib.contextmanager
+def model_with_tools():
+    """A copy of the model whose chat template takes tools (in the shape of Hermes), under the same name."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = pathlib.Path(folder) / NAME
+        shutil.copytree(model_directory(), copy)
+        (copy / "chat_template.jinja").write_text(
+            "{% for t in tools or [] %}<tool_call> may call {{ t.function.name }}\n{% endfor %}"
+            "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}{% if add_generation_prompt %}assistant:{% endif %}")
+        yield copy
 
 
 def skip(why):
