@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "serving/http/api/answer_json.h"
 #include "serving/http/api/plain_routes.h"
+#include "serving/http/api/route_bodies.h"
 #include "serving/http/json_body.h"
 
 namespace llm::api {
@@ -26,9 +27,7 @@ std::string required_name(const http::FieldReader& body) {
 
 void answer_load_adapter(ServedModel& model, const http::Request& request,
                          const http::ReplyPtr& reply) {
-  static const std::vector<http::Field> kFields = {http::text_field("lora_name", 256),
-                                                   http::text_field("lora_path", 4096),
-                                                   http::flag_field("load_inplace")};
+  static const std::vector<http::Field> kFields = route_body("/v1/load_lora_adapter").fields;
   check_allowed(model);
   const nlohmann::json document = http::json_body(request);
   const http::FieldReader body(document, kFields);
@@ -48,8 +47,7 @@ void answer_load_adapter(ServedModel& model, const http::Request& request,
 
 void answer_unload_adapter(ServedModel& model, const http::Request& request,
                            const http::ReplyPtr& reply) {
-  static const std::vector<http::Field> kFields = {http::text_field("lora_name", 256),
-                                                   http::whole_field("lora_int_id", 0, 1 << 30)};
+  static const std::vector<http::Field> kFields = route_body("/v1/unload_lora_adapter").fields;
   check_allowed(model);
   const nlohmann::json document = http::json_body(request);
   const http::FieldReader body(document, kFields);

@@ -10,6 +10,7 @@
 #include "serving/http/api/answer_json.h"
 #include "serving/http/api/generation_fields.h"
 #include "serving/http/api/plain_routes.h"
+#include "serving/http/api/route_bodies.h"
 #include "serving/http/json_body.h"
 #include "tokenizer/base64.h"
 
@@ -41,10 +42,7 @@ std::string base64(const std::vector<float>& values) {
 
 void answer_embeddings(const ServedModel& model, const http::Request& request,
                        const http::ReplyPtr& reply) {
-  static const std::vector<http::Field> kFields = {
-      http::text_field("model", 1024), http::any_field("input"),
-      http::text_field("encoding_format", 16), http::whole_field("dimensions", 1, 1 << 20),
-      http::text_field("user", 1024)};
+  static const std::vector<http::Field> kFields = route_body("/v1/embeddings").fields;
   const json document = http::json_body(request);
   const http::FieldReader body(document, kFields);
   for (const std::string& name : body.unknown()) model.observer().unknown_field(name);
@@ -74,8 +72,7 @@ void answer_embeddings(const ServedModel& model, const http::Request& request,
 
 void answer_embed(const ServedModel& model, const http::Request& request,
                   const http::ReplyPtr& reply) {
-  static const std::vector<http::Field> kFields = {
-      http::text_field("model", 1024), http::any_field("input"), http::flag_field("normalize")};
+  static const std::vector<http::Field> kFields = route_body("/embed").fields;
   const json document = http::json_body(request);
   const http::FieldReader body(document, kFields);
   const AskedModel asked = asked_model(body, model);

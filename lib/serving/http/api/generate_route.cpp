@@ -8,6 +8,7 @@
 #include "serving/http/api/choices.h"
 #include "serving/http/api/generation_fields.h"
 #include "serving/http/api/plain_routes.h"
+#include "serving/http/api/route_bodies.h"
 #include "serving/http/json_body.h"
 
 namespace llm::api {
@@ -45,13 +46,6 @@ OrderedJson generate_answer(const std::string& model, const std::string& id, siz
           {"processing_time", timing.total_ms / 1e3}};
 }
 
-std::vector<http::Field> generate_fields(int64_t context) {
-  std::vector<http::Field> fields = generation_fields(context);
-  for (const char* name : {"prompt", "inputs"}) fields.push_back(http::any_field(name));
-  for (const char* name : {"mode", "adapter"}) fields.push_back(http::text_field(name, 1024));
-  return fields;
-}
-
 void refuse_unknown(const http::FieldReader& body) {
   const auto unknown = body.unknown();
   if (!unknown.empty())
@@ -65,13 +59,15 @@ void refuse_unknown(const http::FieldReader& body) {
 
 void answer_generate(const ServedModel& model, const AnswerOptions& options,
                      const http::Request& request, const http::ReplyPtr& reply) {
-  const auto table = generate_fields(model.max_model_len());
+  const auto table = route_body("/generate", model.max_model_len()).fields;
   const json document = http::json_body(request);
   const http::FieldReader body(document, table);
   refuse_unknown(body);
   const std::string adapter = body.text("adapter", "");
   const AskedModel asked =
       adapter.empty() ? asked_model(body, model) : find_model(model, adapter, "adapter");
+  if (body.has("inputs") && body.has("prompt"))
+    body.refuse("inputs", "inputs is another name for prompt; give one of them");
   const std::string param = body.has("inputs") && !body.has("prompt") ? "inputs" : "prompt";
   GenerationFields fields = read_generation(body, model);
   if (fields.best_of > fields.n) body.refuse("best_of", "best_of is a field of /v1/completions");
@@ -110,8 +106,7 @@ void answer_generate(const ServedModel& model, const AnswerOptions& options,
 
 void answer_predict(const ServedModel& model, const AnswerOptions& options,
                     const http::Request& request, const http::ReplyPtr& reply) {
-  static const std::vector<http::Field> kFields = {http::text_field("text", 1 << 20),
-                                                   http::whole_field("top_k", 1, 20)};
+  static const std::vector<http::Field> kFields = route_body("/predict").fields;
   const json document = http::json_body(request);
   const http::FieldReader body(document, kFields);
   const std::string text = body.text("text", "");

@@ -6,6 +6,7 @@
 #include "serving/http/api/chat_completions.h"
 #include "serving/http/api/generation_fields.h"
 #include "serving/http/api/plain_routes.h"
+#include "serving/http/api/route_bodies.h"
 #include "serving/http/json_body.h"
 
 namespace llm::api {
@@ -52,10 +53,7 @@ std::vector<int32_t> spelled_ids(const Tokenizer& tokenizer, const std::string& 
 
 void answer_tokenize(const ServedModel& model, const http::Request& request,
                      const http::ReplyPtr& reply) {
-  static const std::vector<http::Field> kFields = {
-      http::text_field("model", 1024),       http::text_field("prompt", 10 << 20),
-      http::text_field("content", 10 << 20), http::flag_field("add_special_tokens"),
-      http::flag_field("add_special"),       http::array_field("messages")};
+  static const std::vector<http::Field> kFields = route_body("/tokenize").fields;
   const json document = http::json_body(request);
   const http::FieldReader body(document, kFields);
   std::vector<int32_t> ids;
@@ -78,8 +76,7 @@ void answer_tokenize(const ServedModel& model, const http::Request& request,
 
 void answer_detokenize(const ServedModel& model, const http::Request& request,
                        const http::ReplyPtr& reply) {
-  static const std::vector<http::Field> kFields = {http::text_field("model", 1024),
-                                                   http::array_field("tokens")};
+  static const std::vector<http::Field> kFields = route_body("/detokenize").fields;
   const json document = http::json_body(request);
   const http::FieldReader body(document, kFields);
   const json& given = body.require("tokens");
@@ -92,9 +89,7 @@ void answer_detokenize(const ServedModel& model, const http::Request& request,
 
 void answer_apply_template(const ServedModel& model, const http::Request& request,
                            const http::ReplyPtr& reply) {
-  static const std::vector<http::Field> kFields = {http::array_field("messages"),
-                                                   http::array_field("tools"),
-                                                   http::flag_field("add_generation_prompt")};
+  static const std::vector<http::Field> kFields = route_body("/apply-template").fields;
   const json document = http::json_body(request);
   const http::FieldReader body(document, kFields);
   body.require("messages");

@@ -4,106 +4,63 @@
 #include <nlohmann/json.hpp>
 
 #include "base/version.h"
-#include "serving/http/api/generation_fields.h"
+#include "serving/http/api/answer_schemas.h"
+#include "serving/http/api/field_schemas.h"
+#include "serving/http/api/route_bodies.h"
 
 namespace llm::api {
 namespace {
 
 using Json = nlohmann::ordered_json;
-using http::Field;
+using http::Route;
 
-Json schema_of(const Field& field) {
-  switch (field.kind) {
-    case Field::Kind::whole:
-      return {{"type", {"integer", "null"}}, {"minimum", field.lo}, {"maximum", field.hi}};
-    case Field::Kind::number:
-      return {{"type", {"number", "null"}}, {"minimum", field.low}, {"maximum", field.high}};
-    case Field::Kind::flag:
-      return {{"type", {"boolean", "null"}}};
-    case Field::Kind::text:
-      return {{"type", {"string", "null"}}};
-    case Field::Kind::object:
-      return {{"type", {"object", "null"}}};
-    case Field::Kind::array:
-      return {{"type", {"array", "null"}}};
-    case Field::Kind::any:
-      break;
+bool streams(const std::string& path) {
+  return path == "/v1/completions" || path == "/v1/chat/completions" || path == "/generate";
+}
+
+Json body_schema(const std::string& path) {
+  const RouteBody body = route_body(path);
+  Json properties = Json::object();
+  for (const http::Field& field : body.fields) {
+    const bool required =
+        std::find(body.required.begin(), body.required.end(), field.name) != body.required.end();
+    properties[field.name] = field_schema(path, field, required);
   }
-  return Json::object();
+  Json schema = {{"type", "object"}, {"properties", std::move(properties)}};
+  if (!body.required.empty()) schema["required"] = body.required;
+  for (const std::string& name : body.one_of)
+    schema["anyOf"].push_back({{"required", Json::array({name})}});
+  if (body.closed) schema["additionalProperties"] = false;
+  return schema;
 }
 
-Json prompt_schema() {
-  const Json ids = {
-      {"type", "array"}, {"items", {{"type", "integer"}, {"minimum", 0}}}, {"minItems", 1}};
-  return {{"anyOf",
-           {{{"type", "string"}},
-            {{"type", "array"}, {"items", {{"type", "string"}}}, {"minItems", 1}},
-            ids,
-            {{"type", "array"}, {"items", ids}, {"minItems", 1}}}}};
-}
-
-Json messages_schema() {
-  const Json part = {
-      {"type", "object"},
-      {"required", {"type", "text"}},
-      {"properties",
-       {{"type", {{"type", "string"}, {"enum", {"text"}}}}, {"text", {{"type", "string"}}}}}};
-  const Json content = {
-      {"anyOf", {{{"type", {"string", "null"}}}, {{"type", "array"}, {"items", part}}}}};
-  return {
-      {"type", "array"},
-      {"minItems", 1},
-      {"items",
-       {{"type", "object"},
-        {"required", {"role", "content"}},
-        {"properties",
-         {{"role",
-           {{"type", "string"}, {"enum", {"system", "developer", "user", "assistant", "tool"}}}},
-          {"content", content}}}}}};
-}
-
-/// Properties of a POST body, and the required ones.
-std::pair<Json, Json> body_of(const std::string& path) {
-  Json properties = Json::object(), required = Json::array();
-  const bool generates =
-      path == "/v1/completions" || path == "/v1/chat/completions" || path == "/generate";
-  if (generates) {
-    for (const Field& field : generation_fields(0)) properties[field.name] = schema_of(field);
+/// What a 200 holds, by media type.
+Json answer_content(const std::string& path) {
+  Json content = Json::object();
+  const Json text = {{"schema", {{"type", "string"}}}};
+  if (path == "/metrics") {
+    content["text/plain"] = text;
+    return content;
   }
-  if (path == "/v1/completions" || path == "/generate") {
-    properties["prompt"] = prompt_schema();
-    required.push_back("prompt");
-  } else if (path == "/v1/chat/completions" || path == "/apply-template") {
-    properties["messages"] = messages_schema();
-    required.push_back("messages");
-  } else if (path == "/v1/embeddings" || path == "/embed") {
-    properties["input"] = prompt_schema();
-    required.push_back("input");
-  } else if (path == "/tokenize") {
-    properties["prompt"] = {{"type", "string"}};
-    required.push_back("prompt");
-  } else if (path == "/detokenize") {
-    properties["tokens"] = {{"type", "array"}, {"items", {{"type", "integer"}, {"minimum", 0}}}};
-    required.push_back("tokens");
-  } else if (path == "/predict") {
-    properties["text"] = {{"type", "string"}};
-    properties["top_k"] = {{"type", {"integer", "null"}}, {"minimum", 1}, {"maximum", 20}};
-    required.push_back("text");
-  } else if (path.ends_with("load_lora_adapter")) {
-    required = {"lora_name"};
-    if (path == "/v1/load_lora_adapter") required.push_back("lora_path");
-    for (const Json& name : required) properties[name.get<std::string>()] = {{"type", "string"}};
-  }
-  return {std::move(properties), std::move(required)};
+  const Json schema = answer_schema(path);
+  content["application/json"] = {
+      {"schema", schema.is_null() ? Json::object({{"type", "object"}}) : schema}};
+  if (streams(path)) content["text/event-stream"] = text;
+  if (path == "/") content["text/html"] = text;
+  return content;
 }
 
-Json responses(const http::Route& route) {
+Json responses(const Route& route) {
   const Json error = {{"$ref", "#/components/responses/Error"}};
-  Json all = {{"200", {{"description", "The answer"}}}};
+  Json all = {{"200", {{"description", "The answer"}, {"content", answer_content(route.pattern)}}}};
   std::vector<const char*> refusals = {"401", "403", "429", "500", "503"};
   if (route.method == "POST") refusals.insert(refusals.end(), {"400", "404", "413", "415"});
   if (route.pattern.find('{') != std::string::npos) refusals.push_back("404");
   for (const char* status : refusals) all[status] = error;
+  // Not an error to those who ask: the same figures, with the status that balancers look at.
+  if (route.pattern.ends_with("/health"))
+    all["503"] = {{"description", "It takes no more requests"},
+                  {"content", answer_content(route.pattern)}};
   return all;
 }
 
@@ -111,19 +68,15 @@ Json responses(const http::Route& route) {
 
 Json openapi_document(const std::vector<http::Route>& routes, bool needs_key) {
   Json paths = Json::object();
-  for (const http::Route& route : routes) {
+  for (const Route& route : routes) {
     std::string method = route.method;
     std::transform(method.begin(), method.end(), method.begin(),
                    [](char c) { return static_cast<char>(c | 0x20); });
     Json operation = {{"summary", route.summary}, {"responses", responses(route)}};
     if (route.method == "POST") {
-      auto [properties, required] = body_of(route.pattern);
       operation["requestBody"] = {
           {"required", true},
-          {"content",
-           {{"application/json",
-             {{"schema",
-               {{"type", "object"}, {"properties", properties}, {"required", required}}}}}}}};
+          {"content", {{"application/json", {{"schema", body_schema(route.pattern)}}}}}};
     }
     if (const size_t open = route.pattern.find('{'); open != std::string::npos)
       operation["parameters"] = Json::array(
