@@ -25,5 +25,15 @@ TEST(AnswerJson, AByteInsideACharacterBeginsNone) {
   EXPECT_EQ(api::characters_begun("\xa9 \xf0\x9f\x98\x80"), 2u);
 }
 
+TEST(AnswerJson, TimeBetweenTokensIsNullWhereThereAreFewerThanTwo) {
+  const Served one;
+  const auto tpot = [&](int tokens) {
+    return one.post("/generate", {{"prompt", "a"}, {"max_tokens", tokens}})["timing"]["tpot_ms"];
+  };
+  EXPECT_TRUE(tpot(0).is_null());
+  EXPECT_TRUE(tpot(1).is_null());
+  EXPECT_TRUE(tpot(2).is_number());
+}
+
 }  // namespace
 }  // namespace llm::test

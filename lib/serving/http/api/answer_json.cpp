@@ -38,6 +38,10 @@ OrderedJson Usage::json() const {
           {"prompt_tokens_details", {{"cached_tokens", cached_tokens}}}};
 }
 
+OrderedJson tpot_json(const GenerationResult& result) {
+  return result.token_ids.size() < 2 ? OrderedJson(nullptr) : OrderedJson(result.timing.tpot_ms);
+}
+
 OrderedJson timings_json(const GenerationResult& result, size_t prompt_tokens) {
   return {{"prompt_n", prompt_tokens - static_cast<size_t>(result.prompt_tokens_cached)},
           {"prompt_per_second", result.timing.prompt_tokens_per_second},

@@ -25,6 +25,9 @@ struct Usage {
   OrderedJson json() const;
 };
 
+/// Milliseconds a token after the first; null where there are fewer than two (features 4.3).
+OrderedJson tpot_json(const GenerationResult& result);
+
 /// llama.cpp's `timings` of the first result.
 OrderedJson timings_json(const GenerationResult& result, size_t prompt_tokens);
 

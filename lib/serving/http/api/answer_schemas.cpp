@@ -42,7 +42,7 @@ constexpr std::array<std::pair<std::string_view, const char*>, 15> kWriting = {{
     {"/generate", R"({"id": "string", "model": "string", "generated_text": "string",
         "choices": [{"index": "integer", "text": "string", "finish_reason": "string"}],
         "usage": {"prompt_tokens": "integer", "completion_tokens": "integer"},
-        "timing": {"ttft_ms": "number", "tpot_ms": "number", "total_ms": "number",
+        "timing": {"ttft_ms": "number", "tpot_ms": "number|null", "total_ms": "number",
           "tokens_per_second": "number"},
         "processing_time": "number"})"},
     {"/predict", R"({"text": "string",

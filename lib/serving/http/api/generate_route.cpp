@@ -40,7 +40,7 @@ OrderedJson generate_answer(const std::string& model, const std::string& id, siz
           {"usage", {{"prompt_tokens", prompt_tokens}, {"completion_tokens", new_tokens}}},
           {"timing",
            {{"ttft_ms", timing.ttft_ms},
-            {"tpot_ms", timing.tpot_ms},
+            {"tpot_ms", tpot_json(results[0])},
             {"total_ms", timing.total_ms},
             {"tokens_per_second", timing.tokens_per_second}}},
           {"processing_time", timing.total_ms / 1e3}};
