@@ -89,5 +89,30 @@ TEST(ServingMetrics, WhatOnlyRisesIsACounter) {
   }
 }
 
+TEST(ServingMetrics, UnknownFieldsOfOthersRoutesAreCounted) {
+  const Served api;
+  const Json messages = Json::array({{{"role", "user"}, {"content", "a"}}});
+  api.post("/tokenize", {{"prompt", "a"}, {"return_token_strs", true}});
+  EXPECT_EQ(counted(api), "1");
+  api.post("/detokenize", {{"tokens", {100}}, {"store", true}});
+  EXPECT_EQ(counted(api), "2");
+  api.post("/apply-template", {{"messages", messages}, {"store", true}, {"more", 1}});
+  EXPECT_EQ(counted(api), "4");
+}
+
+TEST(ServingMetrics, UnknownFieldsOfOurOwnRoutesAreRefusedByName) {
+  const Served api;
+  const std::pair<const char*, Json> asked[] = {{"/generate", {{"prompt", "a"}, {"store", 1}}},
+                                                {"/predict", {{"text", "a"}, {"store", 1}}},
+                                                {"/embed", {{"input", "a"}, {"store", 1}}}};
+  for (const auto& [path, body] : asked) {
+    const Json error = api.post(path, body, 400)["error"];
+    EXPECT_EQ(error["code"], "unknown_field") << path;
+    EXPECT_EQ(error["param"], "store") << path;
+    EXPECT_EQ(error["message"], std::string("'store' is not a field of ") + path);
+  }
+  EXPECT_EQ(counted(api), "0");
+}
+
 }  // namespace
 }  // namespace llm

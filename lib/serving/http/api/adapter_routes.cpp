@@ -31,6 +31,7 @@ void answer_load_adapter(ServedModel& model, const http::Request& request,
   check_allowed(model);
   const nlohmann::json document = http::json_body(request);
   const http::FieldReader body(document, kFields);
+  heed_unknown_fields(model, "/v1/load_lora_adapter", body);
   const std::string name = required_name(body);
   body.require("lora_path");
   if (body.flag("load_inplace", false))
@@ -51,6 +52,7 @@ void answer_unload_adapter(ServedModel& model, const http::Request& request,
   check_allowed(model);
   const nlohmann::json document = http::json_body(request);
   const http::FieldReader body(document, kFields);
+  heed_unknown_fields(model, "/v1/unload_lora_adapter", body);
   const std::string name = required_name(body);
   if (!model.adapters().unload(name))
     throw HttpError(404, "model_not_found", fmt::format("adapter '{}' is not loaded", name),

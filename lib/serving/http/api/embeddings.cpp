@@ -45,7 +45,7 @@ void answer_embeddings(const ServedModel& model, const http::Request& request,
   static const std::vector<http::Field> kFields = route_body("/v1/embeddings").fields;
   const json document = http::json_body(request);
   const http::FieldReader body(document, kFields);
-  for (const std::string& name : body.unknown()) model.observer().unknown_field(name);
+  heed_unknown_fields(model, "/v1/embeddings", body);
   const AskedModel asked = asked_model(body, model);
   const std::string format = body.text("encoding_format", "float");
   if (format != "float" && format != "base64")
@@ -75,6 +75,7 @@ void answer_embed(const ServedModel& model, const http::Request& request,
   static const std::vector<http::Field> kFields = route_body("/embed").fields;
   const json document = http::json_body(request);
   const http::FieldReader body(document, kFields);
+  heed_unknown_fields(model, "/embed", body);
   const AskedModel asked = asked_model(body, model);
   OrderedJson embeddings = OrderedJson::array();
   for (const auto& ids : read_prompts(model, body.require("input"), "input")) {

@@ -1,6 +1,4 @@
 // POST /generate and /predict (features 4.1, 4.2, D22).
-#include <fmt/format.h>
-
 #include <cmath>
 #include <memory>
 
@@ -46,11 +44,7 @@ OrderedJson generate_answer(const std::string& model, const std::string& id, siz
           {"processing_time", timing.total_ms / 1e3}};
 }
 
-void refuse_unknown(const http::FieldReader& body) {
-  const auto unknown = body.unknown();
-  if (!unknown.empty())
-    throw HttpError(400, "unknown_field",
-                    fmt::format("'{}' is not a field of /generate", unknown[0]), unknown[0]);
+void check_mode(const http::FieldReader& body) {
   if (const auto mode = body.text("mode"); mode && *mode != "ar")
     body.refuse("mode", "mode: this model writes token after token; only ar is served");
 }
@@ -62,7 +56,8 @@ void answer_generate(const ServedModel& model, const AnswerOptions& options,
   const auto table = route_body("/generate", model.max_model_len()).fields;
   const json document = http::json_body(request);
   const http::FieldReader body(document, table);
-  refuse_unknown(body);
+  heed_unknown_fields(model, "/generate", body);
+  check_mode(body);
   const std::string adapter = body.text("adapter", "");
   const AskedModel asked =
       adapter.empty() ? asked_model(body, model) : find_model(model, adapter, "adapter");
@@ -109,6 +104,7 @@ void answer_predict(const ServedModel& model, const AnswerOptions& options,
   static const std::vector<http::Field> kFields = route_body("/predict").fields;
   const json document = http::json_body(request);
   const http::FieldReader body(document, kFields);
+  heed_unknown_fields(model, "/predict", body);
   const std::string text = body.text("text", "");
   if (!body.has("text")) http::missing_field("text");
   GenerationConfig config = model.options().defaults;

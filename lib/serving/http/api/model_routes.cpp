@@ -56,6 +56,7 @@ void answer_tokenize(const ServedModel& model, const http::Request& request,
   static const std::vector<http::Field> kFields = route_body("/tokenize").fields;
   const json document = http::json_body(request);
   const http::FieldReader body(document, kFields);
+  heed_unknown_fields(model, "/tokenize", body);
   std::vector<int32_t> ids;
   if (body.has("messages")) {
     const OrderedJson ordered = ordered_body(request);
@@ -79,6 +80,7 @@ void answer_detokenize(const ServedModel& model, const http::Request& request,
   static const std::vector<http::Field> kFields = route_body("/detokenize").fields;
   const json document = http::json_body(request);
   const http::FieldReader body(document, kFields);
+  heed_unknown_fields(model, "/detokenize", body);
   const json& given = body.require("tokens");
   if (!given.empty() && !given[0].is_number())
     body.refuse("tokens", "tokens must be a list of ids");
@@ -92,6 +94,7 @@ void answer_apply_template(const ServedModel& model, const http::Request& reques
   static const std::vector<http::Field> kFields = route_body("/apply-template").fields;
   const json document = http::json_body(request);
   const http::FieldReader body(document, kFields);
+  heed_unknown_fields(model, "/apply-template", body);
   body.require("messages");
   const OrderedJson ordered = ordered_body(request);
   std::string text;

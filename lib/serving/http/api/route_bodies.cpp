@@ -1,5 +1,7 @@
 #include "serving/http/api/route_bodies.h"
 
+#include <fmt/format.h>
+
 #include "serving/http/api/generation_fields.h"
 
 namespace llm::api {
@@ -92,6 +94,16 @@ RouteBody route_body(std::string_view path, int64_t context) {
     if (!body.fields.empty()) return body;
   }
   return {};
+}
+
+void heed_unknown_fields(const ServedModel& model, std::string_view path,
+                         const http::FieldReader& body) {
+  const std::vector<std::string> unknown = body.unknown();
+  if (unknown.empty()) return;
+  if (route_body(path).closed)
+    throw http::HttpError(400, "unknown_field",
+                          fmt::format("'{}' is not a field of {}", unknown[0], path), unknown[0]);
+  for (const std::string& name : unknown) model.observer().unknown_field(name);
 }
 
 }  // namespace llm::api

@@ -26,4 +26,9 @@ struct RouteBody {
 /// tokens; 0 where it is not known.
 RouteBody route_body(std::string_view path, int64_t context = 0);
 
+/// What becomes of fields that the route does not know: 400 unknown_field naming the first where
+/// its body is closed, else the model's observer is told of each.
+void heed_unknown_fields(const ServedModel& model, std::string_view path,
+                         const http::FieldReader& body);
+
 }  // namespace llm::api
