@@ -1,4 +1,4 @@
-"""openai-python against `llm api`, unmodified: models, completions, chat, streams, structured answers, error classes, retries, leaving early.
+"""openai-python against `llm api`, unmodified: models, completions, chat, streams, structured answers, calls of functions, error classes, retries, leaving early.
 
 Needs the package `openai`; exit 77 without it.
 """
@@ -123,6 +123,77 @@ def structured(client):
     claim("a cut object is told as such", error is not None)
 
 
+FUNCTIONS = {
+    "weather": {"type": "object", "properties": {"city": {"enum": ["Oslo", "Rome"]}, "days": {"type": "integer", "minimum": 1, "maximum": 9}},
+                "required": ["city", "days"], "additionalProperties": False},
+    "clock": {"type": "object", "properties": {"utc": {"type": "boolean"}}, "required": ["utc"], "additionalProperties": False},
+}
+TOOLS = [{"type": "function", "function": {"name": name, "description": f"Tells the {name}", "parameters": schema}} for name, schema in FUNCTIONS.items()]
+
+
+def is_call(name, text):
+    given = json.loads(text)
+    if name == "clock":
+        return set(given) == {"utc"} and isinstance(given["utc"], bool)
+    return name == "weather" and set(given) == {"city", "days"} and given["city"] in ("Oslo", "Rome") and given["days"] in range(1, 10)
+
+
+def check_message(message, reason, choice, parallel):
+    calls = message.tool_calls or []
+    claim("the answer ends with calls and is nothing else", reason == "tool_calls" and message.content is None and len(calls) > 0, message)
+    claim("each call is a function with an id of its own", all(c.type == "function" and c.id for c in calls) and len({c.id for c in calls}) == len(calls), calls)
+    claim("each calls a function that was given, with arguments of its schema", all(is_call(c.function.name, c.function.arguments) for c in calls), calls)
+    if choice != "required":
+        claim("the named function is called", {c.function.name for c in calls} == {choice["function"]["name"]}, calls)
+    if not parallel:
+        claim("one call where they may not be parallel", len(calls) == 1, calls)
+    return [(c.function.name, c.function.arguments) for c in calls]
+
+
+def gathered(pieces):
+    """The calls of a stream, put together as OpenAI's documentation says."""
+    calls = {}
+    for delta in (choice.delta for piece in pieces for choice in piece.choices):
+        for part in delta.tool_calls or []:
+            if part.index not in calls:
+                claim("a call begins with its id, type and name", part.id and part.type == "function" and part.function.name, part)
+                calls[part.index] = [part.function.name, ""]
+            calls[part.index][1] += part.function.arguments or ""
+    claim("calls are numbered from 0", sorted(calls) == list(range(len(calls))), calls)
+    return [tuple(calls[index]) for index in sorted(calls)]
+
+
+def tools(client):
+    several = 0
+    for choice in ("required", {"type": "function", "function": {"name": "clock"}}):
+        for parallel in (True, False):
+            for seed in range(3):
+                longer = {"min_tokens": 150} if choice == "required" and parallel else {}  # more than one call has
+                asked = dict(model=NAME, messages=MESSAGES, tools=TOOLS, tool_choice=choice, parallel_tool_calls=parallel, max_completion_tokens=3000,
+                             temperature=1, seed=seed, extra_body=longer)
+                answer = client.chat.completions.create(**asked).choices[0]
+                calls = check_message(answer.message, answer.finish_reason, choice, parallel)
+                several += len(calls) > 1
+                pieces = list(client.chat.completions.create(**asked, stream=True))
+                claim("the stream has the same calls", gathered(pieces) == calls, pieces)
+                claim("and no text beside them", not any(c.delta.content for p in pieces for c in p.choices), pieces)
+                claim("and ends with them", pieces[-1].choices[0].finish_reason == "tool_calls", pieces[-1])
+    claim("answers that must be longer than a call have several", several == 3, several)
+    with client.chat.completions.stream(model=NAME, messages=MESSAGES, tools=TOOLS, tool_choice="required", parallel_tool_calls=False, max_completion_tokens=3000) as stream:
+        final = stream.until_done().get_final_completion().choices[0]
+    check_message(final.message, final.finish_reason, "required", False)
+    parsed = client.chat.completions.parse(model=NAME, messages=MESSAGES, tools=[openai.pydantic_function_tool(Bird)], tool_choice="required",
+                                           parallel_tool_calls=False, max_completion_tokens=3000).choices[0].message.tool_calls
+    claim("parse() gives the arguments as an object of the class", isinstance(parsed[0].function.parsed_arguments, Bird), parsed)
+    call = {"id": "call_1", "type": "function", "function": {"name": "clock", "arguments": '{"utc": true}'}}
+    told = [*MESSAGES, {"role": "assistant", "content": None, "tool_calls": [call]}, {"role": "tool", "tool_call_id": "call_1", "content": "noon"}]
+    for choice in ("none", "auto"):
+        answer = client.chat.completions.create(model=NAME, messages=told, tools=TOOLS, tool_choice=choice, max_completion_tokens=8, temperature=0)
+        claim("a result can be told, and a text be written", bool(answer.choices[0].message.content) and not answer.choices[0].message.tool_calls, answer)
+    raises(openai.BadRequestError, lambda: client.chat.completions.create(model=NAME, messages=MESSAGES, tools=TOOLS,
+                                                                          tool_choice={"type": "function", "function": {"name": "nothing"}}))
+
+
 def errors(client, server):
     error = raises(openai.NotFoundError, lambda: client.completions.create(model="gpt-9", prompt="a"))
     claim("the error names both models", error is not None and error.code == "model_not_found" and error.param == "model" and NAME in str(error), error)
@@ -224,6 +295,8 @@ def main():
         early_leave(client, server)
         asyncio.run(together(server))
         client.close()
+    with served.model_with_tools() as model, Server(model=model) as server:
+        tools(client_of(server))
     keys()
     full_queue()
     rate_limit()

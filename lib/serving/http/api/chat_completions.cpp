@@ -152,8 +152,9 @@ ChoiceCallbacks streamed(const std::shared_ptr<ChatJob>& job,
   ChoiceCallbacks callbacks;
   callbacks.start = [=] {
     if (!sse->begin()) return false;
+    const OrderedJson none = job->tools.demanded() ? OrderedJson(nullptr) : OrderedJson("");
     for (int64_t i = 0; i < job->fields.n; ++i)
-      sse->event(chunk(static_cast<size_t>(i), {{"role", "assistant"}, {"content", ""}}, nullptr,
+      sse->event(chunk(static_cast<size_t>(i), {{"role", "assistant"}, {"content", none}}, nullptr,
                        nullptr));
     return true;
   };

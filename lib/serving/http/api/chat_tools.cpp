@@ -14,9 +14,7 @@ std::unique_ptr<ToolCallParser> ChatTools::parser() const {
 }
 
 std::shared_ptr<const Grammar> ChatTools::grammar() const {
-  const bool bound =
-      choice.kind == ToolChoice::Kind::required || choice.kind == ToolChoice::Kind::named;
-  if (!bound) return nullptr;
+  if (!demanded()) return nullptr;
   try {
     return tool_call_grammar(functions, choice, shape, parallel);
   } catch (const Error& error) {

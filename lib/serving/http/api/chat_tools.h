@@ -20,6 +20,10 @@ struct ChatTools {
 
   /// Calls may come: the template shows the functions, answers are searched.
   bool offered() const { return choice.kind != ToolChoice::Kind::none; }
+  /// Nothing but calls may come.
+  bool demanded() const {
+    return choice.kind == ToolChoice::Kind::required || choice.kind == ToolChoice::Kind::named;
+  }
   std::unique_ptr<ToolCallParser> parser() const;
   /// The grammar of required and named calls; null where the model is free.
   std::shared_ptr<const Grammar> grammar() const;
