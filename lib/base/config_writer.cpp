@@ -192,7 +192,7 @@ struct ConfigWriter {
     names += " " + value_name(row);
     std::string facts = rule_text(row.rule_);
     const std::string current = row.text();
-    const bool has_default = !current.empty() && !row.required_;
+    const bool has_default = !current.empty() && !row.required_ && !row.secret_;
     if (row.required_ || has_default) {
       facts += (facts.empty() ? "" : "; ") +
                (row.required_ ? std::string("required") : "default " + current);

@@ -1,5 +1,6 @@
 #include "serving/engine_thread.h"
 
+#include <algorithm>
 #include <exception>
 #include <memory>
 
@@ -36,7 +37,7 @@ bool EngineThread::submit_together(std::vector<Work> group) {
   {
     const std::lock_guard guard(mutex_);
     check(!stopping_, "the engine is stopped");
-    if (open_groups_ >= places_ || open_ >= places_ * kRequestsAPlace) return false;
+    if (!has_room()) return false;
     ++open_groups_;
     open_ += std::ssize(group);
     const auto left = std::make_shared<int64_t>(std::ssize(group));
@@ -57,6 +58,44 @@ bool EngineThread::submit_together(std::vector<Work> group) {
   return true;
 }
 
+bool EngineThread::has_room() const {
+  return open_groups_ < places_ && open_ < places_ * kRequestsAPlace;
+}
+
+bool EngineThread::submit_job(std::unique_ptr<EngineJob> job) {
+  {
+    const std::lock_guard guard(mutex_);
+    check(!stopping_, "the engine is stopped");
+    if (!has_room()) return false;
+    ++open_groups_;
+    ++open_;
+    jobs_.push_back(std::move(job));
+  }
+  news_.notify_one();
+  return true;
+}
+
+/// A piece of the first job, or its end.
+void EngineThread::do_job(bool alone) {
+  EngineJob* job = nullptr;
+  bool stopping = false;
+  {
+    const std::lock_guard guard(mutex_);
+    if (jobs_.empty()) return;
+    job = jobs_.front().get();
+    stopping = stopping_;
+  }
+  if (stopping) {
+    job->abandon();
+  } else if (job->piece(alone)) {
+    return;
+  }
+  const std::lock_guard guard(mutex_);
+  jobs_.pop_front();
+  --open_;
+  --open_groups_;
+}
+
 int64_t EngineThread::open_requests() const {
   const std::lock_guard guard(mutex_);
   return open_;
@@ -65,7 +104,8 @@ int64_t EngineThread::open_requests() const {
 EngineStats EngineThread::stats() const {
   const std::lock_guard guard(mutex_);
   EngineStats stats = stats_;
-  stats.waiting += std::ssize(inbox_);
+  stats.waiting += std::ssize(inbox_) + std::max<int64_t>(0, std::ssize(jobs_) - 1);
+  stats.running += jobs_.empty() ? 0 : 1;
   return stats;
 }
 
@@ -107,7 +147,7 @@ void EngineThread::run() {
     {
       std::unique_lock lock(mutex_);
       if (!busy) {
-        news_.wait(lock, [this] { return stopping_ || !inbox_.empty(); });
+        news_.wait(lock, [this] { return stopping_ || !inbox_.empty() || !jobs_.empty(); });
         if (stopping_ && inbox_.empty() && open_ == 0) return;
       }
     }
@@ -119,6 +159,7 @@ void EngineThread::run() {
       engine_.fail_all(error.what());
       busy = engine_.step();
     }
+    do_job(!busy);
     publish();
   }
 }

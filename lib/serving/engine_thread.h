@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -21,6 +22,7 @@
 #include <vector>
 
 #include "serving/engine.h"
+#include "serving/engine_job.h"
 
 namespace llm {
 
@@ -37,7 +39,9 @@ class EngineThread {
   bool submit(GenerationRequest request, Engine::Done done);
   /// The same for a group: all of it is taken, or nothing and no `done` is called.
   bool submit_together(std::vector<Work> group);
-  /// Requests that have been taken and not handed out.
+  /// A group of one that is no text. Jobs are done one after the other, in their order.
+  bool submit_job(std::unique_ptr<EngineJob> job);
+  /// Requests and jobs that have been taken and not handed out.
   int64_t open_requests() const;
   int64_t max_batch_size() const { return max_batch_size_; }
   EngineStats stats() const;
@@ -48,6 +52,8 @@ class EngineThread {
   void run();
   void take_inbox();
   void publish();
+  bool has_room() const;
+  void do_job(bool alone);
 
   const TokenModel& model_;
   Engine engine_;
@@ -55,6 +61,7 @@ class EngineThread {
   mutable std::mutex mutex_;
   std::condition_variable news_;
   std::deque<Work> inbox_;
+  std::deque<std::unique_ptr<EngineJob>> jobs_;
   int64_t open_ = 0, open_groups_ = 0;
   int64_t handed_ = 0;  // requests that the engine holds; its thread's own
   bool stopping_ = false;

@@ -20,6 +20,48 @@ for verb in $verbs; do
   refuse "$verb level" 2 "--log-level: 'all' is not supported; choose debug, info, warn, error" -- "$verb" --log-level all
 done
 
+# Defaults that people know by heart (features B24 to B29) stand in the help.
+default_in_help() {  # flag: its default in help.out, "none" without one
+  awk -v flag="--$1" '
+    /^  --/ { name = $1; sub(/,$/, "", name); on = name == flag }
+    on { text = text " " $0 }
+    END {
+      gsub(/ +/, " ", text)
+      if (!match(text, /[(;] ?default [^();]*\)$/)) { print "none"; exit }
+      text = substr(text, RSTART, RLENGTH - 1)
+      sub(/.*default /, "", text)
+      print text
+    }' help.out
+}
+while read -r verb flag default; do
+  "$PROGRAM" "$verb" --help > help.out
+  rows=$((rows + 1)); [ "$(default_in_help "$flag")" = "$default" ] || wrong "$verb --$flag" "its default in the help is '$(default_in_help "$flag")', not '$default'"
+done << END
+api api-key none
+pretrain output-dir checkpoints
+pretrain batch-size 8
+pretrain learning-rate 1.0e-05
+pretrain epochs 1
+pretrain gradient-accumulation-steps 4
+pretrain use-lmsys-dataset false
+finetune model-path checkpoints
+finetune output-dir finetuned
+finetune batch-size 4
+finetune learning-rate 5.0e-06
+finetune epochs 3
+finetune gradient-accumulation-steps 8
+finetune warmup-steps 100
+finetune weight-decay 0.1
+generate model-path checkpoints
+generate max-tokens 100
+generate temperature 0.8
+generate top-k 0
+generate top-p 1.0
+generate do-sample true
+api host 127.0.0.1
+api port 8000
+END
+
 accept version -- --version
 for fact in "llm " "commit " "LibTorch " "usable cores" "devices: cpu"; do expect version "$fact" out; done
 

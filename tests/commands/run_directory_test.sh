@@ -52,7 +52,7 @@ expect longer 'resumed from' err
 run_program pretrain --config run/config.yaml --max-steps 12 --kill-at-step 11
 rows=$((rows + 1)); [ -e run/final ] && wrong "a run that goes on" "the final model of the shorter one is still there"
 accept "a run that goes on" -- generate run --prompt Line --max-tokens 2 --log-level info
-expect "its newest checkpoint writes" 'step-00000010' err
+expect "a checkpoint of its own writes" 'model run/best' err
 accept "the rest of it" -- pretrain --config run/config.yaml --max-steps 12
 there "the rest of it" run/final/model.safetensors
 # A seed of the program's choice stays that of the run.

@@ -4,10 +4,10 @@
 // where normalised, which /v1/embeddings always is.
 #include <fmt/format.h>
 
-#include <cmath>
 #include <cstring>
 
 #include "serving/http/api/answer_json.h"
+#include "serving/http/api/embedding_job.h"
 #include "serving/http/api/generation_fields.h"
 #include "serving/http/api/plain_routes.h"
 #include "serving/http/api/route_bodies.h"
@@ -19,23 +19,17 @@ namespace {
 
 using nlohmann::json;
 
-std::vector<float> embedding(const ServedModel& model, const std::vector<int32_t>& ids,
-                             const ModelAdapterPtr& adapter, bool normalised) {
-  std::vector<float> values = model.model().last_hidden_state(ids, adapter);
-  if (!normalised) return values;
-  double sum = 0;
-  for (const float x : values) sum += static_cast<double>(x) * static_cast<double>(x);
-  const auto length = static_cast<float>(std::sqrt(sum));
-  if (length > 0) {
-    for (float& x : values) x /= length;
-  }
-  return values;
-}
-
 std::string base64(const std::vector<float>& values) {
   std::string bytes(values.size() * sizeof(float), '\0');
   std::memcpy(bytes.data(), values.data(), bytes.size());  // little endian, as the clients read it
   return encode_base64(bytes);
+}
+
+std::vector<std::vector<int32_t>> input_texts(const ServedModel& model,
+                                              const http::FieldReader& body) {
+  auto texts = read_prompts(model, body.require("input"), "input");
+  for (const auto& ids : texts) check_prompt_length(model, ids.size(), false, "input");
+  return texts;
 }
 
 }  // namespace
@@ -53,21 +47,23 @@ void answer_embeddings(const ServedModel& model, const http::Request& request,
   if (body.whole("dimensions", model.model().hidden_size()) != model.model().hidden_size())
     body.refuse("dimensions", fmt::format("dimensions: this model's embeddings have {}",
                                           model.model().hidden_size()));
-  OrderedJson data = OrderedJson::array();
+  EmbeddingTask task{
+      .texts = input_texts(model, body), .adapter = asked.adapter, .normalised = true, .body = {}};
   size_t tokens = 0;
-  for (const auto& ids : read_prompts(model, body.require("input"), "input")) {
-    check_prompt_length(model, ids.size(), false, "input");
-    tokens += ids.size();
-    const std::vector<float> values = embedding(model, ids, asked.adapter, true);
-    data.push_back(
-        {{"object", "embedding"},
-         {"index", data.size()},
-         {"embedding", format == "base64" ? OrderedJson(base64(values)) : OrderedJson(values)}});
-  }
-  reply->send_json(200, dumped({{"object", "list"},
-                                {"data", std::move(data)},
-                                {"model", asked.name},
-                                {"usage", {{"prompt_tokens", tokens}, {"total_tokens", tokens}}}}));
+  for (const auto& ids : task.texts) tokens += ids.size();
+  task.body = [tokens, name = asked.name, format](std::vector<std::vector<float>>&& embeddings) {
+    OrderedJson data = OrderedJson::array();
+    for (const std::vector<float>& values : embeddings)
+      data.push_back(
+          {{"object", "embedding"},
+           {"index", data.size()},
+           {"embedding", format == "base64" ? OrderedJson(base64(values)) : OrderedJson(values)}});
+    return dumped({{"object", "list"},
+                   {"data", std::move(data)},
+                   {"model", name},
+                   {"usage", {{"prompt_tokens", tokens}, {"total_tokens", tokens}}}});
+  };
+  run_embeddings(model, reply, std::move(task));
 }
 
 void answer_embed(const ServedModel& model, const http::Request& request,
@@ -77,13 +73,14 @@ void answer_embed(const ServedModel& model, const http::Request& request,
   const http::FieldReader body(document, kFields);
   heed_unknown_fields(model, "/embed", body);
   const AskedModel asked = asked_model(body, model);
-  OrderedJson embeddings = OrderedJson::array();
-  for (const auto& ids : read_prompts(model, body.require("input"), "input")) {
-    check_prompt_length(model, ids.size(), false, "input");
-    embeddings.push_back(embedding(model, ids, asked.adapter, body.flag("normalize", false)));
-  }
-  reply->send_json(
-      200, dumped({{"embeddings", std::move(embeddings)}, {"dim", model.model().hidden_size()}}));
+  EmbeddingTask task{.texts = input_texts(model, body),
+                     .adapter = asked.adapter,
+                     .normalised = body.flag("normalize", false),
+                     .body = {}};
+  task.body = [width = model.model().hidden_size()](std::vector<std::vector<float>>&& embeddings) {
+    return dumped({{"embeddings", embeddings}, {"dim", width}});
+  };
+  run_embeddings(model, reply, std::move(task));
 }
 
 }  // namespace llm::api
