@@ -114,5 +114,31 @@ TEST(ServingMetrics, UnknownFieldsOfOurOwnRoutesAreRefusedByName) {
   EXPECT_EQ(counted(api), "0");
 }
 
+TEST(ServingMetrics, ServerMetricsAreMeansOverTheSession) {
+  const Served api;
+  Json none = api.get("/v1/server_metrics");
+  EXPECT_EQ(none["sched_session_ttft"], 0.0);
+  EXPECT_EQ(none["sched_requests_served_per_second"], 0.0);
+  api.post("/v1/completions", {{"prompt", "a"}, {"max_tokens", 5}});
+  api.post("/v1/completions", {{"prompt", "b"}, {"max_tokens", 3}});
+  const Json some = api.get("/v1/server_metrics");
+  EXPECT_EQ(some["sched_total_generated_tokens"], 8);
+  EXPECT_GT(some["sched_session_ttft"], 0.0);
+  EXPECT_GT(some["sched_session_tpot"], 0.0);
+  EXPECT_GT(some["sched_requests_served_per_second"], 0.0);
+  EXPECT_NEAR(some["sched_active_ttft_time"].get<double>(),
+              2 * some["sched_session_ttft"].get<double>(), 1e-6);
+}
+
+TEST(ServingMetrics, HealthTellsOfTheDeviceAndOfTheQueue) {
+  const Served api(
+      {}, [](api::ServedModelOptions& options, EngineOptions&) { options.device = "cuda:1"; });
+  EXPECT_EQ(api.get("/health")["device"], "cuda:1");
+  EXPECT_EQ(api.get("/v1/health"),
+            Json::parse(R"({"status": "ok", "service": "llm", "scheduler_running": true,
+                            "queue_size": 0, "active_requests": 0,
+                            "server_metrics_enabled": true})"));
+}
+
 }  // namespace
 }  // namespace llm

@@ -62,6 +62,7 @@ struct ApiServer::State {
   }
   OrderedJson stats_json() const;
   OrderedJson server_metrics_json() const;
+  OrderedJson scheduler_json(bool ending) const;
 };
 
 void ApiServer::State::add_generation() {
@@ -155,15 +156,37 @@ OrderedJson ApiServer::State::stats_json() const {
            std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count()}};
 }
 
+OrderedJson ApiServer::State::server_metrics_json() const {
+  const ServingMetrics::Session session = metrics.session();
+  return {{"sched_session_ttft", session.ttft},
+          {"sched_session_tpot", session.tpot},
+          {"sched_active_ttft_time", session.reading_time},
+          {"sched_requests_served_per_second", session.requests_per_second},
+          {"sched_total_generated_tokens", session.tokens}};
+}
+
+OrderedJson ApiServer::State::scheduler_json(bool ending) const {
+  const EngineStats now = model.engine().stats();
+  return {{"service", "llm"},
+          {"scheduler_running", !ending},
+          {"queue_size", now.waiting},
+          {"active_requests", now.running},
+          {"server_metrics_enabled", true}};
+}
+
 void ApiServer::State::add_status() {
-  const auto health = [this](const Request&, const ReplyPtr& reply) {
-    const bool ending = draining();
-    reply->send_json(ending ? 503 : 200, dumped({{"status", ending ? "draining" : "ok"},
-                                                 {"model_loaded", true},
-                                                 {"device", "cpu"}}));
+  const auto health = [this](bool as_pace) {
+    return [this, as_pace](const Request&, const ReplyPtr& reply) {
+      const bool ending = draining();
+      OrderedJson json = {{"status", ending ? "draining" : "ok"}};
+      json.update(as_pace
+                      ? scheduler_json(ending)
+                      : OrderedJson{{"model_loaded", true}, {"device", model.options().device}});
+      reply->send_json(ending ? 503 : 200, dumped(json));
+    };
   };
-  add("GET", "/health", Scope::open, "200 while the server takes requests", health, true);
-  add("GET", "/v1/health", Scope::any_key, "The same", health, true);
+  add("GET", "/health", Scope::open, "200 while the server takes requests", health(false), true);
+  add("GET", "/v1/health", Scope::any_key, "The same, with the queue", health(true), true);
   add(
       "GET", "/version", Scope::any_key, "The program's version",
       [](const Request&, const ReplyPtr& reply) {
@@ -180,7 +203,12 @@ void ApiServer::State::add_status() {
     reply->send_json(200, dumped(stats_json()));
   };
   add("GET", "/stats", Scope::any_key, "Requests and tokens so far", stats, true);
-  add("GET", "/v1/server_metrics", Scope::any_key, "The same", stats, true);
+  add(
+      "GET", "/v1/server_metrics", Scope::any_key, "Means over all answers so far, in seconds",
+      [this](const Request&, const ReplyPtr& reply) {
+        reply->send_json(200, dumped(server_metrics_json()));
+      },
+      true);
   add(
       "GET", "/slots", Scope::any_key, "What each place of the batch does",
       [this](const Request&, const ReplyPtr& reply) {

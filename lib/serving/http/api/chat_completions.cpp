@@ -10,6 +10,7 @@
 #include "serving/http/api/chat_tools.h"
 #include "serving/http/api/choices.h"
 #include "serving/http/api/generation_fields.h"
+#include "serving/http/api/route_bodies.h"
 #include "serving/http/json_body.h"
 
 namespace llm::api {
@@ -188,17 +189,6 @@ ChoiceCallbacks streamed(const std::shared_ptr<ChatJob>& job,
   return callbacks;
 }
 
-std::vector<http::Field> chat_fields(int64_t context) {
-  std::vector<http::Field> fields = generation_fields(context);
-  fields.push_back(http::array_field("messages"));
-  fields.push_back(http::array_field("tools"));
-  fields.push_back(http::any_field("tool_choice"));
-  fields.push_back(http::flag_field("parallel_tool_calls"));
-  fields.push_back(http::flag_field("logprobs"));
-  fields.push_back(http::with_code(http::whole_field("top_logprobs", 0, 20), "invalid_value"));
-  return fields;
-}
-
 std::shared_ptr<ChatJob> read_job(const ServedModel& model, const http::FieldReader& body,
                                   const OrderedJson& ordered, const std::string& id) {
   auto job = std::make_shared<ChatJob>(ChatJob{.model = model,
@@ -255,10 +245,10 @@ OrderedJson read_messages(const OrderedJson& given) {
 
 void answer_chat(const ServedModel& model, const AnswerOptions& options,
                  const http::Request& request, const http::ReplyPtr& reply) {
-  const auto table = chat_fields(model.max_model_len());
+  const auto table = route_body("/v1/chat/completions", model.max_model_len()).fields;
   const json document = http::json_body(request);
   const http::FieldReader body(document, table);
-  for (const std::string& name : body.unknown()) model.observer().unknown_field(name);
+  heed_unknown_fields(model, "/v1/chat/completions", body);
   const OrderedJson ordered = ordered_body(request);
   const auto job = read_job(model, body, ordered, request.id);
   auto constraint = requested_constraint(body, ordered, model);

@@ -10,6 +10,7 @@
 #include "serving/http/api/choices.h"
 #include "serving/http/api/fill_in_middle.h"
 #include "serving/http/api/generation_fields.h"
+#include "serving/http/api/route_bodies.h"
 #include "serving/http/json_body.h"
 
 namespace llm::api {
@@ -253,18 +254,10 @@ std::vector<std::vector<int32_t>> read_prompts(const ServedModel& model, const j
 
 void answer_completions(const ServedModel& model, const AnswerOptions& options,
                         const http::Request& request, const http::ReplyPtr& reply) {
-  static const auto kFields = [](int64_t context) {
-    std::vector<http::Field> fields = generation_fields(context);
-    fields.push_back(http::any_field("prompt"));
-    fields.push_back(http::text_field("suffix", 1 << 20));
-    fields.push_back(http::flag_field("echo"));
-    fields.push_back(http::with_code(http::whole_field("logprobs", 0, 5), "invalid_value"));
-    return fields;
-  };
-  const auto table = kFields(model.max_model_len());
+  const auto table = route_body("/v1/completions", model.max_model_len()).fields;
   const json document = http::json_body(request);
   const http::FieldReader body(document, table);
-  for (const std::string& name : body.unknown()) model.observer().unknown_field(name);
+  heed_unknown_fields(model, "/v1/completions", body);
   const auto job = read_job(model, body, request.id);
   const ChoicePlan plan{freeze_for(model, job->fields.config), job->asked.adapter,
                         requested_constraint(body, ordered_body(request), model)};

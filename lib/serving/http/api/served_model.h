@@ -33,8 +33,8 @@ struct ServedModelOptions {
   int64_t queue_size = 64;
   std::chrono::milliseconds request_timeout{0};  // for one answer; 0 = no limit
   int64_t parameters = 0;
-  std::string dtype = "float32";
-  AdapterSet::Open open_adapter;  // empty: the model takes none
+  std::string dtype = "float32", device = "cpu";  // what the model runs on
+  AdapterSet::Open open_adapter;                  // empty: the model takes none
   std::string default_model;  // of requests that name none: `name` or an adapter's; empty: `name`
   std::filesystem::path adapter_folder;  // what clients may load adapters from; empty: nothing
 };

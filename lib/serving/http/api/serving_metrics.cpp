@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <chrono>
 
 #include "base/log.h"
 
@@ -77,9 +78,40 @@ ServingMetrics::ServingMetrics(ServedModel& model, const ResponseCache& cache)
     ends[static_cast<size_t>(result.finish_reason)]->add();
     ++answered_;
     seconds_.fetch_add(timing.total_ms / 1e3);
+    count_session(result);
   };
   observer.unknown_field = [this](const std::string& name) { count_unknown_field(name); };
   model.set_observer(std::move(observer));
+}
+
+void ServingMetrics::count_session(const GenerationResult& result) {
+  using Seconds = std::chrono::duration<double>;
+  const double now = Seconds(std::chrono::steady_clock::now().time_since_epoch()).count();
+  const GenerationTiming& timing = result.timing;
+  const double came = now - timing.total_ms / 1e3;
+  const size_t count = result.token_ids.size();
+  const std::lock_guard guard(mutex_);
+  ++sums_.requests;
+  sums_.busy.add(came, now);
+  if (count == 0) return;
+  ++sums_.with_tokens;
+  sums_.ttft += timing.ttft_ms / 1e3;
+  sums_.decoding += timing.tpot_ms / 1e3 * static_cast<double>(count - 1);
+  sums_.tokens += count;
+  sums_.tokens_after_first += count - 1;
+  sums_.reading.add(came, came + timing.ttft_ms / 1e3);
+}
+
+ServingMetrics::Session ServingMetrics::session() const {
+  const std::lock_guard guard(mutex_);
+  const auto mean = [](double sum, double count) { return count > 0 ? sum / count : 0.0; };
+  Session session;
+  session.ttft = mean(sums_.ttft, static_cast<double>(sums_.with_tokens));
+  session.tpot = mean(sums_.decoding, static_cast<double>(sums_.tokens_after_first));
+  session.reading_time = sums_.reading.seconds();
+  session.requests_per_second = mean(static_cast<double>(sums_.requests), sums_.busy.seconds());
+  session.tokens = sums_.tokens;
+  return session;
 }
 
 void ServingMetrics::count_unknown_field(const std::string& name) {

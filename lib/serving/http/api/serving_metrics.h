@@ -7,6 +7,7 @@
 #include <set>
 #include <string>
 
+#include "serving/http/api/busy_time.h"
 #include "serving/http/api/response_cache.h"
 #include "serving/http/api/served_model.h"
 #include "serving/http/http_server.h"
@@ -28,15 +29,32 @@ class ServingMetrics {
   uint64_t answered() const { return answered_.load(); }
   double total_seconds() const { return seconds_.load(); }
 
+  /// What /v1/server_metrics tells (features 1.C.1): means over all answers and tokens so far, 0
+  /// where there are none; seconds.
+  struct Session {
+    double ttft = 0, tpot = 0;
+    double reading_time = 0;         // in which a request waited for its first token
+    double requests_per_second = 0;  // of the time in which there were requests
+    uint64_t tokens = 0;
+  };
+  Session session() const;
+
  private:
   void declare_engine(const ServedModel& model);
+  void count_session(const GenerationResult& result);
   http::Labels labels_;
   http::Metrics metrics_;
   http::Counter& unknown_fields_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::set<std::string> logged_names_;
   std::atomic<uint64_t> answered_{0};
   std::atomic<double> seconds_{0};
+  struct SessionSums {
+    double ttft = 0, decoding = 0;
+    uint64_t requests = 0, with_tokens = 0, tokens = 0, tokens_after_first = 0;
+    BusyTime reading, busy;
+  };
+  SessionSums sums_;  // under mutex_
 };
 
 }  // namespace llm::api
