@@ -6,6 +6,24 @@ for preset in mini tiny small base large xl; do
   accept "$preset" -- create-config --type $preset --output $preset.yaml
   cmp -s $preset.yaml "$SOURCES/config/$preset.yaml" || wrong "$preset" "config/$preset.yaml is not what create-config writes: $(diff $preset.yaml "$SOURCES/config/$preset.yaml" | head -3 | tr '\n' ' ')"
 done
+# Sizes that are promised (features B3): layers, width, heads, feed-forward width, context.
+while read -r preset layers width heads inner context; do
+  for pair in num_hidden_layers:$layers hidden_size:$width num_attention_heads:$heads intermediate_size:$inner max_position_embeddings:$context vocab_size:32000; do
+    rows=$((rows + 1)); grep -qxE "  ${pair%:*}: ${pair#*:}( .*)?" $preset.yaml || wrong "$preset ${pair%:*}" "it is not ${pair#*:}"
+  done
+done << END
+tiny 8 512 8 1024 512
+small 12 1024 16 2048 1024
+base 24 2048 16 5504 2048
+large 32 2560 32 6912 4096
+xl 64 4096 32 11008 4096
+END
+
+# The smallest preset learns on a laptop (feature D2): thirty of its steps, on fewer rows and stories.
+accept "mini learns" -- pretrain --config mini.yaml --max-steps 30 --warmup-steps 5 --batch-size 4 --threads 1 --logging.logging_steps 1 --data.synthetic_stories 1000 --output-dir learning
+loss_of() { sed -E "$1s/.*\"loss\":([0-9.]+).*/\1/;$1!d" learning/metrics.jsonl; }
+rows=$((rows + 1)); awk -v first="$(loss_of 1)" -v last="$(loss_of '$')" 'BEGIN { exit !(first > 5.5 && last < first - 1.5) }' || wrong "mini learns" "the loss went from $(loss_of 1) to $(loss_of '$')"
+
 accept default -- create-config
 cmp -s config/default_config.json "$SOURCES/config/default_config.json" || wrong default "config/default_config.json is not what create-config writes"
 expect default-type "Wrote config/default_config.json: 1.3" out
