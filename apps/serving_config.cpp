@@ -6,26 +6,23 @@
 
 #include "base/error.h"
 #include "base/system_memory.h"
+#include "model/model_size.h"
 
 namespace llm {
 namespace {
 
+int64_t memory_given(const ServingConfig& config) {
+  return config.kv_cache_memory > 0 ? config.kv_cache_memory : total_memory_bytes() / 4;
+}
+
 int64_t blocks_for(const ServingConfig& config, int64_t bytes_per_token, int64_t context) {
   const int64_t per_block = bytes_per_token * kKvBlockTokens;
-  const int64_t memory =
-      config.kv_cache_memory > 0 ? config.kv_cache_memory : total_memory_bytes() / 4;
+  const int64_t memory = memory_given(config);
   const int64_t useful = config.max_batch_size * (context / kKvBlockTokens + 2) * 2;
   const int64_t blocks = std::min(memory / per_block, context > 0 ? useful : memory / per_block);
   check(blocks >= 1, "--kv-cache-memory: {} bytes hold no block of {} tokens ({} bytes)", memory,
         kKvBlockTokens, per_block);
   return blocks;
-}
-
-/// Of keys and values in memory of a text's own.
-int64_t own_bytes_per_token(const LoadedTokenModel& loaded) {
-  const ModelConfig& c = loaded.config;
-  const int64_t element = loaded.dtype == "float32" ? 4 : 2;
-  return 2 * c.num_hidden_layers * c.key_value_heads() * c.head_size() * element;
 }
 
 ServingMemory memory_without_pool(const ServingConfig& config, const Fields& fields,
@@ -40,9 +37,10 @@ ServingMemory memory_without_pool(const ServingConfig& config, const Fields& fie
   }
   ServingMemory memory;
   const bool bounded = config.kv_cache_memory > 0 || loaded.device == "cpu";
-  const int64_t bytes =
-      config.kv_cache_memory > 0 ? config.kv_cache_memory : total_memory_bytes() / 4;
-  const int64_t per_text = own_bytes_per_token(loaded) * std::max<int64_t>(context, 1);
+  const int64_t bytes = memory_given(config);
+  const int64_t element = loaded.dtype == "float32" ? 4 : 2;
+  const int64_t per_text =
+      kv_cache_bytes_per_token(loaded.config, element) * std::max<int64_t>(context, 1);
   check(!bounded || bytes >= per_text,
         "--kv-cache-memory: {} bytes hold no text of {} tokens ({} bytes)", bytes, context,
         per_text);

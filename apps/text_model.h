@@ -15,8 +15,7 @@ namespace llm {
 
 /// The rows by which a verb is told its model; `takes_adapter`: --adapter DIR among them.
 void declare_model_rows(Fields& f, TextModelPaths& paths, bool takes_adapter = true);
-/// A run config may be given to a verb that reads its section `generation`; the others are left
-/// alone.
+/// Short flags and help for the rows of a verb that writes or serves.
 void show_generation_rows(Fields& f);
 
 /// open_text_model with the rows of a verb; says what was opened.

@@ -74,12 +74,8 @@ struct Running {
 
   void fail_cancelled() const {
     if (reply->gone()) return tell(RequestStatus::cancelled, "the client left");
-    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(options.timeout);
     const bool late = options.timeout.count() > 0 && !cancelled->load();
-    fail(RequestStatus::cancelled,
-         HttpError(503, "unavailable",
-                   late ? fmt::format("the request took longer than {} s", seconds.count())
-                        : "the request was cancelled"));
+    fail(RequestStatus::cancelled, ended_early(late, options.timeout));
   }
 };
 
@@ -91,12 +87,23 @@ void submit_all(const ServedModel& model, std::vector<EngineThread::Work> togeth
     throw HttpError(400, "invalid_value", error.message());
   }
   if (taken) return;
-  throw http::too_many_requests(fmt::format("queue is full ({}); retry after {} s",
-                                            model.options().queue_size, kRetrySeconds),
-                                kRetrySeconds);
+  throw queue_full(model);
 }
 
 }  // namespace
+
+HttpError queue_full(const ServedModel& model) {
+  return http::too_many_requests(fmt::format("queue is full ({}); retry after {} s",
+                                             model.options().queue_size, kRetrySeconds),
+                                 kRetrySeconds);
+}
+
+HttpError ended_early(bool late, std::chrono::milliseconds timeout) {
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(timeout);
+  return HttpError(503, "unavailable",
+                   late ? fmt::format("the request took longer than {} s", seconds.count())
+                        : "the request was cancelled");
+}
 
 GenerationRequest choice_request(const ServedModel& model, const ChoicePlan& plan,
                                  std::vector<int32_t> prompt, int64_t sequence) {

@@ -5,6 +5,7 @@
 // Callbacks come from the engine's thread, but start from the caller's.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -56,6 +57,11 @@ struct AnswerForms {
 void answer_choices(const ServedModel& model, const http::ReplyPtr& reply,
                     std::vector<GenerationRequest> requests, bool stream, const AnswerForms& forms,
                     const AnswerOptions& options);
+
+/// 429 of a request that finds no place.
+http::HttpError queue_full(const ServedModel& model);
+/// 503 of one that ends without its answer: because it is `late`, or cancelled.
+http::HttpError ended_early(bool late, std::chrono::milliseconds timeout);
 
 /// Submits all, or throws HttpError (429 where the queue is full, 400 what the engine refuses).
 void run_choices(const ServedModel& model, const http::ReplyPtr& reply,

@@ -1,7 +1,5 @@
 #include "serving/http/api/embedding_job.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -10,7 +8,7 @@
 #include <span>
 
 #include "base/error.h"
-#include "serving/http/http_error.h"
+#include "serving/http/api/choices.h"
 
 namespace llm::api {
 namespace {
@@ -19,7 +17,6 @@ using SteadyClock = std::chrono::steady_clock;
 
 constexpr size_t kAloneTokens = 256;
 constexpr size_t kCrowdTokens = 32;  // a piece is about as long as a pass beside it
-constexpr double kRetryAfterSeconds = 2;
 
 void normalise(std::vector<float>& values) {
   double sum = 0;
@@ -42,10 +39,7 @@ class EmbeddingJob final : public EngineJob {
   bool piece(bool alone) override {
     if (*left_) return false;
     if (SteadyClock::now() > deadline_) {
-      const auto limit =
-          std::chrono::duration_cast<std::chrono::seconds>(model_.options().request_timeout);
-      reply_->send_error(http::HttpError(
-          503, "unavailable", fmt::format("the request took longer than {} s", limit.count())));
+      reply_->send_error(ended_early(true, model_.options().request_timeout));
       return false;
     }
     try {
@@ -58,9 +52,7 @@ class EmbeddingJob final : public EngineJob {
     return false;
   }
 
-  void abandon() override {
-    reply_->send_error(http::HttpError(503, "unavailable", "the request was cancelled"));
-  }
+  void abandon() override { reply_->send_error(ended_early(false, {})); }
 
  private:
   /// At most `tokens` more of the text that is being read.
@@ -97,9 +89,7 @@ class EmbeddingJob final : public EngineJob {
 void run_embeddings(const ServedModel& model, const http::ReplyPtr& reply, EmbeddingTask task) {
   if (model.engine().submit_job(std::make_unique<EmbeddingJob>(model, reply, std::move(task))))
     return;
-  throw http::too_many_requests(fmt::format("queue is full ({}); retry after {} s",
-                                            model.options().queue_size, kRetryAfterSeconds),
-                                kRetryAfterSeconds);
+  throw queue_full(model);
 }
 
 }  // namespace llm::api
