@@ -1,6 +1,9 @@
 #include "training/metrics.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cmath>
 #include <fstream>
@@ -14,33 +17,31 @@
 namespace llm {
 namespace {
 
-constexpr const char* kCsvHeader =
-    "step,epoch,tokens,loss,lr,grad_norm,tokens_per_second,step_ms,mfu,peak_memory_bytes,skipped_"
-    "steps,val_loss,val_perplexity,val_bits_per_byte,"
-    "val_accuracy\n";
+/// The columns of metrics.csv; a row lacks those of a validation that did not take place.
+constexpr std::array kColumns = {"step",
+                                 "epoch",
+                                 "tokens",
+                                 "loss",
+                                 "lr",
+                                 "grad_norm",
+                                 "tokens_per_second",
+                                 "step_ms",
+                                 "mfu",
+                                 "peak_memory_bytes",
+                                 "skipped_steps",
+                                 "samples_per_second",
+                                 "batches_per_second",
+                                 "val_loss",
+                                 "val_perplexity",
+                                 "val_bits_per_byte",
+                                 "val_accuracy"};
+
+std::string csv_header() { return fmt::format("{}\n", fmt::join(kColumns, ",")); }
 
 nlohmann::ordered_json to_json(const StepRecord& record) {
   nlohmann::ordered_json row;
-  row["step"] = record.step;
-  row["epoch"] = record.epoch;
-  row["tokens"] = record.tokens;
-  row["loss"] = record.loss;
-  row["lr"] = record.lr;
-  row["grad_norm"] = record.grad_norm;
-  row["tokens_per_second"] = record.tokens_per_second;
-  row["step_ms"] = record.step_ms;
-  row["mfu"] = record.mfu;
-  row["peak_memory_bytes"] = record.peak_memory_bytes;
-  row["skipped_steps"] = record.skipped_steps;
-  row["samples_per_second"] = record.samples_per_second;
-  row["batches_per_second"] = record.batches_per_second;
-  if (record.validation) {
-    row["val_loss"] = record.validation->loss();
-    row["val_perplexity"] = record.validation->perplexity();
-    if (record.validation->bytes > 0) {
-      row["val_bits_per_byte"] = record.validation->bits_per_byte();
-    }
-    row["val_accuracy"] = record.validation->accuracy();
+  for (const LogField& field : fields_of(record)) {
+    std::visit([&](const auto& value) { row[std::string(field.key)] = value; }, field.value);
   }
   if (!record.gradient_norms.empty()) {
     row["gradient_norms"] = record.gradient_norms;
@@ -48,18 +49,18 @@ nlohmann::ordered_json to_json(const StepRecord& record) {
   return row;
 }
 
-std::string to_csv(const StepRecord& r) {
-  std::string row = fmt::format("{},{},{},{},{},{},{},{},{},{},{}", r.step, r.epoch, r.tokens,
-                                r.loss, r.lr, r.grad_norm, r.tokens_per_second, r.step_ms, r.mfu,
-                                r.peak_memory_bytes, r.skipped_steps);
-  if (r.validation) {
-    const LossTotals& v = *r.validation;
-    row += fmt::format(",{},{},{},{}\n", v.loss(), v.perplexity(),
-                       v.bytes > 0 ? fmt::format("{}", v.bits_per_byte()) : "", v.accuracy());
-  } else {
-    row += ",,,,\n";
+std::string to_csv(const StepRecord& record) {
+  std::string row;
+  const std::vector<LogField> fields = fields_of(record);
+  for (const char* column : kColumns) {
+    row += row.empty() ? "" : ",";
+    for (const LogField& field : fields) {
+      if (field.key == column) {
+        std::visit([&](const auto& value) { row += fmt::format("{}", value); }, field.value);
+      }
+    }
   }
-  return row;
+  return row + "\n";
 }
 
 std::vector<std::pair<std::string, double>> to_scalars(const StepRecord& record) {
@@ -69,6 +70,8 @@ std::vector<std::pair<std::string, double>> to_scalars(const StepRecord& record)
       {"train/grad_norm", record.grad_norm},
       {"train/epoch", record.epoch},
       {"perf/tokens_per_s", record.tokens_per_second},
+      {"perf/samples_per_s", record.samples_per_second},
+      {"perf/batches_per_s", record.batches_per_second},
       {"perf/step_ms", record.step_ms},
       {"perf/mfu", record.mfu},
       {"perf/peak_memory_bytes", static_cast<double>(record.peak_memory_bytes)},
@@ -120,6 +123,31 @@ void keep_rows_up_to(const std::filesystem::path& file, int64_t last_step, std::
 
 }  // namespace
 
+std::vector<LogField> fields_of(const StepRecord& r) {
+  std::vector<LogField> fields = {{"step", r.step},
+                                  {"epoch", r.epoch},
+                                  {"tokens", r.tokens},
+                                  {"loss", r.loss},
+                                  {"lr", r.lr},
+                                  {"grad_norm", r.grad_norm},
+                                  {"tokens_per_second", r.tokens_per_second},
+                                  {"step_ms", r.step_ms},
+                                  {"mfu", r.mfu},
+                                  {"peak_memory_bytes", r.peak_memory_bytes},
+                                  {"skipped_steps", r.skipped_steps},
+                                  {"samples_per_second", r.samples_per_second},
+                                  {"batches_per_second", r.batches_per_second}};
+  if (r.validation) {
+    fields.push_back({"val_loss", r.validation->loss()});
+    fields.push_back({"val_perplexity", r.validation->perplexity()});
+    if (r.validation->bytes > 0) {
+      fields.push_back({"val_bits_per_byte", r.validation->bits_per_byte()});
+    }
+    fields.push_back({"val_accuracy", r.validation->accuracy()});
+  }
+  return fields;
+}
+
 std::string step_line(const StepRecord& record, int64_t total_steps,
                       std::optional<double> last_validation_loss, double eta_seconds) {
   std::string line = fmt::format(
@@ -143,11 +171,11 @@ MetricsWriter::MetricsWriter(std::filesystem::path run, const MetricsConfig& con
   keep_rows_up_to(jsonl, resumed_step, "{\"step\":", {});
   jsonl_ = OutputFile::append_to(jsonl);
   if (config.csv) {
-    keep_rows_up_to(csv, resumed_step, {}, kCsvHeader);
+    keep_rows_up_to(csv, resumed_step, {}, csv_header());
     const bool fresh = !std::filesystem::exists(csv);
     csv_ = OutputFile::append_to(csv);
     if (fresh) {
-      csv_.write(kCsvHeader);
+      csv_.write(csv_header());
     }
   }
   if (config.tensorboard) {

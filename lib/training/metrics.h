@@ -3,7 +3,9 @@
 //
 // Keys: step epoch tokens loss lr grad_norm tokens_per_second step_ms mfu peak_memory_bytes
 // skipped_steps samples_per_second batches_per_second; on evaluation steps val_loss val_perplexity
-// val_bits_per_byte val_accuracy; at gradient-norm steps gradient_norms {group: norm}. mfu is the
+// val_bits_per_byte val_accuracy. They are the keys of metrics.jsonl, the columns of metrics.csv
+// (empty where there was no validation) and, with --log-format json, of the log line; metrics.jsonl
+// alone holds gradient_norms {group: norm} at gradient-norm steps. mfu is the
 // share of a matrix-product speed measured when the run started. Rows after the step a run resumes
 // from are dropped, so the files read as if it had never been interrupted; TensorBoard gets a new
 // file. Owned by the trainer, used from one thread.
@@ -18,6 +20,7 @@
 #include <vector>
 
 #include "base/file_io.h"
+#include "base/log.h"
 #include "training/loss.h"
 #include "training/training_config.h"
 
@@ -42,6 +45,9 @@ struct StepRecord {
   std::optional<LossTotals> validation;
   std::map<std::string, double> gradient_norms;
 };
+
+/// A record's numbers under their keys, in the order of the files.
+std::vector<LogField> fields_of(const StepRecord& record);
 
 /// `step 420/5000 (8.4%) | loss 3.1234 | val 3.20 | lr 3.0e-04 | grad 0.91 | 76,000 tok/s | 214 ms
 /// | mem 1.9 GiB | eta 16m`

@@ -99,7 +99,8 @@ void Trainer::Core::record(const StepOutcome& outcome) {
   const double eta = static_cast<double>(setup.total_steps - step) * seconds_per_step;
   const auto validation_loss =
       last_validation ? std::optional(last_validation->loss()) : std::nullopt;
-  log_info("{}", step_line(record, setup.total_steps, validation_loss, eta));
+  log_record(LogLevel::info, step_line(record, setup.total_steps, validation_loss, eta),
+             fields_of(record));
   const GradientHealth health = judge_gradients(record.gradient_norms);
   for (const std::string& group : health.exploding) {
     log_warn("step {}: the gradient of {} explodes (norm {:.3g})", step, group,

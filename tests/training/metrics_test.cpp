@@ -5,6 +5,7 @@
 #include <cmath>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "base/json_reader.h"
 #include "tests/training/scratch.h"
@@ -25,6 +26,8 @@ StepRecord sample() {
   record.grad_norm = 0.91;
   record.tokens_per_second = 76000;
   record.step_ms = 214;
+  record.samples_per_second = 148.5;
+  record.batches_per_second = 18.5625;
   record.mfu = 0.4;
   record.peak_memory_bytes = 2040109465;
   return record;
@@ -52,14 +55,12 @@ TEST(Metrics, OneRecordGoesToEveryFileUnderTheSameKeys) {
   EXPECT_EQ(row["val_bits_per_byte"], 0.5);
   EXPECT_EQ(row["val_accuracy"], 0.4);
   EXPECT_EQ(row["gradient_norms"]["layers.00"], 0.5);
-  const std::string csv = read_file(run.path / "metrics.csv");
-  EXPECT_TRUE(
-      csv.starts_with("step,epoch,tokens,loss,lr,grad_norm,tokens_per_second,step_ms,mfu,peak_"
-                      "memory_bytes,skipped_steps,val_loss,"));
-  EXPECT_NE(csv.find("\n420,1.5,3440640,3.1234,0.0003,0.91,76000,214,0.4,2040109465,0,0."
-                     "6931471805599453,2,0.5,0.4\n"),
-            std::string::npos)
-      << csv;
+  EXPECT_EQ(read_file(run.path / "metrics.csv"),
+            "step,epoch,tokens,loss,lr,grad_norm,tokens_per_second,step_ms,mfu,peak_memory_bytes,"
+            "skipped_steps,samples_per_second,batches_per_second,val_loss,val_perplexity,"
+            "val_bits_per_byte,val_accuracy\n"
+            "420,1.5,3440640,3.1234,0.0003,0.91,76000,214,0.4,2040109465,0,148.5,18.5625,"
+            "0.6931471805599453,2,0.5,0.4\n");
   for (const auto& entry : fs::directory_iterator(run.path)) {
     if (entry.path().filename().string().starts_with("events")) {
       const auto scalars = read_tensorboard_scalars(entry.path());
@@ -67,6 +68,41 @@ TEST(Metrics, OneRecordGoesToEveryFileUnderTheSameKeys) {
       EXPECT_EQ(scalars[0].tag, "train/loss");
       EXPECT_EQ(scalars[0].value, 3.1234f);
     }
+  }
+}
+
+TEST(Metrics, TheTableHasTheKeysOfTheObjectsAndEmptyCellsForTheRest) {
+  const Scratch run;
+  StepRecord validated = sample();
+  validated.validation = LossTotals{10 * std::log(2.0), 10, 4, 20};
+  MetricsWriter writer(run.path, {}, 0);
+  writer.write(sample());
+  writer.write(validated);
+  std::istringstream objects(read_file(run.path / "metrics.jsonl")),
+      table(read_file(run.path / "metrics.csv"));
+  const auto cells = [](const std::string& line) {
+    std::vector<std::string> out;
+    std::istringstream rest(line + ",");
+    for (std::string cell; std::getline(rest, cell, ',');) out.push_back(cell);
+    return out;
+  };
+  std::string line;
+  std::getline(table, line);
+  const std::vector<std::string> header = cells(line);
+  for (std::string object; std::getline(objects, object);) {
+    const nlohmann::json row = parse_json(object, "metrics.jsonl");
+    std::getline(table, line);
+    const std::vector<std::string> values = cells(line);
+    ASSERT_EQ(values.size(), header.size());
+    size_t filled = 0;
+    for (size_t i = 0; i < header.size(); ++i) {
+      EXPECT_EQ(values[i].empty(), !row.contains(header[i])) << header[i];
+      if (!values[i].empty()) {
+        EXPECT_EQ(std::stod(values[i]), row[header[i]].get<double>()) << header[i];
+        ++filled;
+      }
+    }
+    EXPECT_EQ(filled, row.size());
   }
 }
 

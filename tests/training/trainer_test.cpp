@@ -4,9 +4,13 @@
 
 #include <cmath>
 #include <limits>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <sstream>
 
 #include "base/error.h"
 #include "base/file_io.h"
+#include "base/log.h"
 #include "tests/training/scratch.h"
 #include "tests/training/tiny_run.h"
 
@@ -402,6 +406,60 @@ TEST(Trainer, GradientNormsByLayerAddUpToTheGlobalNorm) {
   EXPECT_TRUE(records[0].gradient_norms.contains("layers.00"));
   EXPECT_TRUE(records[0].gradient_norms.contains("embed_tokens"));
   EXPECT_NEAR(std::sqrt(squares), records[0].grad_norm, 1e-6);
+}
+
+TEST(Trainer, RatesArePositiveAndSayTheSameThing) {
+  const auto model = tiny_model();
+  TrainerSetup setup = tiny_setup(6);
+  setup.metrics.logging_steps = 2;
+  std::vector<StepRecord> records;
+  setup.on_record = [&](const StepRecord& record) { records.push_back(record); };
+  Trainer(setup, *model).train();
+  ASSERT_EQ(records.size(), 4u);  // steps 1, 2, 4, 6
+  for (const StepRecord& record : records) {
+    // Steps of two micro-batches of four rows of eight targets.
+    EXPECT_GT(record.step_ms, 0);
+    EXPECT_NEAR(record.batches_per_second * record.step_ms, 2 * 1e3, 1e-6);
+    EXPECT_NEAR(record.samples_per_second, 4 * record.batches_per_second,
+                1e-9 * record.samples_per_second);
+    EXPECT_NEAR(record.tokens_per_second, 8 * record.samples_per_second,
+                1e-9 * record.tokens_per_second);
+  }
+}
+
+TEST(Trainer, LogLinesInJsonHoldTheNumbers) {
+  const auto model = tiny_model();
+  TrainerSetup setup = tiny_setup(2);
+  setup.training.eval_steps = 2;
+  add_validation(setup);
+  setup.metrics.logging_steps = 1;
+  std::vector<StepRecord> records;
+  setup.on_record = [&](const StepRecord& record) { records.push_back(record); };
+  configure_log({"info", "json", false});
+  testing::internal::CaptureStderr();
+  Trainer(setup, *model).train();
+  std::istringstream lines(testing::internal::GetCapturedStderr());
+  configure_log({});
+  std::vector<nlohmann::json> steps;
+  for (std::string line; std::getline(lines, line);) {
+    const nlohmann::json entry = nlohmann::json::parse(line);
+    if (entry.contains("step")) steps.push_back(entry);
+  }
+  ASSERT_EQ(steps.size(), 2u);
+  EXPECT_FALSE(steps[0].contains("val_loss"));
+  EXPECT_TRUE(steps[1]["message"].get<std::string>().starts_with("step 2/2 (100.0%) | loss "));
+  std::set<std::string> keys = {"time", "level", "message"};
+  for (const LogField& field : fields_of(records[1])) {
+    keys.insert(std::string(field.key));
+    std::visit([&](const auto& value) { EXPECT_EQ(steps[1][std::string(field.key)], value); },
+               field.value);
+  }
+  EXPECT_EQ(keys, (std::set<std::string>{"time", "level", "message", "step", "epoch", "tokens",
+                                         "loss", "lr", "grad_norm", "tokens_per_second", "step_ms",
+                                         "mfu", "peak_memory_bytes", "skipped_steps",
+                                         "samples_per_second", "batches_per_second", "val_loss",
+                                         "val_perplexity", "val_accuracy"}));
+  EXPECT_EQ(steps[1].size(), keys.size());
 }
 
 }  // namespace
