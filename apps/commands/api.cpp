@@ -128,8 +128,6 @@ api::ApiServerOptions server_options(const ApiConfig& config) {
   options.response_cache_entries = static_cast<size_t>(config.serving.response_cache);
   options.limits.body_bytes = static_cast<size_t>(config.serving.max_body_bytes);
   options.limits.connections = static_cast<int>(config.serving.max_connections);
-  options.answers.timeout =
-      std::chrono::milliseconds(static_cast<int64_t>(config.serving.request_timeout * 1000));
   return options;
 }
 

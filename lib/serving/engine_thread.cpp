@@ -36,10 +36,7 @@ bool EngineThread::submit_together(std::vector<Work> group) {
   for (const auto& [request, done] : group) engine_.check_request_fits(request);
   {
     const std::lock_guard guard(mutex_);
-    check(!stopping_, "the engine is stopped");
-    if (!has_room()) return false;
-    ++open_groups_;
-    open_ += std::ssize(group);
+    if (!take_place(std::ssize(group))) return false;
     const auto left = std::make_shared<int64_t>(std::ssize(group));
     for (auto& [request, done] : group) {
       if (!request.cancelled) request.cancelled = std::make_shared<std::atomic<bool>>(false);
@@ -47,8 +44,7 @@ bool EngineThread::submit_together(std::vector<Work> group) {
         --handed_;
         {
           const std::lock_guard at_end(mutex_);
-          --open_;
-          if (--*left == 0) --open_groups_;
+          leave_place(--*left == 0);
         }
         told(std::move(result));
       });
@@ -58,17 +54,25 @@ bool EngineThread::submit_together(std::vector<Work> group) {
   return true;
 }
 
-bool EngineThread::has_room() const {
-  return open_groups_ < places_ && open_ < places_ * kRequestsAPlace;
+/// A place of the queue for a group, if one is free; with the mutex held.
+bool EngineThread::take_place(int64_t requests) {
+  check(!stopping_, "the engine is stopped");
+  if (open_groups_ >= places_ || open_ >= places_ * kRequestsAPlace) return false;
+  ++open_groups_;
+  open_ += requests;
+  return true;
+}
+
+/// One request of a group is done; with the mutex held.
+void EngineThread::leave_place(bool last_of_group) {
+  --open_;
+  if (last_of_group) --open_groups_;
 }
 
 bool EngineThread::submit_job(std::unique_ptr<EngineJob> job) {
   {
     const std::lock_guard guard(mutex_);
-    check(!stopping_, "the engine is stopped");
-    if (!has_room()) return false;
-    ++open_groups_;
-    ++open_;
+    if (!take_place(1)) return false;
     jobs_.push_back(std::move(job));
   }
   news_.notify_one();
@@ -92,8 +96,7 @@ void EngineThread::do_job(bool alone) {
   }
   const std::lock_guard guard(mutex_);
   jobs_.pop_front();
-  --open_;
-  --open_groups_;
+  leave_place(true);
 }
 
 int64_t EngineThread::open_requests() const {

@@ -52,7 +52,8 @@ class EngineThread {
   void run();
   void take_inbox();
   void publish();
-  bool has_room() const;
+  bool take_place(int64_t requests);
+  void leave_place(bool last_of_group);
   void do_job(bool alone);
 
   const TokenModel& model_;

@@ -11,7 +11,6 @@
 namespace llm::api {
 
 struct AnswerOptions {
-  std::chrono::milliseconds timeout{0};  // 0: none
   std::chrono::milliseconds ping{15'000};
   /// Given the whole answer of a request that can have no other. May be empty.
   std::function<void(const std::string&)> keep;

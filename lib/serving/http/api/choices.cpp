@@ -74,8 +74,8 @@ struct Running {
 
   void fail_cancelled() const {
     if (reply->gone()) return tell(RequestStatus::cancelled, "the client left");
-    const bool late = options.timeout.count() > 0 && !cancelled->load();
-    fail(RequestStatus::cancelled, ended_early(late, options.timeout));
+    const bool late = model.options().request_timeout.count() > 0 && !cancelled->load();
+    fail(RequestStatus::cancelled, ended_early(model, late));
   }
 };
 
@@ -98,8 +98,9 @@ HttpError queue_full(const ServedModel& model) {
                                  kRetrySeconds);
 }
 
-HttpError ended_early(bool late, std::chrono::milliseconds timeout) {
-  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(timeout);
+HttpError ended_early(const ServedModel& model, bool late) {
+  const auto seconds =
+      std::chrono::duration_cast<std::chrono::seconds>(model.options().request_timeout);
   return HttpError(503, "unavailable",
                    late ? fmt::format("the request took longer than {} s", seconds.count())
                         : "the request was cancelled");
@@ -152,11 +153,12 @@ void run_choices(const ServedModel& model, const http::ReplyPtr& reply,
     running->prompt_tokens.push_back(request.prompt_ids.size());
   running->options = options;
   reply->on_close([cancelled = running->cancelled] { cancelled->store(true); });
+  const auto timeout = model.options().request_timeout;
   std::vector<EngineThread::Work> together;
   for (size_t i = 0; i < requests.size(); ++i) {
     GenerationRequest& request = requests[i];
     request.cancelled = running->cancelled;
-    if (options.timeout.count() > 0) request.deadline = Clock::now() + options.timeout;
+    if (timeout.count() > 0) request.deadline = Clock::now() + timeout;
     request.on_token = [running, i](const TokenEvent& event) { return running->token(i, event); };
     together.emplace_back(std::move(request), [running, i](GenerationResult&& result) {
       running->end(i, std::move(result));

@@ -61,7 +61,7 @@ void answer_choices(const ServedModel& model, const http::ReplyPtr& reply,
 /// 429 of a request that finds no place.
 http::HttpError queue_full(const ServedModel& model);
 /// 503 of one that ends without its answer: because it is `late`, or cancelled.
-http::HttpError ended_early(bool late, std::chrono::milliseconds timeout);
+http::HttpError ended_early(const ServedModel& model, bool late);
 
 /// Submits all, or throws HttpError (429 where the queue is full, 400 what the engine refuses).
 void run_choices(const ServedModel& model, const http::ReplyPtr& reply,

@@ -39,7 +39,7 @@ class EmbeddingJob final : public EngineJob {
   bool piece(bool alone) override {
     if (*left_) return false;
     if (SteadyClock::now() > deadline_) {
-      reply_->send_error(ended_early(true, model_.options().request_timeout));
+      reply_->send_error(ended_early(model_, true));
       return false;
     }
     try {
@@ -52,7 +52,7 @@ class EmbeddingJob final : public EngineJob {
     return false;
   }
 
-  void abandon() override { reply_->send_error(ended_early(false, {})); }
+  void abandon() override { reply_->send_error(ended_early(model_, false)); }
 
  private:
   /// At most `tokens` more of the text that is being read.
