@@ -83,6 +83,9 @@ void ServingConfig::server_fields(Fields& f) {
   f("drain_timeout", drain_timeout, "Seconds that answers may still take after SIGTERM",
     in_range(0, 86'400))
       .flag("drain-timeout");
+  f("stall_timeout", stall_timeout,
+    "Seconds that one pass may take before /health says 503; 0 is no limit", in_range(0, 86'400))
+      .flag("stall-timeout");
 }
 
 void ServingConfig::engine_fields(Fields& f) {

@@ -31,6 +31,7 @@ struct ServingConfig {
   int64_t max_body_bytes = 10 << 20;
   int64_t max_connections = 1024;
   double drain_timeout = 30;
+  double stall_timeout = 30;
 
   void fields(Fields& f) {
     server_fields(f);

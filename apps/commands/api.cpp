@@ -128,6 +128,8 @@ api::ApiServerOptions server_options(const ApiConfig& config) {
   options.response_cache_entries = static_cast<size_t>(config.serving.response_cache);
   options.limits.body_bytes = static_cast<size_t>(config.serving.max_body_bytes);
   options.limits.connections = static_cast<int>(config.serving.max_connections);
+  options.stall_timeout =
+      std::chrono::milliseconds(static_cast<int64_t>(config.serving.stall_timeout * 1000));
   return options;
 }
 

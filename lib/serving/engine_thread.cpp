@@ -58,6 +58,7 @@ bool EngineThread::submit_together(std::vector<Work> group) {
 bool EngineThread::take_place(int64_t requests) {
   check(!stopping_, "the engine is stopped");
   if (open_groups_ >= places_ || open_ >= places_ * kRequestsAPlace) return false;
+  if (open_ == 0) turn_ended_ = std::chrono::steady_clock::now();
   ++open_groups_;
   open_ += requests;
   return true;
@@ -112,6 +113,12 @@ EngineStats EngineThread::stats() const {
   return stats;
 }
 
+std::chrono::steady_clock::duration EngineThread::turn_age() const {
+  const std::lock_guard guard(mutex_);
+  if (open_ == 0) return {};
+  return std::chrono::steady_clock::now() - turn_ended_;
+}
+
 void EngineThread::stop() {
   {
     const std::lock_guard guard(mutex_);
@@ -142,6 +149,7 @@ void EngineThread::take_inbox() {
 void EngineThread::publish() {
   const std::lock_guard guard(mutex_);
   stats_ = engine_.stats();
+  turn_ended_ = std::chrono::steady_clock::now();
 }
 
 void EngineThread::run() {

@@ -10,6 +10,7 @@
 // are handed to the engine, which sets memory aside for each.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -45,6 +46,9 @@ class EngineThread {
   int64_t open_requests() const;
   int64_t max_batch_size() const { return max_batch_size_; }
   EngineStats stats() const;
+  /// How long no turn (a pass, and a piece of a job) has ended while something is to be done; 0
+  /// where nothing is. Answers at once, also while the thread hangs.
+  std::chrono::steady_clock::duration turn_age() const;
   /// Ends all requests as cancelled and joins the thread.
   void stop();
 
@@ -66,6 +70,7 @@ class EngineThread {
   int64_t open_ = 0, open_groups_ = 0;
   int64_t handed_ = 0;  // requests that the engine holds; its thread's own
   bool stopping_ = false;
+  std::chrono::steady_clock::time_point turn_ended_;  // or work came where there was none
   EngineStats stats_;
   std::thread thread_;
 };

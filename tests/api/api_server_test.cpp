@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <future>
 
 #include "base/error.h"
 #include "gguf/gguf_writer.h"
@@ -258,6 +259,44 @@ TEST(ApiServer, MetricsCountUnderAllNames) {
     EXPECT_NE(text.find(std::string("\n") + line + "\n"), std::string::npos) << line << "\n"
                                                                              << text;
   EXPECT_EQ(api.get("/stats")["requests_processed"], 1);
+}
+
+TEST(ApiServer, IsUnhealthyWhileItsEngineHangs) {
+  api::ApiServerOptions options;
+  options.stall_timeout = std::chrono::milliseconds(50);
+  Served api(options);
+  std::promise<void> go;
+  api.model.write = [gate = go.get_future().share(), quick = api.model.write](const auto& ids,
+                                                                              auto logits) {
+    gate.wait();
+    quick(ids, logits);
+  };
+  EXPECT_EQ(api.ask("GET", "/health", "").status, 200);
+  std::thread client([&] { api.post("/v1/completions", {{"prompt", "a"}, {"max_tokens", 3}}); });
+  EXPECT_TRUE(test::soon([&] { return api.ask("GET", "/health", "").status == 503; }));
+  for (const char* path : {"/health", "/v1/health"}) {
+    const http::RawAnswer answer = api.ask("GET", path, "");
+    EXPECT_EQ(answer.status, 503) << path;
+    EXPECT_EQ(Json::parse(answer.body)["status"], "unhealthy") << path;
+    EXPECT_GT(Json::parse(answer.body)["stalled_seconds"], 0.05) << path;
+  }
+  EXPECT_EQ(api.get("/v1/health")["scheduler_running"], false);
+  go.set_value();
+  client.join();
+  EXPECT_EQ(api.get("/health"),
+            Json::parse(R"({"status":"ok","model_loaded":true,"device":"cpu"})"));
+  EXPECT_EQ(api.get("/v1/health")["scheduler_running"], true);
+}
+
+TEST(ApiServer, AStallTimeoutOfZeroIsNone) {
+  api::ApiServerOptions options;
+  options.stall_timeout = std::chrono::milliseconds(0);
+  Served api(options);
+  test::write_slowly(api, std::chrono::milliseconds(30));
+  std::thread client([&] { api.post("/v1/completions", {{"prompt", "a"}, {"max_tokens", 4}}); });
+  EXPECT_TRUE(test::soon([&] { return api.served->engine().turn_age().count() > 0; }));
+  EXPECT_EQ(api.ask("GET", "/health", "").status, 200);
+  client.join();
 }
 
 TEST(ApiServer, DrainingRefusesWorkAndLetsAnswersEnd) {

@@ -96,6 +96,31 @@ TEST(EngineThread, RefusalsAreToldToTheCaller) {
   EXPECT_EQ(engine.open_requests(), 0);
 }
 
+TEST(EngineThread, TellsForHowLongItHangs) {
+  using std::chrono::milliseconds;
+  CountingModel model(kVocab);
+  std::promise<void> go;
+  model.write = [gate = go.get_future().share(), quick = model.write](const auto& ids,
+                                                                      auto logits) {
+    gate.wait();
+    quick(ids, logits);
+  };
+  EngineThread engine(model, with_blocks(100), 4);
+  std::this_thread::sleep_for(milliseconds(30));
+  EXPECT_EQ(engine.turn_age(), milliseconds(0));  // nothing to do is no hanging
+  std::promise<void> done;
+  EXPECT_TRUE(engine.submit(a_request({5}), [&](auto&&) { done.set_value(); }));
+  EXPECT_LT(engine.turn_age(), milliseconds(25));  // and the time without work does not count
+  while (engine.turn_age() < milliseconds(30)) std::this_thread::yield();
+  // Another that comes meanwhile does not hide it.
+  EXPECT_TRUE(engine.submit(a_request({6}), {[](auto&&) {}}));
+  EXPECT_GE(engine.turn_age(), milliseconds(30));
+  go.set_value();
+  done.get_future().wait();
+  while (engine.open_requests() > 0) std::this_thread::yield();
+  EXPECT_EQ(engine.turn_age(), milliseconds(0));
+}
+
 TEST(EngineThread, StoppingEndsEverythingAsCancelled) {
   CountingModel model(kVocab);
   std::vector<FinishReason> reasons;

@@ -62,7 +62,8 @@ struct ApiServer::State {
   }
   OrderedJson stats_json() const;
   OrderedJson server_metrics_json() const;
-  OrderedJson scheduler_json(bool ending) const;
+  OrderedJson scheduler_json(bool running) const;
+  void answer_health(bool with_queue, const ReplyPtr& reply) const;
 };
 
 void ApiServer::State::add_generation() {
@@ -165,27 +166,35 @@ OrderedJson ApiServer::State::server_metrics_json() const {
           {"sched_total_generated_tokens", session.tokens}};
 }
 
-OrderedJson ApiServer::State::scheduler_json(bool ending) const {
+OrderedJson ApiServer::State::scheduler_json(bool running) const {
   const EngineStats now = model.engine().stats();
   return {{"service", "llm"},
-          {"scheduler_running", !ending},
+          {"scheduler_running", running},
           {"queue_size", now.waiting},
           {"active_requests", now.running},
           {"server_metrics_enabled", true}};
 }
 
+void ApiServer::State::answer_health(bool with_queue, const ReplyPtr& reply) const {
+  const auto age = model.engine().turn_age();
+  const bool stalled = options.stall_timeout.count() > 0 && age > options.stall_timeout;
+  const bool running = !stalled && !draining();
+  OrderedJson json = {{"status", stalled ? "unhealthy" : running ? "ok" : "draining"}};
+  json.update(with_queue
+                  ? scheduler_json(running)
+                  : OrderedJson{{"model_loaded", true}, {"device", model.options().device}});
+  if (stalled) json["stalled_seconds"] = std::chrono::duration<double>(age).count();
+  reply->send_json(running ? 200 : 503, dumped(json));
+}
+
 void ApiServer::State::add_status() {
-  const auto health = [this](bool as_pace) {
-    return [this, as_pace](const Request&, const ReplyPtr& reply) {
-      const bool ending = draining();
-      OrderedJson json = {{"status", ending ? "draining" : "ok"}};
-      json.update(as_pace
-                      ? scheduler_json(ending)
-                      : OrderedJson{{"model_loaded", true}, {"device", model.options().device}});
-      reply->send_json(ending ? 503 : 200, dumped(json));
+  const auto health = [this](bool with_queue) {
+    return [this, with_queue](const Request&, const ReplyPtr& reply) {
+      answer_health(with_queue, reply);
     };
   };
-  add("GET", "/health", Scope::open, "200 while the server takes requests", health(false), true);
+  add("GET", "/health", Scope::open, "200 while requests are taken and answered", health(false),
+      true);
   add("GET", "/v1/health", Scope::any_key, "The same, with the queue", health(true), true);
   add(
       "GET", "/version", Scope::any_key, "The program's version",

@@ -27,6 +27,8 @@ struct ApiServerOptions {
   size_t response_cache_entries = 256;
   std::vector<std::string> cors_origins;  // of web pages that may read answers; see cors.h
   http::Limits limits;
+  /// /health says 503 while the engine has work and has ended no turn for longer; 0: it never does.
+  std::chrono::milliseconds stall_timeout{30'000};
   AnswerOptions answers;
 };
 

@@ -59,7 +59,7 @@ Json responses(const Route& route) {
   for (const char* status : refusals) all[status] = error;
   // Not an error to those who ask: the same figures, with the status that balancers look at.
   if (route.pattern.ends_with("/health"))
-    all["503"] = {{"description", "It takes no more requests"},
+    all["503"] = {{"description", "It takes no more requests, or the engine hangs"},
                   {"content", answer_content(route.pattern)}};
   return all;
 }
