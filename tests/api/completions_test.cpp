@@ -49,6 +49,65 @@ TEST(Completions, PromptsMayBeTextsIdsOrLists) {
   EXPECT_EQ(texts(Json::array({ids, other, ids})), (std::vector<std::string>{ab, c, ab}));
 }
 
+TEST(Completions, PaddingOnTheLeftIsNoPartOfARow) {
+  const Served api;
+  const Json ab = LetterTokenizer().encode("ab"), c = LetterTokenizer().encode("c");
+  const Json padded_c = Json::array({0, 0, c[0]});
+  Json body = with(kGreedy, {{"prompt", Json::array({ab, padded_c})},
+                             {"echo", true},
+                             {"logprobs", 2},
+                             {"seed", 7}});
+  const Json batch = api.post("/v1/completions", body);
+  EXPECT_EQ(batch["usage"]["prompt_tokens"], 3);
+  int index = 0;
+  for (const Json& alone : {ab, c}) {  // the same bits: texts, log probabilities, places
+    body["prompt"] = alone;
+    Json choice = api.post("/v1/completions", body)["choices"][0];
+    choice["index"] = index;
+    EXPECT_EQ(batch["choices"][static_cast<size_t>(index++)], choice);
+  }
+  EXPECT_EQ(api.post("/embed", {{"input", Json::array({padded_c, ab})}}),
+            api.post("/embed", {{"input", Json::array({c, ab})}}));
+  EXPECT_EQ(api.post("/v1/embeddings", {{"input", padded_c}}),
+            api.post("/v1/embeddings", {{"input", c}}));
+  const Json generate = {{"max_tokens", 5}, {"temperature", 0}};
+  EXPECT_EQ(api.post("/generate", with(generate, {{"prompt", padded_c}}))["choices"],
+            api.post("/generate", with(generate, {{"prompt", "c"}}))["choices"]);
+}
+
+TEST(Completions, PaddingOnTheRightIsRefused) {
+  const Served api;
+  const std::string rule =
+      " ends with padding, token 0 (<pad>): pad on the left (padding_side=\"left\" of a Hugging "
+      "Face tokenizer) or send rows of their own lengths";
+  const auto refused = [&](const std::string& path, const std::string& field, const Json& rows) {
+    return api.post(path, {{field, rows}}, 400)["error"];
+  };
+  const Json second = Json::array({{100, 101}, {100, 0}}), only = {100, 0, 0};
+  for (const auto& [path, field] :
+       std::vector<std::pair<std::string, std::string>>{{"/v1/completions", "prompt"},
+                                                        {"/generate", "prompt"},
+                                                        {"/generate", "inputs"},
+                                                        {"/v1/embeddings", "input"},
+                                                        {"/embed", "input"}}) {
+    const Json error = refused(path, field, second);
+    EXPECT_EQ(error["message"], field + "[1]" + rule) << path;
+    EXPECT_EQ(error["param"], field + "[1]") << path;
+    EXPECT_EQ(refused(path, field, only)["message"], field + rule) << path;
+  }
+  EXPECT_EQ(refused("/v1/completions", "prompt", Json::array({{0, 0}}))["message"],
+            "prompt[0] holds nothing but padding, token 0 (<pad>)");
+  EXPECT_EQ(api.post("/detokenize", {{"tokens", {100, 0, 0}}})["prompt"], "a");  // is no prompt
+}
+
+TEST(Completions, WhatAlsoEndsTextsIsNoPadding) {
+  const Served api({}, [](auto& options, auto&) { options.defaults.eos_token_id = {2, 0}; });
+  const Json ids = {0, 100, 0};
+  const Json answer = api.post("/v1/completions", with(kGreedy, {{"prompt", ids}}));
+  EXPECT_EQ(answer["usage"]["prompt_tokens"], 3);
+  EXPECT_EQ(answer["choices"][0]["text"], greedy_text(api.model, {0, 100, 0}, 8));
+}
+
 TEST(Completions, ChoicesAreIndexedPromptByPrompt) {
   const Served api;
   const Json answer = api.post(

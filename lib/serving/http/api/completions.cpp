@@ -10,6 +10,7 @@
 #include "serving/http/api/choices.h"
 #include "serving/http/api/fill_in_middle.h"
 #include "serving/http/api/generation_fields.h"
+#include "serving/http/api/prompt_field.h"
 #include "serving/http/api/route_bodies.h"
 #include "serving/http/json_body.h"
 
@@ -43,32 +44,6 @@ struct CompletionJob {
             {"choices", std::move(choices)}};
   }
 };
-
-std::vector<int32_t> read_ids(const ServedModel& model, const json& list,
-                              const std::string& param) {
-  std::vector<int32_t> ids;
-  for (size_t i = 0; i < list.size(); ++i) {
-    const std::string place = fmt::format("{}[{}]", param, i);
-    const int64_t id = http::whole_value(list[i], std::numeric_limits<int64_t>::min(),
-                                         std::numeric_limits<int64_t>::max(), place);
-    if (id < 0 || id >= model.model().vocab_size())
-      throw HttpError(
-          400, "invalid_token",
-          fmt::format("{} = {} is not below vocab_size {}", place, id, model.model().vocab_size()),
-          param);
-    ids.push_back(static_cast<int32_t>(id));
-  }
-  if (ids.empty()) throw HttpError(400, "invalid_value", param + " holds no tokens", param);
-  return ids;
-}
-
-std::vector<int32_t> text_ids(const ServedModel& model, const std::string& text) {
-  const Tokenizer& tokenizer = model.tokenizer();
-  std::vector<int32_t> ids = tokenizer.with_template(tokenizer.encode(text));
-  // An empty prompt stands where one document ended and the next begins.
-  if (ids.empty()) ids.push_back(tokenizer.eos_id());
-  return ids;
-}
 
 /// Prompt tokens and new ones of a result, for the logprobs of its choice.
 std::vector<LabelledToken> labelled(const CompletionJob& job, size_t index,
@@ -228,29 +203,6 @@ std::shared_ptr<CompletionJob> read_job(const ServedModel& model, const http::Fi
 }
 
 }  // namespace
-
-std::vector<std::vector<int32_t>> read_prompts(const ServedModel& model, const json& given,
-                                               const std::string& param) {
-  if (given.is_string()) return {text_ids(model, given.get<std::string>())};
-  if (!given.is_array() || given.empty())
-    throw HttpError(400, "invalid_value",
-                    param + " must be a text, a list of texts, token ids or lists of token ids",
-                    param);
-  if (given[0].is_number()) return {read_ids(model, given, param)};
-  if (given.size() > kMostPrompts)
-    throw HttpError(400, "invalid_value", fmt::format("{}: at most {}", param, kMostPrompts),
-                    param);
-  std::vector<std::vector<int32_t>> prompts;
-  for (size_t i = 0; i < given.size(); ++i) {
-    const std::string place = fmt::format("{}[{}]", param, i);
-    if (given[i].is_array()) {
-      prompts.push_back(read_ids(model, given[i], place));
-    } else {
-      prompts.push_back(text_ids(model, http::text_value(given[i], 10 << 20, place)));
-    }
-  }
-  return prompts;
-}
 
 void answer_completions(const ServedModel& model, const AnswerOptions& options,
                         const http::Request& request, const http::ReplyPtr& reply) {

@@ -5,10 +5,6 @@
 // (max_tokens 0 asks for nothing else).
 #pragma once
 
-#include <nlohmann/json_fwd.hpp>
-#include <string>
-#include <vector>
-
 #include "serving/http/api/answer_options.h"
 #include "serving/http/api/served_model.h"
 #include "serving/http/reply.h"
@@ -16,14 +12,7 @@
 
 namespace llm::api {
 
-inline constexpr size_t kMostPrompts = 256;  // of one request
-
 void answer_completions(const ServedModel& model, const AnswerOptions& options,
                         const http::Request& request, const http::ReplyPtr& reply);
-
-/// The prompts of a body's field: text or ids, one or several.
-std::vector<std::vector<int32_t>> read_prompts(const ServedModel& model,
-                                               const nlohmann::json& given,
-                                               const std::string& param);
 
 }  // namespace llm::api

@@ -32,8 +32,10 @@ Json prompt_schema() {
   return Json::parse(R"({"anyOf": [
       {"type": "string"},
       {"type": "array", "minItems": 1, "items": {"type": "string"}},
-      {"type": "array", "minItems": 1, "items": {"type": "integer", "minimum": 0}},
+      {"type": "array", "minItems": 1, "items": {"type": "integer", "minimum": 0},
+       "description": "Token ids"},
       {"type": "array", "minItems": 1,
+       "description": "Rows of token ids; padding may stand before a row, not behind it",
        "items": {"type": "array", "minItems": 1, "items": {"type": "integer", "minimum": 0}}}]})");
 }
 

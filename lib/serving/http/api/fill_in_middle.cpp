@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "serving/http/api/completions.h"
+#include "serving/http/api/prompt_field.h"
 
 namespace llm::api {
 namespace {

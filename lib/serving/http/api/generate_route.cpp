@@ -6,6 +6,7 @@
 #include "serving/http/api/choices.h"
 #include "serving/http/api/generation_fields.h"
 #include "serving/http/api/plain_routes.h"
+#include "serving/http/api/prompt_field.h"
 #include "serving/http/api/route_bodies.h"
 #include "serving/http/json_body.h"
 

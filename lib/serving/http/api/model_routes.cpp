@@ -6,6 +6,7 @@
 #include "serving/http/api/chat_completions.h"
 #include "serving/http/api/generation_fields.h"
 #include "serving/http/api/plain_routes.h"
+#include "serving/http/api/prompt_field.h"
 #include "serving/http/api/route_bodies.h"
 #include "serving/http/json_body.h"
 
@@ -85,7 +86,7 @@ void answer_detokenize(const ServedModel& model, const http::Request& request,
   if (!given.empty() && !given[0].is_number())
     body.refuse("tokens", "tokens must be a list of ids");
   std::string text;
-  if (!given.empty()) text = model.tokenizer().decode(read_prompts(model, given, "tokens").at(0));
+  if (!given.empty()) text = model.tokenizer().decode(read_token_ids(model, given, "tokens"));
   reply->send_json(200, dumped({{"prompt", text}, {"content", text}}));
 }
 

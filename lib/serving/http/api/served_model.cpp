@@ -21,6 +21,21 @@ std::shared_ptr<const TokenVocabulary> vocabulary_of(const Tokenizer& tokenizer,
   return std::make_shared<const TokenVocabulary>(tokens, end_ids);
 }
 
+namespace {
+
+/// The tokenizer's padding, which is what batches are made with, else the model's.
+std::optional<int32_t> padding_of(const Tokenizer& tokenizer, const GenerationConfig& defaults,
+                                  std::span<const int32_t> end_ids) {
+  const auto pad = tokenizer.pad_id() >= 0
+                       ? tokenizer.pad_id()
+                       : static_cast<int32_t>(defaults.pad_token_id.value_or(-1));
+  const bool own = pad >= 0 && pad != tokenizer.bos_id() && pad != tokenizer.eos_id() &&
+                   std::find(end_ids.begin(), end_ids.end(), pad) == end_ids.end();
+  return own ? std::optional(pad) : std::nullopt;
+}
+
+}  // namespace
+
 ServedModel::ServedModel(const TokenModel& model, const Tokenizer& tokenizer,
                          ServedModelOptions options, EngineOptions engine)
     : model_(model),
@@ -30,6 +45,7 @@ ServedModel::ServedModel(const TokenModel& model, const Tokenizer& tokenizer,
       created_(std::time(nullptr)),
       adapters_(options_.name, options_.open_adapter, options_.adapter_folder),
       end_ids_(options_.defaults.eos_token_id.begin(), options_.defaults.eos_token_id.end()),
+      padding_id_(padding_of(tokenizer, options_.defaults, end_ids_)),
       encoder_(tokenizer),
       grammars_(vocabulary_of(tokenizer, model.vocab_size(), end_ids_)) {
   template_ = open_chat_template(options_.directory, tokenizer);

@@ -73,6 +73,8 @@ class ServedModel {
   std::time_t created() const { return created_; }
   int64_t max_model_len() const { return max_model_len_; }
   const std::vector<int32_t>& end_ids() const { return end_ids_; }
+  /// What rows of a batch are filled up with; nothing where that token also begins or ends texts.
+  std::optional<int32_t> padding_id() const { return padding_id_; }
 
   const ChatTemplate* chat_template() const { return template_ ? &*template_ : nullptr; }
   /// A chat as ids, by the template. Throws HttpError 400 where it refuses or there is none.
@@ -98,6 +100,7 @@ class ServedModel {
   std::time_t created_;
   AdapterSet adapters_;
   std::vector<int32_t> end_ids_;
+  std::optional<int32_t> padding_id_;
   std::optional<ChatTemplate> template_;
   ChatEncoder encoder_;
   mutable KeptGrammars grammars_;
