@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/utf8.h"
+#include "serving/http/api/answer_json.h"
 
 namespace llm {
 
@@ -33,7 +34,7 @@ std::string chat_reply_json(const ChatReply& reply, std::span<const ChatTurn> tu
   if (fields.probs) json["probs"] = result.probabilities;
   if (fields.input_logprobs) json["prompt_logprobs"] = result.input_logprobs;
   json["timing"] = {{"ttft_ms", result.timing.ttft_ms},
-                    {"tpot_ms", result.timing.tpot_ms},
+                    {"tpot_ms", api::tpot_json(result)},
                     {"total_ms", result.timing.total_ms},
                     {"tokens_per_second", result.timing.tokens_per_second}};
   return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);

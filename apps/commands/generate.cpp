@@ -18,6 +18,7 @@
 #include "base/stdout.h"
 #include "serving/autoregressive.h"
 #include "serving/generation_config.h"
+#include "serving/http/api/answer_json.h"
 #include "tokenizer/chat_prompt.h"
 
 namespace llm {
@@ -153,7 +154,7 @@ Json json_of(const Prompt& prompt, const GenerationResult& result,
   if (generation.return_input_logprobs) json["prompt_logprobs"] = result.input_logprobs;
   const GenerationTiming& timing = result.timing;
   json["timing"] = {{"ttft_ms", timing.ttft_ms},
-                    {"tpot_ms", timing.tpot_ms},
+                    {"tpot_ms", api::tpot_json(result)},
                     {"total_ms", timing.total_ms},
                     {"prompt_tokens_per_second", timing.prompt_tokens_per_second},
                     {"tokens_per_second", timing.tokens_per_second}};

@@ -44,9 +44,12 @@ for key in prompt prompt_token_ids text token_ids finish_reason seed timing ttft
 done
 expect "length is the reason" '"finish_reason": "length"' out
 expect "json has the seed" '"seed": 3' out
+holds "twelve tokens have a time a token" grep -q '"tpot_ms": [0-9]' out
 rows=$((rows + 1)); [ "$(head -c 1 out)" = "{" ] || wrong "one prompt" "one object is due"
 mapfile -t ids < <(sed -n '/"token_ids"/,/\]/p' out | sed -n '/^  "token_ids"/,$p' | grep -oE '^ +[0-9]+' | tr -d ' ')
 rows=$((rows + 1)); [ "${#ids[@]}" = 12 ] || wrong "token_ids" "12 ids are due, not ${#ids[@]}"
+accept "json of one token" -- generate "$run" --prompt abc --max-tokens 1 --json
+expect "one token has none" '"tpot_ms": null' out
 
 # Every flag that shapes the text changes it.
 for change in "--max-tokens 5" "--seed 4" "--temperature 0.1" "--top-k 1" "--top-p 0.01" "--min-p 1" "--do-sample false" "--num-return-sequences 2" "--return-text false"; do
