@@ -17,7 +17,7 @@ struct ServingConfig {
   int64_t port = 8000;
   std::vector<std::string> cors_origin;
   bool insecure = false;
-  int64_t max_batch_size = 64;
+  int64_t max_batch_size = 128;
   int64_t kv_cache_memory = 0;
   std::string kv_cache_layout = "paged", kv_cache_dtype = "auto";
   int64_t max_model_len = 0;

@@ -37,6 +37,7 @@ done
 refuse "a host that is none" 2 "cannot listen on" -- api "$model" --host 300.1.1.1 --insecure --port 0
 accept "what it would be" -- api "$model" --print-config --port 8123 --api-key secret-key
 expect "the configuration has the port" 8123 out
+expect "and its batch" "serving.max_batch_size = 128" out
 for key in host port queue_size rate_limit request_timeout max_body_bytes max_connections drain_timeout stall_timeout kv_cache_layout; do expect "it has $key" "$key" out; done
 holds "it does not show the key" [ "$(grep -c secret-key out)" = 0 ]
 { cat "$SOURCES/config/mini.yaml"; printf 'serving:\n  port: 8124\n  queue_size: 5\n'; } > both.yaml
