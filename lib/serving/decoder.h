@@ -13,6 +13,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -42,6 +43,9 @@ struct GenerationRequest {
                     // nor stop strings are wanted
   /// Returning false cancels the sequence.
   std::function<bool(const TokenEvent&)> on_token;
+  /// Told each piece of the text as it becomes showable; true: the text is complete and ends there
+  /// (FinishReason::stop). Not asked by beam search. May be empty.
+  std::function<bool(std::string_view piece)> is_complete;
   /// A LoRA adapter of the model that computes this (TokenModel::adapt); null: none.
   std::shared_ptr<const ModelAdapter> adapter;
   /// Tokens that may come next, if not all (serving/constraint).

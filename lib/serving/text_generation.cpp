@@ -181,6 +181,7 @@ void TextGeneration::settle(const TokenChoice& choice) {
   if (text_.stopped() && reason != FinishReason::stop) reason = FinishReason::stop_string;
   if (reason == FinishReason::none && constraint_ && constraint_->must_end())
     reason = FinishReason::stop;
+  if (request_.is_complete && request_.is_complete(shown)) reason = FinishReason::stop;
   if (request_.on_token && !request_.on_token({choice.id, shown, choice.logprob, choice.top}))
     reason = FinishReason::cancelled;
   if (reason != FinishReason::none) finish(reason);

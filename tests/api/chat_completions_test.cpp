@@ -164,13 +164,24 @@ TEST(ChatCompletions, OneCallIsTheMostWhereCallsMayNotBeParallel) {
   for (const auto& [parallel, calls] :
        {std::pair{Json(true), 2u}, std::pair{Json(nullptr), 2u}, std::pair{Json(false), 1u}}) {
     const Json body = with(tool_body(), {{"parallel_tool_calls", parallel}});
-    const Json answer = api.post("/v1/chat/completions", body)["choices"][0];
+    const Json whole = api.post("/v1/chat/completions", body);
+    const Json& answer = whole["choices"][0];
     EXPECT_EQ(answer["message"]["tool_calls"].size(), calls) << answer;
     EXPECT_EQ(answer["message"]["content"], "so");
     EXPECT_EQ(answer["finish_reason"], "tool_calls");
+    // One token a letter; where one call is the most, none is computed behind it.
+    const size_t letters = ("so " + call).size();
+    EXPECT_EQ(whole["usage"]["completion_tokens"],
+              calls == 1 ? letters : letters + 1 + call.size() + 1);
     size_t streamed = 0;
     std::string content;
-    for (const Json& event : api.events("/v1/chat/completions", with(body, {{"stream", true}}))) {
+    for (const Json& event :
+         api.events("/v1/chat/completions",
+                    with(body, {{"stream", true}, {"stream_options", {{"include_usage", true}}}}))) {
+      if (event["choices"].empty()) {
+        EXPECT_EQ(event["usage"]["completion_tokens"], whole["usage"]["completion_tokens"]);
+        break;
+      }
       const Json& delta = event["choices"][0]["delta"];
       streamed += delta.value("tool_calls", Json::array()).size();
       content += delta.value("content", "");

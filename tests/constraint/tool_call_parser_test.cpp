@@ -114,11 +114,11 @@ TEST(ToolCallParser, LlamaAnswersThatAreNoCallStreamFromTheFirstLetter) {
   EXPECT_EQ(parser.feed("i {").content, "i {");
 }
 
-TEST(ToolCallParser, OneCallIsGivenWhereTheyMayNotBeParallel) {
+TEST(ToolCallParser, TheAnswerEndsWithItsFirstCallWhereTheyMayNotBeParallel) {
   const std::string hermes = "<tool_call>{\"name\":\"f\"}</tool_call>";
   const std::string llama = "{\"name\":\"f\",\"parameters\":{}}";
   for (const auto& [shape, text, content] :
-       {std::tuple{kHermes, "a" + hermes + "\n" + hermes + hermes + "b", "ab"},
+       {std::tuple{kHermes, "a" + hermes + "\n" + hermes + hermes + "b", "a"},
         std::tuple{kLlama, llama + "; " + llama, ""}}) {
     for (const size_t piece : {size_t{1}, size_t{7}, text.size()}) {
       ToolCallParser parser(shape, {}, false);

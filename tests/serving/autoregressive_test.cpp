@@ -42,6 +42,25 @@ TEST(Autoregressive, BatchedEqualsAlone) {
   EXPECT_EQ(model.largest_batch, 9u);
 }
 
+TEST(Autoregressive, ATextEndsWhereItsReaderSaysThatItIsComplete) {
+  const CountingModel model(kVocab);
+  for (const int64_t drafted : {0, 4}) {
+    GenerationRequest request = a_request({5, 6}, [&](auto& c) {
+      c.num_speculative_tokens = drafted;
+      c.temperature = 0;
+    });
+    const GenerationResult whole = generate_alone(model, request);
+    ASSERT_EQ(whole.token_ids.size(), 12u);
+    std::string read;
+    request.is_complete = [&](std::string_view piece) { return (read += piece).size() >= 5; };
+    const GenerationResult part = generate_alone(model, request);
+    EXPECT_EQ(part.token_ids, std::vector(whole.token_ids.begin(), whole.token_ids.begin() + 5));
+    EXPECT_EQ(part.text, whole.text.substr(0, 5));
+    EXPECT_EQ(read, part.text);
+    EXPECT_EQ(part.finish_reason, FinishReason::stop);
+  }
+}
+
 TEST(Autoregressive, SameSeedGivesTheSameTextAndAnotherSeedAnother) {
   const CountingModel model(kVocab);
   const auto text = [&](int64_t seed) {

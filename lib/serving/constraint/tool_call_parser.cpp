@@ -61,12 +61,16 @@ ToolCallDelta ToolCallParser::feed(std::string_view text) {
   return advance(false);
 }
 
+/// Nothing that comes now belongs to the answer.
+bool ToolCallParser::over() const { return called_ && !parallel_; }
+
 ToolCallDelta ToolCallParser::finish() { return advance(true); }
 
 ToolCallDelta ToolCallParser::advance(bool last) {
   ToolCallDelta delta;
-  while (step(last, delta)) {
+  while (!over() && step(last, delta)) {
   }
+  if (over()) held_.clear();
   return delta;
 }
 
@@ -169,7 +173,7 @@ bool ToolCallParser::finish_call(bool last, ToolCallDelta& delta) {
   const auto call =
       call_in(std::string_view(held_).substr(object_begin_, object_end_ - object_begin_), names_);
   if (!call) return give_up(delta);
-  if (parallel_ || !called_) delta.calls.push_back(*call);
+  delta.calls.push_back(*call);
   called_ = true;
   after_call_ = true;
   held_.erase(0, end);

@@ -37,8 +37,8 @@ struct ToolCallDelta {
 
 class ToolCallParser {
  public:
-  /// `names` of the functions that may be called; empty: any. Not `parallel`: calls after the first
-  /// are left out.
+  /// `names` of the functions that may be called; empty: any. Not `parallel`: the answer ends with
+  /// its first call, and what follows it is left out.
   ToolCallParser(ToolCallShape shape, std::vector<std::string> names, bool parallel = true);
 
   ToolCallDelta feed(std::string_view text);
@@ -48,6 +48,7 @@ class ToolCallParser {
  private:
   enum class Place { outside, before_object, in_object, after_object };
 
+  bool over() const;
   ToolCallDelta advance(bool last);
   bool step(bool last, ToolCallDelta& delta);
   bool look_for_call(bool last, ToolCallDelta& delta);

@@ -262,6 +262,7 @@ void answer_chat(const ServedModel& model, const AnswerOptions& options,
   std::vector<GenerationRequest> requests;
   for (int64_t i = 0; i < job->fields.n; ++i) {
     requests.push_back(choice_request(model, plan, job->prompt, i));
+    requests.back().is_complete = job->tools.completion();
   }
   answer_choices(model, reply, std::move(requests), job->fields.stream,
                  {[job](const auto& sse) { return streamed(job, sse); },

@@ -13,6 +13,13 @@ std::unique_ptr<ToolCallParser> ChatTools::parser() const {
   return std::make_unique<ToolCallParser>(shape, std::move(names), parallel);
 }
 
+std::function<bool(std::string_view piece)> ChatTools::completion() const {
+  if (!offered() || parallel) return {};
+  return [calls = std::shared_ptr(parser())](std::string_view piece) {
+    return !calls->feed(piece).calls.empty();
+  };
+}
+
 std::shared_ptr<const Grammar> ChatTools::grammar() const {
   if (!demanded()) return nullptr;
   try {

@@ -1,10 +1,12 @@
 // The functions that a chat request offers, and the calls that its answers make of them.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "serving/http/api/answer_json.h"
@@ -25,6 +27,9 @@ struct ChatTools {
     return choice.kind == ToolChoice::Kind::required || choice.kind == ToolChoice::Kind::named;
   }
   std::unique_ptr<ToolCallParser> parser() const;
+  /// Of one answer, told its text piece by piece: whether it holds all that may be in it, which is
+  /// so after the first call where calls are not parallel. Empty: never before its end.
+  std::function<bool(std::string_view piece)> completion() const;
   /// The grammar of required and named calls; null where the model is free.
   std::shared_ptr<const Grammar> grammar() const;
 };
