@@ -10,6 +10,7 @@
 #include "base/number_text.h"
 #include "base/version.h"
 #include "model/device.h"
+#include "model/kernels/cpu_backend.h"
 
 namespace llm {
 namespace {
@@ -51,9 +52,9 @@ std::string torch_version_text() {
     devices += fmt::format(" cuda:{}", i);
   }
   return fmt::format(
-      "llm {} (commit {}, {})\nLibTorch {}\nCPU {}, {} usable cores: {}\ndevices: {}\n",
+      "llm {} (commit {}, {})\nLibTorch {}\nCPU {}, {} usable cores: {}\nkernels: {}\ndevices: {}\n",
       program_version(), program_commit(), build_type(), TORCH_VERSION, cpu_fact("model name"),
-      usable_cores(), cpu_features(), devices);
+      usable_cores(), cpu_features(), cpu_backend_text(), devices);
 }
 
 void set_torch_threads(const Fields& fields) {

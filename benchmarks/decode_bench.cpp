@@ -2,6 +2,7 @@
 // "go" on stdin.
 //
 // usage: decode_bench MODEL_DIR [--threads N] [--new-tokens N] [--prompt N] [--batch N]
+//        [--quantize none|int8|fp8|int4]
 // Greedy decoding past the end of the text. One round: `batch` prompts of 8 random tokens,
 // `new-tokens` new ones each (decode), and one prompt of `prompt` tokens (prefill). weight_bytes is
 // what one decode step reads of the weights: gb_s is that times the steps per second.
@@ -20,7 +21,6 @@
 #include "model/kernels/cpu_allocator.h"
 #include "serving/autoregressive.h"
 #include "serving/load_token_model.h"
-#include "serving/packed_model.h"
 
 namespace {
 
@@ -31,7 +31,7 @@ double seconds_since(Clock::time_point start) {
 }
 
 struct Options {
-  std::string model;
+  std::string model, quantize = "none";
   std::map<std::string, int64_t> values = {
       {"threads", 2}, {"new-tokens", 64}, {"prompt", 512}, {"batch", 1}};
 
@@ -43,13 +43,18 @@ struct Options {
         continue;
       }
       const std::string name = argument.substr(2);
+      if (name == "quantize" && i + 1 < argc) {
+        quantize = argv[++i];
+        continue;
+      }
       llm::check(values.contains(name) && i + 1 < argc, "decode_bench: unknown option {}",
                  argument);
       values[name] = count_argument(argument, argv[++i]);
     }
     llm::check(
         !model.empty(),
-        "usage: decode_bench MODEL_DIR [--threads N] [--new-tokens N] [--prompt N] [--batch N]");
+        "usage: decode_bench MODEL_DIR [--threads N] [--new-tokens N] [--prompt N] [--batch N] "
+        "[--quantize none|int8|fp8|int4]");
   }
 };
 
@@ -82,11 +87,10 @@ int run(const Options& options) {
   llm::install_caching_cpu_allocator();
   at::set_num_threads(static_cast<int>(options.values.at("threads")));
   const auto started = Clock::now();
-  const llm::LoadedTokenModel loaded = llm::load_token_model(options.model);
+  const llm::LoadedTokenModel loaded = llm::load_token_model(options.model, {.quantize = options.quantize});
   const double load_s = seconds_since(started);
   const llm::TokenModel& model = *loaded.model;
-  const auto* packed = dynamic_cast<const llm::PackedModel*>(&model);
-  const int64_t weight_bytes = packed != nullptr ? packed->bytes_per_token() : 0;
+  const int64_t weight_bytes = loaded.weight_bytes;
   const std::vector<llm::GenerationRequest> requests = requests_of(options, model);
   const std::vector<int32_t> prompt =
       random_prompt(options.values.at("prompt"), model.vocab_size(), 99);
@@ -102,12 +106,12 @@ int run(const Options& options) {
     std::printf(
         "{\"tokens_per_second\": %.2f, \"steps_per_second\": %.3f, \"gb_s\": %.2f, "
         "\"prefill_tokens_per_second\": %.1f, \"ttft_ms\": %.2f, "
-        "\"weight_bytes\": %lld, \"parameters\": %lld, \"dtype\": \"%s\", \"packed\": %s, "
+        "\"weight_bytes\": %lld, \"parameters\": %lld, \"dtype\": \"%s\", \"quantization\": \"%s\", \"packed\": %s, "
         "\"load_s\": %.2f, \"last_token\": %d}\n",
         tokens / total, steps_per_s, steps_per_s * static_cast<double>(weight_bytes) / 1e9,
         static_cast<double>(prompt.size()) / prefill, results[0].timing.ttft_ms,
         static_cast<long long>(weight_bytes), static_cast<long long>(loaded.parameters),
-        loaded.dtype.c_str(), loaded.packed ? "true" : "false", load_s,
+        loaded.dtype.c_str(), loaded.quantization.c_str(), loaded.packed ? "true" : "false", load_s,
         results[0].token_ids.back());
     std::fflush(stdout);
   }

@@ -67,7 +67,9 @@ class WatchedModel final : public llm::TokenModel {
 
   int64_t vocab_size() const override { return model_.vocab_size(); }
   int64_t context_length() const override { return model_.context_length(); }
-  int64_t kv_bytes_per_token(bool int8) const override { return model_.kv_bytes_per_token(int8); }
+  int64_t kv_bytes_per_token(llm::Codes codes) const override {
+    return model_.kv_bytes_per_token(codes);
+  }
   std::shared_ptr<llm::KvPool> make_pool(const llm::KvPoolOptions& options) const override {
     return pool = model_.make_pool(options);
   }
@@ -107,9 +109,10 @@ class WatchedModel final : public llm::TokenModel {
 
 struct Arm {
   const char* layout;
-  bool int8 = false;
+  llm::Codes codes = llm::Codes::none;
 };
-constexpr Arm kArms[] = {{"paged"}, {"slab"}, {"bmc"}, {"paged", true}};
+constexpr Arm kArms[] = {{"paged"}, {"slab"}, {"bmc"}, {"paged", llm::Codes::int8},
+                          {"paged", llm::Codes::fp8}};
 
 struct Shape {
   int64_t prompt, new_tokens, shared = 0;
@@ -164,10 +167,10 @@ Figures run_arm(const llm::TokenModel& inner, const Workload& workload, const Ar
   engine_options.max_batch_size = 64;
   engine_options.prefix_cache = workload.requests[0].shared > 0;
   engine_options.kv = {
-      .max_blocks = memory / (inner.kv_bytes_per_token(arm.int8) * llm::kKvBlockTokens),
+      .max_blocks = memory / (inner.kv_bytes_per_token(arm.codes) * llm::kKvBlockTokens),
       .layout = arm.layout,
       .slab_tokens = options.values.at("context"),
-      .int8 = arm.int8};
+      .codes = arm.codes};
   llm::Engine engine(model, engine_options);
   llm::check(model.pool != nullptr, "kv_layouts: this model does not run packed on this machine");
   int64_t prompts = 0, written = 0;
@@ -209,7 +212,7 @@ double median(std::vector<Figures>& runs, double Figures::*what) {
 
 void print_row(const Workload& workload, const Arm& arm, std::vector<Figures> runs) {
   fmt::print("| {} | {}{} | {:.1f} ({}) | {:.0f} % | {:.0f} % | {:.1f} | {:.0f} | {} | {:.2f} |\n",
-             workload.name, arm.layout, arm.int8 ? ", int8" : "", median(runs, &Figures::in_flight),
+             workload.name, arm.layout, arm.codes == llm::Codes::none ? "" : fmt::format(", {}", llm::codes_name(arm.codes)), median(runs, &Figures::in_flight),
              runs[0].most, 100 * median(runs, &Figures::reserved),
              100 * median(runs, &Figures::used), median(runs, &Figures::new_rate),
              median(runs, &Figures::all_rate), runs[0].copies, median(runs, &Figures::computed));
@@ -222,7 +225,7 @@ int run(const Options& options) {
   const llm::TokenModel& model = *loaded.model;
   fmt::print("{} parameters in {}, {} bytes a token ({} int8), memory {} tokens\n\n",
              loaded.parameters, loaded.dtype, model.kv_bytes_per_token(),
-             model.kv_bytes_per_token(true), options.values.at("memory-tokens"));
+             model.kv_bytes_per_token(llm::Codes::int8), options.values.at("memory-tokens"));
   fmt::print(
       "| workload | layout | in a pass (most) | reserved | of it tokens | new tok/s | all "
       "tok/s | copies | computed |\n|---|---|---|---|---|---|---|---|---|\n");

@@ -6,6 +6,7 @@
 #include "base/device.h"
 #include "base/error.h"
 #include "model/load_config.h"
+#include "model/kernels/codes.h"
 #include "model/model_path.h"
 #include "model/model_size.h"
 #include "model/parameter_layout.h"
@@ -69,6 +70,18 @@ ModelConfig load_causal_config(const fs::path& directory) {
   return config;
 }
 
+void take_packed(LoadedTokenModel& loaded, const TokenModelOptions& options,
+                 const ParameterReader& parameters, int threads) {
+  const std::optional<Codes> codes = parse_codes(options.quantize);
+  check(codes.has_value(), "--quantize: '{}' is not one of none, int8, fp8, int4", options.quantize);
+  auto model = std::make_unique<PackedModel>(loaded.config, loaded.dtype == "bfloat16", *codes,
+                                             parameters, threads);
+  loaded.packed = true;
+  loaded.quantization = options.quantize;
+  loaded.weight_bytes = model->bytes_per_token();
+  loaded.model = std::move(model);
+}
+
 std::optional<LoadedTokenModel> load_packed_model(const fs::path& path,
                                                   const TokenModelOptions& options) {
   if (!options.allow_packed || !is_cpu(options.device)) return std::nullopt;
@@ -84,10 +97,8 @@ std::optional<LoadedTokenModel> load_packed_model(const fs::path& path,
   }
   loaded.device = "cpu";
   loaded.parameters = parameter_count(loaded.config);
-  loaded.packed = true;
-  loaded.model =
-      std::make_unique<PackedModel>(loaded.config, loaded.dtype == "bfloat16", file_reader(source),
-                                    options.threads > 0 ? options.threads : usable_cores());
+  take_packed(loaded, options, file_reader(source),
+              options.threads > 0 ? options.threads : usable_cores());
   return loaded;
 }
 

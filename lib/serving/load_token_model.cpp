@@ -3,6 +3,7 @@
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
 #include <c10/core/InferenceMode.h>
+#include <fmt/format.h>
 
 #include "base/device.h"
 #include "base/error.h"
@@ -68,12 +69,14 @@ LoadedTokenModel load_token_model(const std::filesystem::path& path,
                                             : !device.is_cpu()
                                                 ? "the model is not on the CPU"
                                                 : why_not_packed(loaded.config, loaded.dtype);
-  loaded.packed = !reason;
   loaded.why_not_packed = reason.value_or("");
-  if (loaded.packed) {
-    loaded.model = std::make_unique<PackedModel>(loaded.config, dtype == at::kBFloat16,
-                                                 tensor_reader(source, dtype), resolved.threads);
+  if (!reason) {
+    take_packed(loaded, options, tensor_reader(source, dtype), resolved.threads);
   } else {
+    if (options.quantize != "none")
+      fail(Exit::usage, fmt::format("--quantize {}: weights can be rounded only where a model runs "
+                                    "packed on the CPU: {}", options.quantize, *reason),
+           "leave it out");
     auto transformer = std::make_shared<Transformer>(loaded.config, dtype, device);
     source->copy_into(*transformer);
     loaded.transformer = std::move(transformer);

@@ -21,6 +21,9 @@ struct TokenModelOptions {
   std::string device = "auto";
   std::string dtype =
       "auto";  // auto: as stored (float16 on a CPU: float32, which holds it exactly)
+  /// none, int8, fp8, int4: the matrices rounded as they are read (model/kernels/weight_codes.h).
+  /// Error(usage) where the model does not run packed.
+  std::string quantize = "none";
   bool allow_packed = true;
   int threads = 0;  // of a packed model; 0: as many as LibTorch has
 };
@@ -30,6 +33,8 @@ struct LoadedTokenModel {
   std::filesystem::path directory;  // the model directory that the path led to
   std::string device, dtype;        // what it runs on: "cpu", "bfloat16"
   int64_t parameters = 0;
+  std::string quantization = "none";
+  int64_t weight_bytes = 0;  // that one token's step reads; 0: not known (it does not run packed)
   bool packed = false;
   std::string why_not_packed;                      // empty where packed
   std::shared_ptr<const Transformer> transformer;  // kept only where `model` computes with it
@@ -49,6 +54,12 @@ LoadedTokenModel load_token_model(const std::filesystem::path& path,
 /// process.
 std::optional<LoadedTokenModel> load_packed_model(const std::filesystem::path& path,
                                                   const TokenModelOptions& options = {});
+
+/// What both do once the parameters can be read: makes loaded.model of them, packed (in
+/// load_packed_model.cpp).
+struct ParameterReader;
+void take_packed(LoadedTokenModel& loaded, const TokenModelOptions& options,
+                 const ParameterReader& parameters, int threads);
 
 /// Whichever of the two is enough (in open_token_model.cpp): LibTorch is loaded where it is needed,
 /// and then computes with `threads` threads; 0: all cores of this process. Throws Error(internal)

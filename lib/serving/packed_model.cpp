@@ -89,12 +89,12 @@ struct PackedModel::Run {
   int64_t first_position() const { return sequence->length(); }
 };
 
-PackedModel::PackedModel(const ModelConfig& config, bool bfloat, const ParameterReader& parameters,
-                         int threads)
+PackedModel::PackedModel(const ModelConfig& config, bool bfloat, Codes codes,
+                         const ParameterReader& parameters, int threads)
     : config_(config), bfloat_(bfloat), team_(std::make_unique<WorkerTeam>(threads)) {
   if (const auto reason = why_not_packed(config, bfloat ? "bfloat16" : "float32"))
     fail(Exit::usage, fmt::format("this model cannot run packed: {}", *reason));
-  weights_ = std::make_unique<PackedWeights>(config, bfloat_, parameters, *team_);
+  weights_ = std::make_unique<PackedWeights>(config, bfloat_, codes, parameters, *team_);
   for (const double frequency : rope_inverse_frequencies(config_))
     inverse_frequencies_.push_back(static_cast<float>(frequency));
   rope_factor_ = rope_attention_factor(config_);
@@ -383,20 +383,20 @@ void PackedModel::return_workspace(std::unique_ptr<Workspace> work) const {
   idle_.push_back(std::move(work));
 }
 
-KvShape PackedModel::kv_shape(bool int8) const {
+KvShape PackedModel::kv_shape(Codes codes) const {
   return {.layers = config_.num_hidden_layers,
           .heads = config_.key_value_heads(),
           .head_dim = config_.head_size(),
           .bfloat = bfloat_,
-          .int8 = int8};
+          .codes = codes};
 }
 
-int64_t PackedModel::kv_bytes_per_token(bool int8) const {
-  return static_cast<int64_t>(kv_shape(int8).block_bytes()) / kKvBlockTokens;
+int64_t PackedModel::kv_bytes_per_token(Codes codes) const {
+  return static_cast<int64_t>(kv_shape(codes).block_bytes()) / kKvBlockTokens;
 }
 
 std::shared_ptr<KvPool> PackedModel::make_pool(const KvPoolOptions& options) const {
-  return std::make_shared<KvPool>(kv_shape(options.int8), options);
+  return std::make_shared<KvPool>(kv_shape(options.codes), options);
 }
 
 std::unique_ptr<TokenSequence> PackedModel::start(int64_t capacity) const {

@@ -1,11 +1,11 @@
 // The quick TokenModel: a Transformer's weights packed for streaming, and a forward pass over
 // preallocated buffers.
 //
-// For CPUs with AVX-512-BF16 and models of the Llama kind: RoPE, RMSNorm before each half, gated
-// feed-forward, any number of key/value heads, biases, tied or separate head, sliding window.
-// Everything else runs through TransformerModel; `runs_packed` tells which, and why not. Products
-// read bfloat16 or float32 weights as the model has them, with inputs rounded to the same; sums,
-// norms, softmax and the residual stream are float32.
+// For CPUs with a backend (model/kernels/cpu_backend.h) and models of the Llama kind: RoPE, RMSNorm
+// before each half, gated feed-forward, any number of key/value heads, biases, tied or separate
+// head, sliding window. Everything else runs through TransformerModel; why_not_packed tells which,
+// and why not. Products read bfloat16 or float32 weights as the model has them, with inputs rounded
+// to the same; sums, norms, softmax and the residual stream are float32.
 //
 // Law (from packed_linear.h): the logits of a token are the same bits whether it came in a prompt,
 // one at a time, or in a batch with others, and for any number of threads. The weights are copied:
@@ -35,16 +35,16 @@ std::optional<std::string> why_not_packed(const Transformer& model);  // in pack
 
 class PackedModel final : public TokenModel {
  public:
-  /// In bfloat16 or float32, on `threads` threads.
-  PackedModel(const ModelConfig& config, bool bfloat, const ParameterReader& parameters,
-              int threads);
+  /// In bfloat16 or float32, or with the weights rounded to `codes`, on `threads` threads.
+  PackedModel(const ModelConfig& config, bool bfloat, Codes codes,
+              const ParameterReader& parameters, int threads);
   /// In its own format, on as many threads as LibTorch has (in packed_transformer.cpp).
-  explicit PackedModel(const Transformer& model);
+  explicit PackedModel(const Transformer& model, Codes codes = Codes::none);
   ~PackedModel() override;
 
   int64_t vocab_size() const override { return config_.vocab_size; }
   int64_t context_length() const override { return config_.max_position_embeddings; }
-  int64_t kv_bytes_per_token(bool int8 = false) const override;
+  int64_t kv_bytes_per_token(Codes codes = Codes::none) const override;
   std::shared_ptr<KvPool> make_pool(const KvPoolOptions& options) const override;
   std::unique_ptr<TokenSequence> start(int64_t capacity) const override;
   std::unique_ptr<TokenSequence> start_in(const std::shared_ptr<KvPool>& pool, int64_t capacity,
@@ -62,7 +62,7 @@ class PackedModel final : public TokenModel {
   struct Run;
   struct Workspace;
 
-  KvShape kv_shape(bool int8) const;
+  KvShape kv_shape(Codes codes) const;
   std::unique_ptr<Workspace> take_workspace() const;
   void return_workspace(std::unique_ptr<Workspace> work) const;
   template <typename T>

@@ -45,7 +45,7 @@ std::optional<std::string> unlike_llama(const ModelConfig& c) {
 }  // namespace
 
 std::optional<std::string> why_not_packed(const ModelConfig& config, std::string_view dtype) {
-  if (!packed_kernels_available()) return "this CPU has no AVX-512 BF16";
+  if (!packed_kernels_available()) return "this CPU has no AVX2";
   if (dtype != "float32" && dtype != "bfloat16")
     return "its weights are neither float32 nor bfloat16";
   return unlike_llama(config);

@@ -22,8 +22,8 @@ ParameterReader reader_of(const Transformer& model) {
 
 }  // namespace
 
-PackedModel::PackedModel(const Transformer& model)
-    : PackedModel(model.config(), model.dtype() == at::kBFloat16, reader_of(model),
+PackedModel::PackedModel(const Transformer& model, Codes codes)
+    : PackedModel(model.config(), model.dtype() == at::kBFloat16, codes, reader_of(model),
                   at::get_num_threads()) {}
 
 std::optional<std::string> why_not_packed(const Transformer& model) {

@@ -7,7 +7,7 @@
 
 namespace llm {
 
-PackedWeights::PackedWeights(const ModelConfig& config, bool bfloat,
+PackedWeights::PackedWeights(const ModelConfig& config, bool bfloat, Codes codes,
                              const ParameterReader& parameters, WorkerTeam& team)
     : bfloat_(bfloat), team_(team) {
   const auto required = [&](const std::string& name) {
@@ -32,7 +32,7 @@ PackedWeights::PackedWeights(const ModelConfig& config, bool bfloat,
     return values;
   };
   std::vector<std::string> deferred;
-  const auto pack = [&](std::initializer_list<std::string> names) {
+  const auto pack_as = [&](Codes as, std::initializer_list<std::string> names) {
     std::vector<StoredRows> matrices;
     bool in_file = true;
     for (const std::string& name : names) {
@@ -40,7 +40,7 @@ PackedWeights::PackedWeights(const ModelConfig& config, bool bfloat,
       matrices.push_back(found.rows);
       in_file = in_file && found.in_file;
     }
-    PackedWeight weight = defer_packing(matrices, bfloat);
+    PackedWeight weight = defer_packing(matrices, bfloat, as);
     if (in_file) {
       deferred.insert(deferred.end(), names);
       return weight;
@@ -50,6 +50,7 @@ PackedWeights::PackedWeights(const ModelConfig& config, bool bfloat,
     for (const std::string& name : names) parameters.done(name);
     return weight;
   };
+  const auto pack = [&](std::initializer_list<std::string> names) { return pack_as(codes, names); };
   for (int64_t i = 0; i < config.num_hidden_layers; ++i) {
     const std::string layer = fmt::format("model.layers.{}.", i);
     const std::string a = layer + "self_attn.", m = layer + "mlp.";
@@ -65,7 +66,8 @@ PackedWeights::PackedWeights(const ModelConfig& config, bool bfloat,
                        .post_attention_norm = floats(layer + "post_attention_layernorm.weight")});
   }
   norm_ = floats("model.norm.weight");
-  output_ = pack({config.tie_word_embeddings ? "model.embed_tokens.weight" : "lm_head.weight"});
+  output_ = pack_as(codes == Codes::int4 ? Codes::int8 : codes,
+                    {config.tie_word_embeddings ? "model.embed_tokens.weight" : "lm_head.weight"});
   embedding_ = required("model.embed_tokens.weight").rows;
   packed_ = deferred.empty();
   packing_done_ = [done = parameters.done, names = std::move(deferred)] {

@@ -46,9 +46,11 @@ struct PackedLayer {
 
 class PackedWeights {
  public:
-  /// In bfloat16 or float32, whatever the parameters are in. Throws where one is missing.
-  PackedWeights(const ModelConfig& config, bool bfloat, const ParameterReader& parameters,
-                WorkerTeam& team);
+  /// In bfloat16 or float32, whatever the parameters are in, the matrices as `codes` where that is
+  /// one of them: but for the embedding, of which rows are looked up, and the head in int8 where
+  /// int4 is asked for, since it decides between close tokens. Throws where a parameter is missing.
+  PackedWeights(const ModelConfig& config, bool bfloat, Codes codes,
+                const ParameterReader& parameters, WorkerTeam& team);
 
   const PackedLayer& layer(int64_t index) const { return layers_[static_cast<size_t>(index)]; }
   const std::vector<float>& norm() const { return norm_; }

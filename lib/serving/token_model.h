@@ -15,6 +15,8 @@
 #include <utility>
 #include <vector>
 
+#include "model/kernels/codes.h"
+
 namespace llm {
 
 class KvPool;
@@ -86,7 +88,7 @@ class TokenModel {
   /// The longest sequence the model was made for; 0 = no bound.
   virtual int64_t context_length() const = 0;
   /// Bytes that one token adds to a sequence; 0 = unknown.
-  virtual int64_t kv_bytes_per_token(bool /*int8*/ = false) const { return 0; }
+  virtual int64_t kv_bytes_per_token(Codes /*codes*/ = Codes::none) const { return 0; }
 
   /// Memory for sequences within a bound, or null where the model's sequences have memory of their
   /// own only. Lives as long as its sequences.

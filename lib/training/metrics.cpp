@@ -34,7 +34,9 @@ constexpr std::array kColumns = {"step",
                                  "val_loss",
                                  "val_perplexity",
                                  "val_bits_per_byte",
-                                 "val_accuracy"};
+                                 "val_accuracy",
+                                 "val_long_loss",
+                                 "val_long_perplexity"};
 
 std::string csv_header() { return fmt::format("{}\n", fmt::join(kColumns, ",")); }
 
@@ -83,6 +85,10 @@ std::vector<std::pair<std::string, double>> to_scalars(const StepRecord& record)
     if (record.validation->bytes > 0) {
       scalars.emplace_back("eval/bits_per_byte", record.validation->bits_per_byte());
     }
+  }
+  if (record.long_validation) {
+    scalars.emplace_back("eval/long_loss", record.long_validation->loss());
+    scalars.emplace_back("eval/long_perplexity", record.long_validation->perplexity());
   }
   for (const auto& [group, norm] : record.gradient_norms) {
     scalars.emplace_back("gradient_norm/" + group, norm);
@@ -144,6 +150,10 @@ std::vector<LogField> fields_of(const StepRecord& r) {
       fields.push_back({"val_bits_per_byte", r.validation->bits_per_byte()});
     }
     fields.push_back({"val_accuracy", r.validation->accuracy()});
+  }
+  if (r.long_validation) {
+    fields.push_back({"val_long_loss", r.long_validation->loss()});
+    fields.push_back({"val_long_perplexity", r.long_validation->perplexity()});
   }
   return fields;
 }

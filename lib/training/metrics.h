@@ -3,7 +3,8 @@
 //
 // Keys: step epoch tokens loss lr grad_norm tokens_per_second step_ms mfu peak_memory_bytes
 // skipped_steps samples_per_second batches_per_second; on evaluation steps val_loss val_perplexity
-// val_bits_per_byte val_accuracy. They are the keys of metrics.jsonl, the columns of metrics.csv
+// val_bits_per_byte val_accuracy, with training.eval_length_factor above 1 also val_long_loss
+// val_long_perplexity. They are the keys of metrics.jsonl, the columns of metrics.csv
 // (empty where there was no validation) and, with --log-format json, of the log line; metrics.jsonl
 // alone holds gradient_norms {group: norm} at gradient-norm steps. mfu is the
 // share of a matrix-product speed measured when the run started. Rows after the step a run resumes
@@ -43,6 +44,7 @@ struct StepRecord {
   int64_t peak_memory_bytes = 0;
   int64_t skipped_steps = 0;
   std::optional<LossTotals> validation;
+  std::optional<LossTotals> long_validation;  // on longer rows than those of training
   std::map<std::string, double> gradient_norms;
 };
 

@@ -3,12 +3,12 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "model/kernels/kernels.h"
+#include "model/kernels/cpu_backend.h"
 
 namespace llm {
 
 std::string native_precision(const at::Device& device) {
-  const bool native = device.is_cuda() || fused_kernels_available();
+  const bool native = device.is_cuda() || cpu_backend() == CpuBackend::avx512;
   return native ? "bf16-mixed" : "32-true";
 }
 

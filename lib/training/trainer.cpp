@@ -51,6 +51,9 @@ bool Trainer::Core::validate_if_due() {
     return false;
   }
   last_validation = totals;
+  if (setup.long_validation) {
+    last_long_validation = evaluate_long();
+  }
   const double loss = last_validation->loss();
   if (std::isfinite(loss) && (!best || loss < best->loss)) {
     best = BestValidation{step, loss};
@@ -88,6 +91,7 @@ void Trainer::Core::record(const StepOutcome& outcome) {
   record.skipped_steps = skipped_steps;
   if (validated_step == step) {
     record.validation = last_validation;
+    record.long_validation = last_long_validation;
   }
   record.gradient_norms = std::move(gradient_norms);
   gradient_norms.clear();
@@ -185,6 +189,7 @@ TrainingResult Trainer::Core::train() {
   result.tokens = tokens;
   result.skipped_steps = skipped_steps;
   result.validation = last_validation;
+  result.long_validation = last_long_validation;
   if (best) {
     result.best_step = best->step;
     result.best_loss = best->loss;

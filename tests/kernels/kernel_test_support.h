@@ -33,7 +33,7 @@ inline double tolerance(at::ScalarType type) { return type == at::kFloat ? 3e-6 
 
 #define SKIP_WITHOUT_FUSED_KERNELS()                                                      \
   if (!fused_kernels_available()) {                                                       \
-    GTEST_SKIP() << "this CPU lacks AVX-512 with BF16: only the reference operators run"; \
+    GTEST_SKIP() << "this CPU lacks AVX2: only the reference operators run"; \
   }
 
 }  // namespace llm

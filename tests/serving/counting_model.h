@@ -69,7 +69,7 @@ class CountingModel final : public TokenModel {
   explicit CountingModel(int64_t vocab, int64_t context = 0) : vocab_(vocab), context_(context) {}
   int64_t vocab_size() const override { return vocab_; }
   int64_t context_length() const override { return context_; }
-  int64_t kv_bytes_per_token(bool) const override { return 4; }
+  int64_t kv_bytes_per_token(Codes) const override { return 4; }
   std::shared_ptr<KvPool> make_pool(const KvPoolOptions& options) const override {
     return std::make_shared<KvPool>(kCountingShape, options);
   }

@@ -1,4 +1,4 @@
-// Keys and values of a real model in a pool: every layout, sharing, eviction and int8.
+// Keys and values of a real model in a pool: every layout, sharing, eviction and codes.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -16,7 +16,7 @@ namespace {
 class KvLayouts : public testing::Test {
  protected:
   void SetUp() override {
-    if (!packed_kernels_available()) GTEST_SKIP() << "this CPU has no AVX-512 BF16";
+    if (!packed_kernels_available()) GTEST_SKIP() << "this CPU has no AVX2";
   }
 
   static std::unique_ptr<TokenModel> model(
@@ -123,12 +123,14 @@ TEST_F(KvLayouts, BlocksBeforeTheWindowAreNotNeeded) {
   EXPECT_LE(most, 3);  // 40 tokens and 10 new ones lie in three blocks at most
 }
 
-TEST_F(KvLayouts, Int8TakesLessAndStaysNear) {
-  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+TEST_F(KvLayouts, CodesTakeLessAndStayNear) {
+  for (const auto& [dtype, codes, most] :
+       {std::tuple{at::kFloat, Codes::int8, 0.01}, std::tuple{at::kBFloat16, Codes::int8, 0.01},
+        std::tuple{at::kFloat, Codes::fp8, 0.04}, std::tuple{at::kBFloat16, Codes::fp8, 0.04}}) {
     const auto packed = model(dtype);
     const auto ids = some_tokens(150, *packed);
     const auto exact = logits_of(*packed, *packed->start(150), ids);
-    const auto pool = packed->make_pool({.max_blocks = 20, .int8 = true});
+    const auto pool = packed->make_pool({.max_blocks = 20, .codes = codes});
     const auto near = logits_of(*packed, *packed->start_in(pool, 512), ids);
     double error = 0, size = 0;
     for (size_t i = 0; i < exact.size(); ++i) {
@@ -136,8 +138,8 @@ TEST_F(KvLayouts, Int8TakesLessAndStaysNear) {
       size += std::pow(static_cast<double>(exact[i]), 2);
     }
     EXPECT_GT(error, 0);
-    EXPECT_LT(std::sqrt(error / size), 0.01);
-    EXPECT_LT(packed->kv_bytes_per_token(true), packed->kv_bytes_per_token(false));
+    EXPECT_LT(std::sqrt(error / size), most) << codes_name(codes);
+    EXPECT_LT(packed->kv_bytes_per_token(codes), packed->kv_bytes_per_token());
     // The law holds here too: one token at a time gives the same bits.
     const auto sequence = packed->start_in(pool, 512);
     std::vector<float> steps;

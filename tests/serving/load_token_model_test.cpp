@@ -30,7 +30,7 @@ at::Tensor logits_of(const TokenModel& model) {
 class LoadTokenModel : public testing::Test {
  protected:
   void SetUp() override {
-    if (!packed_kernels_available()) GTEST_SKIP() << "this CPU has no AVX-512 BF16";
+    if (!packed_kernels_available()) GTEST_SKIP() << "this CPU has no AVX2";
   }
 };
 

@@ -77,7 +77,7 @@ double distance(const std::vector<float>& a, const std::vector<float>& b) {
 class PackedAdapters : public testing::Test {
  protected:
   void SetUp() override {
-    if (!packed_kernels_available()) GTEST_SKIP() << "this CPU has no AVX-512 BF16";
+    if (!packed_kernels_available()) GTEST_SKIP() << "this CPU has no AVX2";
   }
 };
 

@@ -16,7 +16,7 @@ namespace {
 class PackedLinear : public testing::Test {
  protected:
   void SetUp() override {
-    if (!packed_kernels_available()) GTEST_SKIP() << "this CPU has no AVX-512 BF16";
+    if (!packed_kernels_available()) GTEST_SKIP() << "this CPU has no AVX2";
     at::manual_seed(5);
   }
 };

@@ -46,6 +46,7 @@ TEST(Metrics, OneRecordGoesToEveryFileUnderTheSameKeys) {
   const Scratch run;
   StepRecord record = sample();
   record.validation = LossTotals{10 * std::log(2.0), 10, 4, 20};
+  record.long_validation = LossTotals{10 * std::log(4.0), 10, 4, 20};
   record.gradient_norms = {{"layers.00", 0.5}};
   MetricsWriter(run.path, {}, 0).write(record);
   const nlohmann::json row = parse_json(read_file(run.path / "metrics.jsonl"), "metrics.jsonl");
@@ -54,13 +55,15 @@ TEST(Metrics, OneRecordGoesToEveryFileUnderTheSameKeys) {
   EXPECT_EQ(row["val_perplexity"], 2.0);
   EXPECT_EQ(row["val_bits_per_byte"], 0.5);
   EXPECT_EQ(row["val_accuracy"], 0.4);
+  EXPECT_EQ(row["val_long_loss"], std::log(4.0));
+  EXPECT_EQ(row["val_long_perplexity"], 4.0);
   EXPECT_EQ(row["gradient_norms"]["layers.00"], 0.5);
   EXPECT_EQ(read_file(run.path / "metrics.csv"),
             "step,epoch,tokens,loss,lr,grad_norm,tokens_per_second,step_ms,mfu,peak_memory_bytes,"
             "skipped_steps,samples_per_second,batches_per_second,val_loss,val_perplexity,"
-            "val_bits_per_byte,val_accuracy\n"
+            "val_bits_per_byte,val_accuracy,val_long_loss,val_long_perplexity\n"
             "420,1.5,3440640,3.1234,0.0003,0.91,76000,214,0.4,2040109465,0,148.5,18.5625,"
-            "0.6931471805599453,2,0.5,0.4\n");
+            "0.6931471805599453,2,0.5,0.4,1.3862943611198906,4\n");
   for (const auto& entry : fs::directory_iterator(run.path)) {
     if (entry.path().filename().string().starts_with("events")) {
       const auto scalars = read_tensorboard_scalars(entry.path());

@@ -371,6 +371,36 @@ TEST(Trainer, ValidationDoesNotDependOnTheBatchSize) {
   }
 }
 
+// Row B95: on rows of twice the length, as many tokens at a time.
+TEST(Trainer, LongerRowsAreValidatedBesideTheOthers) {
+  const auto model = tiny_model();
+  TrainerSetup setup = tiny_setup(2);
+  setup.training.eval_steps = 1;
+  setup.training.eval_length_factor = 2;
+  add_validation(setup, 8);
+  std::vector<int64_t> sizes;
+  setup.long_validation = [&](int64_t first_row, int64_t count) {
+    sizes.push_back(count);
+    TrainingBatch pairs = tiny_batch(1'000'000 + 2 * first_row, 2 * count, false);
+    pairs.input_ids = pairs.input_ids.view({count, 2 * kTinyLength});
+    pairs.targets = pairs.targets.view({count, 2 * kTinyLength});
+    return pairs;
+  };
+  setup.long_validation_rows = 5;
+  std::vector<StepRecord> records;
+  setup.on_record = [&](const StepRecord& record) { records.push_back(record); };
+  const TrainingResult result = Trainer(setup, *model).train();
+  EXPECT_EQ(sizes, (std::vector<int64_t>{2, 2, 1, 2, 2, 1}));
+  ASSERT_EQ(records.size(), 2u);
+  for (const StepRecord& record : records) {
+    ASSERT_TRUE(record.long_validation);
+    EXPECT_EQ(record.long_validation->tokens, 5 * 2 * kTinyLength);
+    EXPECT_TRUE(std::isfinite(record.long_validation->perplexity()));
+    EXPECT_NE(record.long_validation->loss(), record.validation->loss());
+  }
+  EXPECT_EQ(result.long_validation->loss(), records[1].long_validation->loss());
+}
+
 TEST(Trainer, EvalBatchesLimitsTheRowsLookedAt) {
   const auto model = tiny_model();
   TrainerSetup setup = tiny_setup(1);

@@ -36,7 +36,7 @@ void chunk_loss(at::Tensor& logits, const int64_t* targets, const float* weights
         std::fill(row, row + vocab, T{0});
       } else {
         const float own_scale = weights == nullptr ? scale : scale * weights[r];
-        losses[r] = rows::cross_entropy<T>(row, vocab, targets[r], own_scale, gradient);
+        losses[r] = rows::cross_entropy(row, vocab, targets[r], own_scale, gradient);
       }
     }
   });

@@ -22,7 +22,7 @@ struct Swiglu : torch::autograd::Function<Swiglu> {
     with_element(y.scalar_type(), [&](auto* tag) {
       using T = std::remove_pointer_t<decltype(tag)>;
       for_each_piece(count, 16, [&](int64_t, int64_t begin, int64_t end) {
-        rows::swiglu<T>(raw<T>(gate_up) + begin * 2 * columns, raw<T>(y) + begin * columns,
+        rows::swiglu(raw<T>(gate_up) + begin * 2 * columns, raw<T>(y) + begin * columns,
                         end - begin, columns);
       });
     });
@@ -38,7 +38,7 @@ struct Swiglu : torch::autograd::Function<Swiglu> {
     with_element(dy.scalar_type(), [&](auto* tag) {
       using T = std::remove_pointer_t<decltype(tag)>;
       for_each_piece(count, 16, [&](int64_t, int64_t begin, int64_t end) {
-        rows::swiglu_backward<T>(raw<T>(gate_up) + begin * 2 * columns,
+        rows::swiglu_backward(raw<T>(gate_up) + begin * 2 * columns,
                                  raw<T>(dy) + begin * columns, raw<T>(out) + begin * 2 * columns,
                                  end - begin, columns);
       });

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "base/error.h"
+#include "model/kernels/cpu_backend.h"
 #include "model/kernels/fused.h"
 #include "model/kernels/reference.h"
 
@@ -16,15 +17,14 @@ bool fuses(const at::Tensor& x) {
          (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16);
 }
 
+/// LibTorch multiplies small tiles of bfloat16 only where the processor has AVX-512.
+bool fuses_attention(const at::Tensor& x) {
+  return fuses(x) && (x.scalar_type() == at::kFloat || cpu_backend() == CpuBackend::avx512);
+}
+
 }  // namespace
 
-bool fused_kernels_available() {
-  static const bool available =
-      __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-      __builtin_cpu_supports("avx512bf16");
-  return available;
-}
+bool fused_kernels_available() { return cpu_backend() != CpuBackend::none; }
 
 void set_fused_kernels_enabled(bool enabled) { g_fused_enabled = enabled; }
 
@@ -91,7 +91,7 @@ at::Tensor self_attention(const at::Tensor& qkv, const at::Tensor& cos, const at
         num_key_value_heads);
   check(!first_keys.defined() || (causal && first_keys.size(1) == qkv.size(1)),
         "self_attention: first keys are for causal attention, one for each token");
-  if (fuses(qkv)) {
+  if (fuses_attention(qkv)) {
     return fused::self_attention(qkv, cos, sin, num_heads, num_key_value_heads, causal, scale,
                                  first_keys);
   }

@@ -144,7 +144,8 @@ void adamw_step(at::Tensor parameter, at::Tensor gradient, at::Tensor exp_avg,
 /// rounding as tensor.to().
 void convert_into(at::Tensor destination, const at::Tensor& source);
 
-/// True where the fused versions run (CPU with AVX-512 and AVX512-BF16); for reports and tests.
+/// True where the fused versions run (a CPU with a backend, cpu_backend.h), but for attention in
+/// bfloat16, which needs AVX-512. For reports and tests.
 bool fused_kernels_available();
 /// Test hook and `--kernels reference`: forces the reference compositions.
 void set_fused_kernels_enabled(bool enabled);

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "model/kernels/packed_kernels.h"
+#include "model/kernels/weight_codes.h"
 
 namespace llm {
 namespace {
@@ -19,7 +20,9 @@ constexpr int64_t kPanelsAhead = 2;
 
 int64_t padded_to_panel(int64_t n) { return kv_blocks_for(n) * kKvBlockTokens; }
 
-size_t element_size(const KvShape& shape) { return shape.int8 ? 1 : shape.bfloat ? 2 : 4; }
+bool in_codes(const KvShape& shape) { return shape.codes != Codes::none; }
+
+size_t element_size(const KvShape& shape) { return in_codes(shape) ? 1 : shape.bfloat ? 2 : 4; }
 
 size_t key_bytes(const KvShape& shape) {
   return static_cast<size_t>(kKvBlockTokens * shape.head_dim) * element_size(shape);
@@ -30,9 +33,9 @@ size_t value_bytes(const KvShape& shape) {
          element_size(shape);
 }
 
-/// Keys, values, then for int8 the scales of 32 keys and of 32 values.
+/// Keys, values, then for codes the scales of 32 keys and of 32 values.
 size_t head_bytes(const KvShape& shape) {
-  const size_t scales = shape.int8 ? 2 * kKvBlockTokens * sizeof(float) : 0;
+  const size_t scales = in_codes(shape) ? 2 * kKvBlockTokens * sizeof(float) : 0;
   return (key_bytes(shape) + value_bytes(shape) + scales + 63) / 64 * 64;
 }
 
@@ -74,28 +77,26 @@ void append_as(const KvShape& shape, const HeadBlock& at, int64_t slot, const fl
   }
 }
 
-float int8_scale(const float* x, int64_t count) {
+/// x / scale as codes, `place(d)` apart from `to`; returns the scale.
+template <typename Place>
+float store_codes(Codes codes, const float* x, int64_t count, uint8_t* to, const Place& place) {
   float largest = 0;
   for (int64_t i = 0; i < count; ++i) largest = std::max(largest, std::abs(x[i]));
-  return largest / 127;
+  const float scale = largest / (codes == Codes::fp8 ? packed::kLargestFp8 : 127);
+  for (int64_t i = 0; i < count; ++i)
+    to[place(i)] = scale > 0 ? packed::code8(codes, x[i] / scale) : uint8_t{0};
+  return scale;
 }
 
-void append_int8(const KvShape& shape, const HeadBlock& at, int64_t slot, const float* k,
-                 const float* v) {
+void append_codes(const KvShape& shape, const HeadBlock& at, int64_t slot, const float* k,
+                  const float* v) {
   const int64_t group = columns_together(shape);
-  auto* keys = reinterpret_cast<int8_t*>(at.keys);
-  auto* values = reinterpret_cast<int8_t*>(at.values);
-  const auto rounded = [](float x, float scale) {
-    return scale > 0 ? static_cast<int8_t>(std::lround(x / scale)) : int8_t{0};
-  };
-  const float key_scale = int8_scale(k, shape.head_dim);
-  const float value_scale = int8_scale(v, shape.head_dim);
-  at.key_scales[slot] = key_scale;
-  at.value_scales[slot] = value_scale;
-  for (int64_t d = 0; d < shape.head_dim; ++d) {
-    keys[key_place(group, slot, d)] = rounded(k[d], key_scale);
-    values[value_place(group, slot, d)] = rounded(v[d], value_scale);
-  }
+  at.key_scales[slot] =
+      store_codes(shape.codes, k, shape.head_dim, reinterpret_cast<uint8_t*>(at.keys),
+                  [&](int64_t d) { return key_place(group, slot, d); });
+  at.value_scales[slot] =
+      store_codes(shape.codes, v, shape.head_dim, reinterpret_cast<uint8_t*>(at.values),
+                  [&](int64_t d) { return value_place(group, slot, d); });
 }
 
 /// Scratch of one attention call.
@@ -124,17 +125,26 @@ struct Tile {
 
 template <typename T>
 const T* key_panel(const KvShape& shape, const HeadBlock& at, T* spare) {
-  if (!shape.int8) return reinterpret_cast<const T*>(at.keys);
-  packed::dequantise_keys(reinterpret_cast<const int8_t*>(at.keys), at.key_scales, shape.head_dim,
-                          spare);
+  if (!in_codes(shape)) return reinterpret_cast<const T*>(at.keys);
+  const auto* codes = reinterpret_cast<const int8_t*>(at.keys);
+  if (shape.codes == Codes::fp8) {
+    packed::dequantise_fp8_keys(codes, at.key_scales, shape.head_dim, spare);
+  } else {
+    packed::dequantise_keys(codes, at.key_scales, shape.head_dim, spare);
+  }
   return spare;
 }
 
 template <typename T>
 const T* value_panels(const KvShape& shape, const HeadBlock& at, T* spare) {
-  if (!shape.int8) return reinterpret_cast<const T*>(at.values);
-  packed::dequantise_values(reinterpret_cast<const int8_t*>(at.values), at.value_scales,
-                            padded_to_panel(shape.head_dim), spare);
+  if (!in_codes(shape)) return reinterpret_cast<const T*>(at.values);
+  const auto* codes = reinterpret_cast<const int8_t*>(at.values);
+  const int64_t dim = padded_to_panel(shape.head_dim);
+  if (shape.codes == Codes::fp8) {
+    packed::dequantise_fp8_values(codes, at.value_scales, dim, spare);
+  } else {
+    packed::dequantise_values(codes, at.value_scales, dim, spare);
+  }
   return spare;
 }
 
@@ -147,10 +157,10 @@ struct PanelOrder {
   int64_t layer, head, count;
   const KvAhead& ahead;
 
-  /// What is read kPanelsAhead panels after panel `index`; null where that is not known. int8 is
+  /// What is read kPanelsAhead panels after panel `index`; null where that is not known. Codes are
   /// bound by arithmetic.
   const T* after(int64_t index) const {
-    if (shape.int8) return nullptr;
+    if (in_codes(shape)) return nullptr;
     index += kPanelsAhead;
     if (index < 2 * count) {
       const HeadBlock at =
@@ -238,8 +248,8 @@ void append_kv(const KvShape& shape, KvTable blocks, int64_t layer, int64_t posi
     const HeadBlock at = head_block(shape, block, layer, head);
     const float* key = k + head * shape.head_dim;
     const float* value = v + head * shape.head_dim;
-    if (shape.int8) {
-      append_int8(shape, at, slot, key, value);
+    if (in_codes(shape)) {
+      append_codes(shape, at, slot, key, value);
     } else if (shape.bfloat) {
       append_as<uint16_t>(shape, at, slot, key, value);
     } else {

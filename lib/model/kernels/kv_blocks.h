@@ -9,9 +9,9 @@
 // wherever the blocks lie. Softmax is float32; a bfloat16 model rounds the weights to bfloat16 and
 // divides by the sum of the rounded ones.
 //
-// `int8` blocks hold a quarter of float32's or half of bfloat16's bytes: each position's key and
-// value of a head is scaled by its largest magnitude / 127 and rounded; a product turns a panel
-// back into the model's format in cache.
+// Blocks of codes hold a quarter of float32's or half of bfloat16's bytes: each position's key and
+// value of a head is scaled by its largest magnitude / 127 (int8) or / 448 (fp8: e4m3, as in
+// weight_codes.h) and rounded; a product turns a panel back into the model's format in cache.
 //
 // The caller owns the blocks (serving/kv_pool.h) and the table from position / 32 to block. A block
 // must be zeroed before its first token. Free functions on raw memory, no threads, no allocation
@@ -22,6 +22,7 @@
 #include <cstdint>
 #include <span>
 
+#include "model/kernels/codes.h"
 #include "model/kernels/stream_buffer.h"
 
 namespace llm {
@@ -36,7 +37,7 @@ constexpr int64_t kv_blocks_for(int64_t tokens) {
 struct KvShape {
   int64_t layers = 0, heads = 0, head_dim = 0;
   bool bfloat = true;  // the model's products are bfloat16, else float32
-  bool int8 = false;
+  Codes codes = Codes::none;  // or int8, fp8
 
   /// Of one block; a multiple of 64.
   size_t block_bytes() const;

@@ -5,7 +5,7 @@
 
 #include "model/kernels/packed_kernels.h"
 
-namespace llm::packed {
+namespace llm::packed::avx512 {
 namespace {
 
 inline __m512 sixteen(const int8_t* x) {
@@ -68,4 +68,4 @@ void dequantise_values(const int8_t* values, const float* scales, int64_t dim, f
   }
 }
 
-}  // namespace llm::packed
+}  // namespace llm::packed::avx512

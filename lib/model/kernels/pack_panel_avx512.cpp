@@ -1,9 +1,9 @@
 // Rows into panels: blocks of 16 by 16 words turned in registers.
 #include <immintrin.h>
 
-#include "model/kernels/panel_packing.h"
+#include "model/kernels/packed_kernels.h"
 
-namespace llm::packed {
+namespace llm::packed::avx512 {
 namespace {
 
 /// r[i] word j <-> r[j] word i.
@@ -77,4 +77,4 @@ void round_to_bfloat(const float* x, int64_t count, uint16_t* y) {
   }
 }
 
-}  // namespace llm::packed
+}  // namespace llm::packed::avx512

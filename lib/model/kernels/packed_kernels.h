@@ -1,68 +1,21 @@
-// The inner loops behind packed_linear.h and kv_blocks.h, on raw memory; compiled with AVX-512
-// flags in packed_*_avx512.cpp. No threads, no allocation. T is uint16_t (the bits of a bfloat16)
-// or float.
+// The inner loops behind packed_linear.h and kv_blocks.h, on raw memory; compiled for each
+// instruction set (*_avx512.cpp, *_avx2.cpp). No threads, no allocation. T is uint16_t (the bits of
+// a bfloat16) or float.
 #pragma once
 
+#include <array>
 #include <bit>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+
+#include "model/kernels/cpu_backend.h"
 
 namespace llm::packed {
 
 inline constexpr int64_t kPanelRows = 32;
 inline constexpr int kRowsAtOnce = 12;  // rows of x that a panel meets at a time: 12 x 2 registers
                                         // of sums, 2 of weights, 1 of x of the 32 there are
-
-/// One panel: `outputs` <= 32 outputs for `count` rows of x. Strides in elements; y (count,
-/// outputs). `next` (may be null): memory of the panel's size that will be read soon; it is brought
-/// into the second-level cache while the last block of kRowsAtOnce rows computes.
-void panel_product(const uint16_t* panel, const uint16_t* x, int64_t x_stride, int64_t columns,
-                   int64_t count, float* y, int64_t y_stride, int64_t outputs,
-                   const uint16_t* next = nullptr);
-void panel_product(const float* panel, const float* x, int64_t x_stride, int64_t columns,
-                   int64_t count, float* y, int64_t y_stride, int64_t outputs,
-                   const float* next = nullptr);
-
-/// The same, going on from the 32 outputs that y holds: a product in stretches of columns is the
-/// same chain of additions as one over all of them.
-void panel_product_add(const uint16_t* panel, const uint16_t* x, int64_t x_stride, int64_t columns,
-                       int64_t count, float* y, int64_t y_stride, const uint16_t* next = nullptr);
-void panel_product_add(const float* panel, const float* x, int64_t x_stride, int64_t columns,
-                       int64_t count, float* y, int64_t y_stride, const float* next = nullptr);
-
-/// int8 keys of 32 positions (kv_blocks.h) times their positions' scales, as a panel of `dim`
-/// columns.
-void dequantise_keys(const int8_t* keys, const float* scales, int64_t dim, uint16_t* panel);
-void dequantise_keys(const int8_t* keys, const float* scales, int64_t dim, float* panel);
-/// int8 values of 32 positions times their positions' scales, as panels of 32 of the `dim` outputs
-/// (a multiple of 32).
-void dequantise_values(const int8_t* values, const float* scales, int64_t dim, uint16_t* panels);
-void dequantise_values(const int8_t* values, const float* scales, int64_t dim, float* panels);
-
-/// shares[i] = exp(scale * (scores[i] - max)) for i in [first, last), 0 elsewhere up to `padded` (a
-/// multiple of 16), rounded to T. Returns 1 / sum of the rounded shares. The sum's order depends on
-/// i only.
-template <typename T>
-float softmax(const float* scores, int64_t first, int64_t last, int64_t padded, float scale,
-              T* shares);
-
-/// sum += delta (null: nothing is added); y = sum / rms(sum) * weight, rounded to T, one zero
-/// behind an odd number of columns where T is bfloat16.
-template <typename T>
-void add_rms_norm(float* sum, const float* delta, const float* weight, float eps, int64_t columns,
-                  T* y);
-
-/// y[i] = act(gate_up[i]) * gate_up[columns + i] rounded to T; act is GELU (erf) or SiLU.
-template <typename T>
-void gated_activation(const float* gate_up, bool gelu, int64_t columns, T* y);
-
-/// Rounds to T, as every product's input is.
-template <typename T>
-void store_row(const float* x, int64_t columns, T* y);
-
-/// Rotates one head in place: pairs (i, i + half).
-void rotate(float* head, const float* cos, const float* sin, int64_t half);
 
 /// x rounded to nearest even as bfloat16 bits, or x itself.
 template <typename T>
@@ -77,5 +30,32 @@ inline uint16_t stored<uint16_t>(float x) {
   if (std::isnan(x)) return 0x7fc0;
   return static_cast<uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
 }
+
+namespace avx512 {
+#include "model/kernels/packed_functions.h"
+}
+namespace avx2 {
+#include "model/kernels/packed_functions.h"
+}
+
+LLM_CHOOSE_BACKEND(panel_product)
+LLM_CHOOSE_BACKEND(panel_product_add)
+LLM_CHOOSE_BACKEND(dequantise_keys)
+LLM_CHOOSE_BACKEND(dequantise_values)
+LLM_CHOOSE_BACKEND(softmax)
+LLM_CHOOSE_BACKEND(add_rms_norm)
+LLM_CHOOSE_BACKEND(gated_activation)
+LLM_CHOOSE_BACKEND(store_row)
+LLM_CHOOSE_BACKEND(rotate)
+LLM_CHOOSE_BACKEND(pack_rows)
+LLM_CHOOSE_BACKEND(round_to_bfloat)
+
+/// As dequantise_keys and dequantise_values, of e4m3 (in kv_codes_avx2.cpp: every backend has
+/// AVX2).
+void dequantise_fp8_keys(const int8_t* keys, const float* scales, int64_t dim, uint16_t* panel);
+void dequantise_fp8_keys(const int8_t* keys, const float* scales, int64_t dim, float* panel);
+void dequantise_fp8_values(const int8_t* values, const float* scales, int64_t dim,
+                           uint16_t* panels);
+void dequantise_fp8_values(const int8_t* values, const float* scales, int64_t dim, float* panels);
 
 }  // namespace llm::packed

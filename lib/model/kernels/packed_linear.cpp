@@ -1,14 +1,16 @@
 #include "model/kernels/packed_linear.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cstring>
-#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "base/error.h"
+#include "model/kernels/cpu_backend.h"
 #include "model/kernels/panel_packing.h"
+#include "model/kernels/weight_codes.h"
 #include "model/kernels/worker_team.h"
 
 namespace llm {
@@ -22,40 +24,53 @@ int64_t padded_columns(int64_t columns, bool bfloat) {
 }
 size_t element_bytes(bool bfloat) { return bfloat ? 2 : 4; }
 
-int64_t panel_words(const PackedWeight& weight) {
-  return kPanelRows * padded_columns(weight.columns, weight.bfloat) / (weight.bfloat ? 2 : 1);
+int64_t panel_bytes(const PackedWeight& weight) {
+  if (weight.codes != Codes::none)
+    return packed::code_panel_bytes(weight.codes, weight.columns);
+  return kPanelRows * padded_columns(weight.columns, weight.bfloat) *
+         static_cast<int64_t>(element_bytes(weight.bfloat));
 }
 
-/// One panel out of the unpacked matrices, in cache-sized memory of this thread.
-const uint32_t* panel_in_cache(const PackedWeight& weight, int64_t index) {
-  constexpr size_t kLine = 16;  // words: panels are read in whole cache lines
-  thread_local std::vector<uint32_t> memory;
-  const auto words = static_cast<size_t>(panel_words(weight));
-  if (memory.size() < words + kLine) memory.resize(words + kLine);
-  auto address = reinterpret_cast<uintptr_t>(memory.data());
-  auto* panel = reinterpret_cast<uint32_t*>((address + 63) / 64 * 64);
-  packed::pack_panel(weight.unpacked, weight.bfloat, index, panel);
+/// Cache-sized memory of this thread, in whole cache lines. Two buffers: a panel in codes is made
+/// from one in float32.
+std::byte* cache_of_thread(int which, size_t bytes) {
+  constexpr size_t kLine = 64;
+  thread_local std::array<std::vector<std::byte>, 2> memories;
+  std::vector<std::byte>& memory = memories[static_cast<size_t>(which)];
+  if (memory.size() < bytes + kLine) memory.resize(bytes + kLine);
+  const auto address = reinterpret_cast<uintptr_t>(memory.data());
+  return memory.data() + (kLine - address % kLine) % kLine;
+}
+
+/// One panel out of the unpacked matrices.
+void make_panel(const PackedWeight& weight, int64_t index, std::byte* panel) {
+  if (weight.codes == Codes::none)
+    return packed::pack_panel(weight.unpacked, weight.bfloat, index,
+                              reinterpret_cast<uint32_t*>(panel));
+  const auto floats = static_cast<size_t>(kPanelRows * weight.columns) * sizeof(float);
+  std::byte* values = cache_of_thread(1, floats);
+  packed::pack_panel(weight.unpacked, false, index, reinterpret_cast<uint32_t*>(values));
+  packed::encode_panel(weight.codes, reinterpret_cast<const float*>(values), weight.columns, panel);
+}
+
+const std::byte* panel_in_cache(const PackedWeight& weight, int64_t index) {
+  std::byte* panel = cache_of_thread(0, static_cast<size_t>(panel_bytes(weight)));
+  make_panel(weight, index, panel);
   return panel;
 }
 
 }  // namespace
 
-bool packed_kernels_available() {
-  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-         __builtin_cpu_supports("avx512bf16");
-}
+bool packed_kernels_available() { return cpu_backend() != CpuBackend::none; }
 
-int64_t PackedWeight::bytes() const {
-  return panel_count(rows) * kPanelRows * padded_columns(columns, bfloat) *
-         static_cast<int64_t>(element_bytes(bfloat));
-}
+int64_t PackedWeight::bytes() const { return panel_count(rows) * panel_bytes(*this); }
 
-PackedWeight defer_packing(std::span<const StoredRows> matrices, bool bfloat) {
+PackedWeight defer_packing(std::span<const StoredRows> matrices, bool bfloat, Codes codes) {
   check(!matrices.empty(), "pack_weights: no weights");
   PackedWeight packed;
   packed.columns = matrices.front().columns;
   packed.bfloat = bfloat;
+  packed.codes = codes;
   for (const StoredRows& matrix : matrices) {
     check(matrix.columns == packed.columns, "pack_weights: matrices of {} columns expected",
           packed.columns);
@@ -68,9 +83,9 @@ PackedWeight defer_packing(std::span<const StoredRows> matrices, bool bfloat) {
 void pack_deferred(PackedWeight& weight, WorkerTeam& team) {
   if (weight.unpacked.empty()) return;
   weight.panels = StreamBuffer(static_cast<size_t>(weight.bytes()));
-  auto* panels = reinterpret_cast<uint32_t*>(weight.panels.data());
+  const int64_t bytes = panel_bytes(weight);
   team.for_each(panel_count(weight.rows), [&](int64_t index, int) {
-    packed::pack_panel(weight.unpacked, weight.bfloat, index, panels + index * panel_words(weight));
+    make_panel(weight, index, weight.panels.data() + index * bytes);
   });
   weight.unpacked.clear();
 }
@@ -104,27 +119,29 @@ void packed_linear(const PackedWeight& weight, const void* x, int64_t count, flo
                    int64_t y_stride, WorkerTeam& team) {
   const int64_t columns = activation_row_elements(weight);
   const int64_t panels = panel_count(weight.rows);
-  const int64_t words = panel_words(weight);
+  const int64_t bytes = panel_bytes(weight);
+  const bool packed = weight.unpacked.empty();
   // `more`: the panel behind it is this thread's too. Few rows wait for memory anyway, which the
   // processor's own fetching then serves as well.
-  const auto one_panel = [&](const auto* panel_values, int64_t panel, bool more) {
-    using T = std::remove_cvref_t<decltype(*panel_values)>;
-    const int64_t outputs = std::min(kPanelRows, weight.rows - panel * kPanelRows);
-    const T* next = more && count > packed::kRowsAtOnce
-                        ? panel_values + words * static_cast<int64_t>(4 / sizeof(T))
-                        : nullptr;
-    packed::panel_product(panel_values, static_cast<const T*>(x), columns, columns, count,
-                          y + panel * kPanelRows, y_stride, outputs, next);
+  const auto one_panel = [&]<typename T>(const T* rows, const std::byte* panel, int64_t index,
+                                         bool more) {
+    const int64_t outputs = std::min(kPanelRows, weight.rows - index * kPanelRows);
+    float* to = y + index * kPanelRows;
+    if (weight.codes != Codes::none)
+      return packed::code_panel_product(weight.codes, panel, rows, columns, weight.columns, count,
+                                        to, y_stride, outputs);
+    const bool ahead = packed && more && count > packed::kRowsAtOnce;
+    packed::panel_product(reinterpret_cast<const T*>(panel), rows, columns, columns, count, to,
+                          y_stride, outputs,
+                          ahead ? reinterpret_cast<const T*>(panel + bytes) : nullptr);
   };
-  team.for_each(panels, [&](int64_t panel, int, bool more) {
-    const bool packed = weight.unpacked.empty();
-    const uint32_t* values =
-        packed ? reinterpret_cast<const uint32_t*>(weight.panels.data()) + panel * words
-               : panel_in_cache(weight, panel);
+  team.for_each(panels, [&](int64_t index, int, bool more) {
+    const std::byte* panel =
+        packed ? weight.panels.data() + index * bytes : panel_in_cache(weight, index);
     if (weight.bfloat) {
-      one_panel(reinterpret_cast<const uint16_t*>(values), panel, packed && more);
+      one_panel(static_cast<const uint16_t*>(x), panel, index, more);
     } else {
-      one_panel(reinterpret_cast<const float*>(values), panel, packed && more);
+      one_panel(static_cast<const float*>(x), panel, index, more);
     }
   });
 }

@@ -12,8 +12,8 @@
 // number of rows in the call and of threads. So one token alone, the same token in a batch and the
 // same token in a prompt give the same bits.
 //
-// Needs AVX-512 with BF16 (packed_kernels_available()); where it is missing callers keep to the
-// plain operators of kernels.h. Packed weights are constant and may be shared by threads; a
+// Needs a backend (cpu_backend.h: AVX2, or AVX-512 with BF16); where there is none callers keep to
+// the plain operators of kernels.h. Packed weights are constant and may be shared by threads; a
 // product's panels are shared out to a WorkerTeam.
 #pragma once
 
@@ -22,6 +22,7 @@
 #include <span>
 #include <vector>
 
+#include "model/kernels/codes.h"
 #include "model/kernels/stored_rows.h"
 #include "model/kernels/stream_buffer.h"
 
@@ -33,12 +34,13 @@ namespace llm {
 
 class WorkerTeam;
 
-/// The CPU has what the packed and decode kernels use.
+/// There is a backend.
 bool packed_kernels_available();
 
 struct PackedWeight {
   int64_t rows = 0, columns = 0;  // (out, in) as in the unpacked tensor
-  bool bfloat = true;             // else float32
+  bool bfloat = true;             // else float32: the inputs, and the weights where they are no codes
+  Codes codes = Codes::none;
   StreamBuffer panels;
   /// Not packed yet: the matrices as they lie. Each product then packs the panels it multiplies
   /// with, into the cache: half the memory traffic of packing first, and no fresh pages.
@@ -48,8 +50,9 @@ struct PackedWeight {
 
 /// The rows of several (out_i, in) matrices one below the other: q, k, v or gate, up as one
 /// product, in bfloat16 or float32. Nothing is read yet: products give the bits that they give when
-/// packed.
-PackedWeight defer_packing(std::span<const StoredRows> matrices, bool bfloat);
+/// packed. As `codes` the weights are rounded from what the file has (weight_codes.h).
+PackedWeight defer_packing(std::span<const StoredRows> matrices, bool bfloat,
+                           Codes codes = Codes::none);
 /// Packs what was deferred and lets the matrices go. Not while a product runs.
 void pack_deferred(PackedWeight& weight, WorkerTeam& team);
 

@@ -5,7 +5,7 @@
 
 #include "model/kernels/packed_kernels.h"
 
-namespace llm::packed {
+namespace llm::packed::avx512 {
 namespace {
 
 /// Lines of the panel that comes next, into the second-level cache: both that hold the columns of
@@ -203,4 +203,4 @@ void panel_product_add(const float* panel, const float* x, int64_t x_stride, int
   product(panel, x, x_stride, columns, count, y, y_stride, kPanelRows, true, next);
 }
 
-}  // namespace llm::packed
+}  // namespace llm::packed::avx512

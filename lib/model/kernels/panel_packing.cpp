@@ -26,6 +26,14 @@ void round_row(const float* x, int64_t count, uint16_t* y) {
   for (int64_t i = 0; i < count; ++i) y[i] = stored<uint16_t>(x[i]);
 }
 
+void widen(const std::byte* from, int64_t count, float* to) {
+  for (int64_t i = 0; i < count; ++i) {
+    uint16_t bits = 0;
+    std::memcpy(&bits, from + i * 2, sizeof bits);
+    to[i] = std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
+  }
+}
+
 /// A few columns of 32 rows in the panel's number format, one row after another.
 template <typename T>
 struct Block {
@@ -47,6 +55,8 @@ struct Block {
       alignas(64) std::array<float, kStretch> values;
       source.decode(source.format, from, first, count, values.data());
       round_row(values.data(), count, to);
+    } else if (source.numbers == StoredRows::Numbers::bfloat16) {
+      widen(from + static_cast<size_t>(first) * 2, count, to);
     } else {
       source.decode(source.format, from, first, count, to);
     }

@@ -1,12 +1,55 @@
-// Sixteen fp32 lanes, loaded from and stored to fp32 or bfloat16 memory, and the few functions the
-// row kernels need. Include only from *_avx512.cpp.
+// Sixteen fp32 lanes, loaded from and stored to fp32 or bfloat16 memory, and the few functions that
+// the kernels need: the same words as in simd_avx2.h, so that a kernel is written once (*_body.h)
+// and compiled for each instruction set. Here the lanes are one register. Include only from
+// *_avx512.cpp, before the body.
 #pragma once
+
+#define LLM_SIMD avx512
 
 #include <immintrin.h>
 
 #include <cstdint>
 
-namespace llm::simd {
+namespace llm::simd::avx512 {
+
+using Floats = __m512;  // with the operators + - * /
+using Mask = __mmask16;
+
+inline Floats zero() { return _mm512_setzero_ps(); }
+inline Floats all(float x) { return _mm512_set1_ps(x); }
+inline Floats multiply_add(Floats a, Floats b, Floats c) { return _mm512_fmadd_ps(a, b, c); }
+inline Floats multiply_subtract(Floats a, Floats b, Floats c) { return _mm512_fmsub_ps(a, b, c); }
+inline Floats subtract_product(Floats a, Floats b, Floats c) { return _mm512_fnmadd_ps(a, b, c); }
+inline Floats square_root(Floats x) { return _mm512_sqrt_ps(x); }
+/// Lanes outside `m`: 0 in `only`, `x` in `max_where`.
+inline Floats only(Mask m, Floats x) { return _mm512_maskz_mov_ps(m, x); }
+inline Floats max_where(Mask m, Floats x, Floats y) { return _mm512_mask_max_ps(x, m, x, y); }
+inline float sum(Floats x) { return _mm512_reduce_add_ps(x); }
+inline float largest(Floats x) { return _mm512_reduce_max_ps(x); }
+inline float first(Floats x) { return _mm512_cvtss_f32(x); }
+inline Mask equal(Floats a, Floats b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ); }
+inline Mask greater(Floats a, Floats b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ); }
+/// Zero outside `m`.
+inline Floats quotient_where(Mask m, Floats a, Floats b) { return _mm512_maskz_div_ps(m, a, b); }
+inline Floats product_where(Mask m, Floats a, Floats b) { return _mm512_maskz_mul_ps(m, a, b); }
+inline Floats difference_where(Mask m, Floats a, Floats b) { return _mm512_maskz_sub_ps(m, a, b); }
+/// `x` where `m`, else `y`.
+inline Floats choose(Mask m, Floats x, Floats y) { return _mm512_mask_mov_ps(y, m, x); }
+/// Those of `m` whose integer is not above `limit`.
+inline Mask not_above(Mask m, const int32_t* x, int32_t limit) {
+  return _mm512_mask_cmple_epi32_mask(m, _mm512_loadu_si512(x), _mm512_set1_epi32(limit));
+}
+/// Sums of squares of many numbers, in double precision.
+struct DoubleSquares {
+  __m512d low = _mm512_setzero_pd(), high = _mm512_setzero_pd();
+  void add(Floats v) {
+    const __m512d a = _mm512_cvtps_pd(_mm512_castps512_ps256(v)),
+                  b = _mm512_cvtps_pd(_mm512_extractf32x8_ps(v, 1));
+    low = _mm512_fmadd_pd(a, a, low);
+    high = _mm512_fmadd_pd(b, b, high);
+  }
+  double sum() const { return _mm512_reduce_add_pd(_mm512_add_pd(low, high)); }
+};
 
 inline __m512 widen(__m256i bits) {
   return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
@@ -35,23 +78,6 @@ inline void store(uint16_t* p, __m512 x) {
 inline void store(float* p, __m512 x, __mmask16 m) { _mm512_mask_storeu_ps(p, m, x); }
 inline void store(uint16_t* p, __m512 x, __mmask16 m) { _mm256_mask_storeu_epi16(p, m, narrow(x)); }
 
-inline __mmask16 first_lanes(int64_t count) {
-  return count >= 16 ? 0xffff : static_cast<__mmask16>((1u << count) - 1);
-}
-
-/// Calls body(offset, mask) over count elements, sixteen at a time; every mask but the last is
-/// full.
-template <typename Body>
-inline void for_each_vector(int64_t count, Body body) {
-  int64_t i = 0;
-  for (; i + 16 <= count; i += 16) {
-    body(i, static_cast<__mmask16>(0xffff));
-  }
-  if (i < count) {
-    body(i, first_lanes(count - i));
-  }
-}
-
 /// e^x to about 2 ulp: 2^n * p(r) with r in [-ln2/2, ln2/2]; underflows to 0 below -87.3, clamps
 /// above 88.3; NaN stays NaN.
 inline __m512 exp(__m512 x) {
@@ -74,9 +100,51 @@ inline __m512 exp(__m512 x) {
                             _mm512_set1_ps(__builtin_nanf("")));
 }
 
-inline __m512 sigmoid(__m512 x) {
-  const __m512 one = _mm512_set1_ps(1.0f);
-  return _mm512_div_ps(one, _mm512_add_ps(one, exp(_mm512_sub_ps(_mm512_setzero_ps(), x))));
+/// Sixteen rows of sixteen 32-bit words become columns.
+inline void transpose(Floats (&rows)[16]) {
+  __m512i r[16], t[16];
+  for (int i = 0; i < 16; ++i) r[i] = _mm512_castps_si512(rows[i]);
+  for (int i = 0; i < 8; ++i) {
+    t[2 * i] = _mm512_unpacklo_epi32(r[2 * i], r[2 * i + 1]);
+    t[2 * i + 1] = _mm512_unpackhi_epi32(r[2 * i], r[2 * i + 1]);
+  }
+  for (int i = 0; i < 4; ++i) {
+    r[4 * i] = _mm512_unpacklo_epi64(t[4 * i], t[4 * i + 2]);
+    r[4 * i + 1] = _mm512_unpackhi_epi64(t[4 * i], t[4 * i + 2]);
+    r[4 * i + 2] = _mm512_unpacklo_epi64(t[4 * i + 1], t[4 * i + 3]);
+    r[4 * i + 3] = _mm512_unpackhi_epi64(t[4 * i + 1], t[4 * i + 3]);
+  }
+  for (int i = 0; i < 4; ++i) {
+    t[i] = _mm512_shuffle_i32x4(r[i], r[4 + i], 0x88);
+    t[4 + i] = _mm512_shuffle_i32x4(r[8 + i], r[12 + i], 0x88);
+    t[8 + i] = _mm512_shuffle_i32x4(r[i], r[4 + i], 0xdd);
+    t[12 + i] = _mm512_shuffle_i32x4(r[8 + i], r[12 + i], 0xdd);
+  }
+  for (int i = 0; i < 4; ++i) {
+    r[i] = _mm512_shuffle_i32x4(t[i], t[4 + i], 0x88);
+    r[4 + i] = _mm512_shuffle_i32x4(t[8 + i], t[12 + i], 0x88);
+    r[8 + i] = _mm512_shuffle_i32x4(t[i], t[4 + i], 0xdd);
+    r[12 + i] = _mm512_shuffle_i32x4(t[8 + i], t[12 + i], 0xdd);
+  }
+  for (int i = 0; i < 16; ++i) rows[i] = _mm512_castsi512_ps(r[i]);
 }
 
-}  // namespace llm::simd
+/// Two rows of sixteen bfloat16, number by number in turns.
+inline void store_interleaved(uint16_t* out, Floats even, Floats odd) {
+  const __m512i low = _mm512_cvtepu16_epi32(narrow(even));
+  const __m512i high = _mm512_cvtepu16_epi32(narrow(odd));
+  _mm512_storeu_si512(out, _mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
+}
+/// The same from memory; null is a row of zeros.
+inline void store_interleaved(uint16_t* out, const uint16_t* even, const uint16_t* odd) {
+  const auto lanes = [](const uint16_t* row) {
+    return row == nullptr ? _mm512_setzero_si512()
+                          : _mm512_cvtepu16_epi32(
+                                _mm256_loadu_si256(reinterpret_cast<const __m256i*>(row)));
+  };
+  _mm512_storeu_si512(out, _mm512_or_si512(lanes(even), _mm512_slli_epi32(lanes(odd), 16)));
+}
+
+}  // namespace llm::simd::avx512
+
+#include "model/kernels/simd_common.h"

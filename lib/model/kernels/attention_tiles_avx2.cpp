@@ -1,0 +1,3 @@
+#include "model/kernels/simd_avx2.h"
+
+#include "model/kernels/attention_tiles_body.h"
