@@ -64,6 +64,33 @@ holds "as many together as memory holds" grep -q '2 texts together at most' api.
 holds "they are answered" [ "$(post /v1/completions '{"prompt":["a","b","c"],"max_tokens":3}')" = 200 ]
 end "the server without a pool" 0
 
+# --- how keys and values lie -----------------------------------------------------------------------------------------------
+ask='{"prompt":"Line 7: the cat","max_tokens":12,"temperature":0}'
+kv() {  # claim, what the log says, flags...: one greedy answer is left in $text
+  start_server "$model" "${@:3}"
+  holds "$1: it is said" grep -qE "KV cache: $2" api.err
+  holds "$1: it answers" [ "$(post /v1/completions "$ask")" = 200 ]
+  text=$(field text)
+  holds "$1: twelve tokens" [ "$(field completion_tokens)" = 12 ]
+}
+kv "paged" "[0-9]+ tokens, [0-9]+ MiB, paged" --kv-cache-memory 67108864
+end "paged" 0
+paged=$text tokens=$(sed -n -E 's/.*KV cache: ([0-9]+) tokens.*/\1/p' api.err)
+for layout in slab bmc; do
+  kv $layout "[0-9]+ tokens, [0-9]+ MiB, $layout" --kv-cache-layout $layout
+  holds "$layout: '$text' is '$paged'" [ "$text" = "$paged" ]
+  end $layout 0
+done
+kv "int8" "[0-9]+ tokens, [0-9]+ MiB, paged, int8" --kv-cache-dtype int8 --kv-cache-memory 67108864
+holds "int8 holds at least twice the tokens in the same memory" [ "$(sed -n -E 's/.*KV cache: ([0-9]+) tokens.*/\1/p' api.err)" -ge $((2 * tokens)) ]
+holds "int8: '$text' begins as '$paged' does" [ "${text:0:4}" = "${paged:0:4}" ]
+first=$text
+post /v1/completions "${ask/Line 7/Line 8}" > /dev/null
+holds "int8: another prompt" [ "$(field completion_tokens)" = 12 ]
+post /v1/completions "${ask/12/11}" > /dev/null
+holds "int8: the same again" [ "${first#"$(field text)"}" != "$first" ]
+end "int8" 0
+
 # --- every route -----------------------------------------------------------------------------------------------------------
 start_server "$model"
 refuse "a port in use" 2 "cannot listen on 127.0.0.1:${url##*:}: Address already in use" -- api "$model" --port "${url##*:}"
