@@ -26,17 +26,6 @@ std::string read_whole(const std::string& path, const char* what) {
   return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
 }
 
-/// The mask token of a model that was trained to draft in parallel (config key of PARD).
-std::optional<int32_t> parallel_token(const fs::path& directory) {
-  const fs::path file = directory / "config.json";
-  std::error_code unused;
-  if (!fs::is_regular_file(file, unused)) return std::nullopt;
-  const auto json = nlohmann::json::parse(read_whole(file.string(), "config"), nullptr, false);
-  if (!json.is_object() || !json.contains("pard_token") || !json["pard_token"].is_number_integer())
-    return std::nullopt;
-  return json["pard_token"].get<int32_t>();
-}
-
 }  // namespace
 
 void declare_model_rows(Fields& f, TextModelPaths& paths, bool takes_adapter) {
@@ -83,28 +72,8 @@ GenerationConfig with_model_defaults(GenerationConfig config, const TextModel& m
 
 DraftModel open_draft(const std::string& path, const TextModel& target,
                       const RuntimeConfig& runtime) {
-  DraftModel draft;
-  if (path.empty()) {
-    draft.make = [](const GenerationRequest&) { return make_ngram_drafter(); };
-    return draft;
-  }
-  draft.model = std::make_unique<TextModel>(open_text_model({.model = path}, runtime));
-  const TokenModel& model = *draft.model->loaded.model;
-  check(model.vocab_size() == target.loaded.model->vocab_size(),
-        "--draft-model-path: the draft has {} tokens, the model {}", model.vocab_size(),
-        target.loaded.model->vocab_size());
-  if (const auto mask = parallel_token(draft.model->loaded.directory)) {
-    check(*mask >= 0 && *mask < model.vocab_size(), "pard_token {} is not a token of the draft",
-          *mask);
-    draft.make = [&model, id = *mask](const GenerationRequest&) {
-      return make_parallel_drafter(model, id);
-    };
-  } else {
-    draft.make = [&model](const GenerationRequest& request) {
-      return make_model_drafter(model, request.config, request.sequence);
-    };
-  }
-  return draft;
+  if (path.empty()) return prompt_lookup();
+  return draft_with(open_text_model({.model = path}, runtime), target);
 }
 
 std::shared_ptr<const Constraint> open_constraint(const std::string& grammar_file,

@@ -8,7 +8,7 @@
 #include "base/config.h"
 #include "base/device.h"
 #include "serving/constraint/constraint.h"
-#include "serving/draft.h"
+#include "text/draft_model.h"
 #include "text/text_model.h"
 
 namespace llm {
@@ -25,13 +25,7 @@ TextModel open_text_model(const TextModelPaths& paths, const RuntimeConfig& runt
 GenerationConfig with_model_defaults(GenerationConfig config, const TextModel& model,
                                      const Fields& fields);
 
-/// Guesses for speculation: a draft model, or prompt lookup where `path` is empty. The draft must
-/// have the model's vocabulary; one with a mask token that says so in its config
-/// (`pard_token`) drafts in parallel.
-struct DraftModel {
-  std::unique_ptr<TextModel> model;  // null: prompt lookup
-  std::function<std::unique_ptr<Drafter>(const GenerationRequest&)> make;
-};
+/// Guesses for speculation: a draft model, or prompt lookup where `path` is empty.
 DraftModel open_draft(const std::string& path, const TextModel& target,
                       const RuntimeConfig& runtime);
 

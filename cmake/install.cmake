@@ -10,7 +10,7 @@ include(CMakePackageConfigHelpers)
 # Public headers include each other by their path below include/llm, as in lib/; only language_model.h has moved to the top.
 install(FILES LICENSE DESTINATION share/doc/llm)
 install(FILES lib/text/language_model.h DESTINATION include/llm)
-foreach(header serving/generation_config.h base/error.h)
+foreach(header serving/generation_config.h serving/inference_config.h base/error.h)
   get_filename_component(folder ${header} DIRECTORY)
   install(FILES lib/${header} DESTINATION include/llm/${folder})
 endforeach()

@@ -29,6 +29,20 @@ EngineOptions one_conversation(const TokenModel& model, ConversationEngine::Make
 ConversationEngine::ConversationEngine(const TokenModel& model, MakeDrafter make_drafter)
     : engine_(model, one_conversation(model, std::move(make_drafter))) {}
 
+ConversationEngine::ConversationEngine(const TokenModel& model, EngineOptions options)
+    : engine_(model, std::move(options)) {}
+
+/// Steps until nothing is left.
+void ConversationEngine::run(const std::function<void()>& after_step) {
+  try {
+    while (engine_.step()) after_step();
+  } catch (...) {  // the engine must not keep what refers to this call
+    engine_.cancel_all();
+    engine_.step();
+    throw;
+  }
+}
+
 GenerationResult ConversationEngine::generate(GenerationRequest request,
                                               const std::function<bool()>& stopped) {
   GenerationResult result;
@@ -44,18 +58,27 @@ GenerationResult ConversationEngine::generate(GenerationRequest request,
     }
   };
   engine_.submit(std::move(request), [&](GenerationResult&& done) { result = std::move(done); });
-  try {
-    while (engine_.step()) {
-      if (stopped && stopped()) cancelled->store(true);
-    }
-  } catch (...) {  // the engine must not keep what refers to this call
-    engine_.cancel_all();
-    engine_.step();
-    throw;
-  }
+  run([&] {
+    if (stopped && stopped()) cancelled->store(true);
+  });
   if (broken) std::rethrow_exception(broken);
   if (result.finish_reason == FinishReason::error) fail(Exit::numerical, result.error);
   return result;
+}
+
+std::vector<GenerationResult> ConversationEngine::generate_all(
+    std::vector<GenerationRequest> requests) {
+  for (const GenerationRequest& request : requests) engine_.check_request_fits(request);
+  std::vector<GenerationResult> results(requests.size());
+  for (size_t i = 0; i < requests.size(); ++i)
+    engine_.submit_checked(std::move(requests[i]), [&results, i](GenerationResult&& done) {
+      results[i] = std::move(done);
+    });
+  run([] {});
+  for (const GenerationResult& result : results) {
+    if (result.finish_reason == FinishReason::error) fail(Exit::numerical, result.error);
+  }
+  return results;
 }
 
 }  // namespace llm

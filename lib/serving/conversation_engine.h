@@ -8,6 +8,7 @@
 #pragma once
 
 #include <functional>
+#include <vector>
 
 #include "serving/engine.h"
 
@@ -19,12 +20,19 @@ class ConversationEngine {
 
   /// Keeps a reference to the model. make_drafter: null for prompt lookup.
   explicit ConversationEngine(const TokenModel& model, MakeDrafter make_drafter = {});
+  /// With memory and batch as `options` have them.
+  ConversationEngine(const TokenModel& model, EngineOptions options);
 
   /// Runs it to the end, which comes early once `stopped()` is true, also while the prompt is read.
   /// What on_token throws ends the request and is thrown on. NaNs are Error(numerical).
   GenerationResult generate(GenerationRequest request, const std::function<bool()>& stopped = {});
+  /// Several, as many together as the engine takes; results in their order, each as it would be
+  /// alone. No request has callbacks. Errors as above.
+  std::vector<GenerationResult> generate_all(std::vector<GenerationRequest> requests);
 
  private:
+  void run(const std::function<void()>& after_step);
+
   Engine engine_;
 };
 

@@ -105,26 +105,36 @@ class ModelDrafter final : public Drafter {
 
 class ParallelDrafter final : public Drafter {
  public:
-  ParallelDrafter(const TokenModel& model, int32_t mask_id) : follower_(model), mask_(mask_id) {}
+  ParallelDrafter(const TokenModel& model, int32_t mask_id, int64_t at_once)
+      : follower_(model), mask_(mask_id), at_once_(at_once) {}
 
   std::vector<int32_t> draft(std::span<const int32_t> tokens, int64_t count) override {
-    const auto unread = follower_.follow(tokens, count);
-    if (unread.empty()) return {};
+    std::vector<int32_t> text(tokens.begin(), tokens.end());
+    const int64_t wanted = std::ssize(text) + count;
+    while (std::ssize(text) < wanted && fill(text, std::min(at_once_, wanted - std::ssize(text)))) {
+    }
+    return {text.begin() + std::ssize(tokens), text.end()};
+  }
+
+ private:
+  /// Appends `count` tokens by one pass; false: there is no room.
+  bool fill(std::vector<int32_t>& text, int64_t count) {
+    const auto unread = follower_.follow(text, count);
+    if (unread.empty()) return false;
     std::vector<int32_t> ids(unread.begin(), unread.end());
     ids.insert(ids.end(), static_cast<size_t>(count - 1), mask_);
     const auto vocab = static_cast<size_t>(follower_.model().vocab_size());
     std::vector<float> logits(ids.size() * vocab);
     follower_.model().append_all(follower_.sequence(), ids, logits);
-    follower_.sequence().truncate(std::ssize(tokens));
-    std::vector<int32_t> drafted;
+    follower_.sequence().truncate(std::ssize(text));
     for (size_t row = unread.size() - 1; row < ids.size(); ++row)
-      drafted.push_back(argmax(std::span(logits).subspan(row * vocab, vocab)));
-    return drafted;
+      text.push_back(argmax(std::span(logits).subspan(row * vocab, vocab)));
+    return true;
   }
 
- private:
   Follower follower_;
   int32_t mask_;
+  int64_t at_once_;
 };
 
 }  // namespace
@@ -138,8 +148,9 @@ std::unique_ptr<Drafter> make_model_drafter(const TokenModel& model, FrozenGener
   return std::make_unique<ModelDrafter>(model, std::move(config), sequence);
 }
 
-std::unique_ptr<Drafter> make_parallel_drafter(const TokenModel& model, int32_t mask_id) {
-  return std::make_unique<ParallelDrafter>(model, mask_id);
+std::unique_ptr<Drafter> make_parallel_drafter(const TokenModel& model, int32_t mask_id,
+                                               int64_t at_once) {
+  return std::make_unique<ParallelDrafter>(model, mask_id, at_once);
 }
 
 }  // namespace llm

@@ -33,7 +33,8 @@ std::unique_ptr<Drafter> make_ngram_drafter(int64_t longest = 3);
 std::unique_ptr<Drafter> make_model_drafter(const TokenModel& model, FrozenGenerationConfig config,
                                             int64_t sequence);
 
-/// A model that fills `count` mask tokens behind the text in one pass (PARD: parallel draft).
-std::unique_ptr<Drafter> make_parallel_drafter(const TokenModel& model, int32_t mask_id);
+/// A model that fills mask tokens behind the text, `at_once` at most in a pass (parallel draft).
+std::unique_ptr<Drafter> make_parallel_drafter(const TokenModel& model, int32_t mask_id,
+                                               int64_t at_once = 64);
 
 }  // namespace llm

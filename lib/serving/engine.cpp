@@ -50,7 +50,7 @@ void Engine::check_request_fits(const GenerationRequest& request) const {
   fail(Exit::usage,
        fmt::format("prompt and answer may take {} blocks of {} tokens of KV cache; there are {}",
                    wanted, kKvBlockTokens, pool_->max_blocks()),
-       "fewer new tokens, or more --kv-cache-memory");
+       "fewer new tokens, or more memory (--kv-cache-memory, inference.max_num_blocks)");
 }
 
 void Engine::submit(GenerationRequest request, Done done) {
@@ -146,6 +146,7 @@ int64_t Engine::blocks_wanted(const Task& task) const {
 /// the prompts that were admitted with it, and each that runs has a block to go on.
 void Engine::admit() {
   if (waiting_.empty()) return;
+  if (!options_.continuous_batching && !running_.empty()) return;
   int64_t room = 0;  // what nobody holds and nobody who runs still needs
   if (pool_) {
     room = pool_->free_blocks() + (prefixes_ ? prefixes_->evictable() : 0);

@@ -33,7 +33,8 @@
 namespace llm {
 
 struct EngineOptions {
-  int64_t max_batch_size = 128;  // requests in flight
+  int64_t max_batch_size = 128;     // requests in flight
+  bool continuous_batching = true;  // false: requests start only where none is in flight
   KvPoolOptions kv;
   bool prefix_cache = true;
   int64_t prefill_chunk = 0;  // prompt tokens beside running texts; 0 = by measurement

@@ -4,9 +4,12 @@
 #include <optional>
 #include <utility>
 
+#include "base/config.h"
 #include "base/error.h"
 #include "serving/autoregressive.h"
 #include "serving/conversation_engine.h"
+#include "serving/engine.h"
+#include "text/draft_model.h"
 #include "text/text_model.h"
 #include "tokenizer/chat_prompt.h"
 #include "tokenizer/model_tokenizer.h"
@@ -15,10 +18,24 @@ namespace llm {
 
 struct LanguageModel::Parts {
   TextModel text;
+  std::optional<InferenceConfig> inference;
+  DraftModel draft;
   ConversationEngine engine;
   std::optional<ChatPrompts> chat;  // made when first asked for
 
   explicit Parts(TextModel model) : text(std::move(model)), engine(*text.loaded.model) {}
+  Parts(TextModel model, DraftModel drafts, const InferenceConfig& config)
+      : text(std::move(model)),
+        inference(config),
+        draft(std::move(drafts)),
+        engine(*text.loaded.model, engine_with(config)) {}
+  static std::unique_ptr<Parts> open(const std::string& path, const LanguageModelOptions& options);
+
+  EngineOptions engine_with(const InferenceConfig& config) const {
+    EngineOptions options = engine_options(config, *text.loaded.model);
+    options.make_drafter = draft.make;
+    return options;
+  }
 
   const ChatPrompts& prompts() {
     if (!chat)
@@ -42,6 +59,8 @@ GeneratedText generated_text(std::vector<int32_t> prompt_ids, GenerationResult r
   generated.first_token_ms = result.timing.ttft_ms;
   generated.tokens_per_second = result.timing.tokens_per_second;
   generated.cached_tokens = result.prompt_tokens_cached;
+  generated.drafted_tokens = result.tokens_drafted;
+  generated.accepted_tokens = result.tokens_accepted;
   return generated;
 }
 
@@ -66,25 +85,55 @@ GeneratedText LanguageModel::Parts::generate_one(std::vector<int32_t> ids,
   GenerationRequest request = std::move(text_requests({&ids, 1}, frozen, text)[0]);
   request.on_token = telling(on_text);
   GenerationResult result =
-      config.num_beams > 1  // whose memory is another for each number of beams
+      config.num_beams > 1 && !inference  // whose memory is another for each number of beams
           ? std::move(Autoregressive(*text.loaded.model).generate({&request, 1})[0])
           : engine.generate(std::move(request));
   return generated_text(std::move(ids), std::move(result));
 }
 
+std::unique_ptr<LanguageModel::Parts> LanguageModel::Parts::open(
+    const std::string& path, const LanguageModelOptions& options) {
+  const std::optional<InferenceConfig>& config = options.inference;
+  if (config) check_inference_config(*config);
+  const TokenModelOptions as_stored = {
+      .device = options.device, .dtype = options.dtype, .threads = options.threads};
+  TokenModelOptions tokens = as_stored;
+  if (config) tokens.quantize = config->quantization;
+  TextModel text = open_text_model({.model = path,
+                                    .tokenizer = options.tokenizer_path,
+                                    .adapter = options.adapter,
+                                    .base_model = options.base_model_path},
+                                   tokens);
+  if (!config) return std::make_unique<Parts>(std::move(text));
+  DraftModel draft = prompt_lookup();
+  if (!config->draft_model_path.empty())
+    draft = draft_with(open_text_model({.model = config->draft_model_path}, as_stored), text,
+                       config->num_parallel_tokens);
+  return std::make_unique<Parts>(std::move(text), std::move(draft), *config);
+}
+
 LanguageModel::LanguageModel(const std::string& model_path, const LanguageModelOptions& options)
-    : parts_(std::make_unique<Parts>(open_text_model(
-          {.model = model_path,
-           .tokenizer = options.tokenizer_path,
-           .adapter = options.adapter,
-           .base_model = options.base_model_path},
-          {.device = options.device, .dtype = options.dtype, .threads = options.threads}))) {}
+    : parts_(Parts::open(model_path, options)) {}
 LanguageModel::~LanguageModel() = default;
 LanguageModel::LanguageModel(LanguageModel&&) noexcept = default;
 LanguageModel& LanguageModel::operator=(LanguageModel&&) noexcept = default;
 
+InferenceConfig load_inference_config(const std::string& file) {
+  InferenceConfig config;
+  Fields fields;
+  fields.top_level_means("inference");
+  fields.section("inference", config);
+  fields.apply_file(file);
+  fields.finish();
+  return config;
+}
+
 GenerationConfig LanguageModel::generation_defaults() const {
-  return with_model_defaults({}, parts_->text, [](std::string_view) { return false; });
+  GenerationConfig config =
+      with_model_defaults({}, parts_->text, [](std::string_view) { return false; });
+  if (parts_->inference && parts_->inference->use_speculative_decoding)
+    config.num_speculative_tokens = parts_->inference->num_speculative_tokens;
+  return config;
 }
 
 GeneratedText LanguageModel::generate(std::string_view prompt, const OnText& on_text) {
@@ -107,9 +156,14 @@ std::vector<GeneratedText> LanguageModel::generate_all(const std::vector<std::st
   std::vector<std::vector<int32_t>> ids;
   for (const std::string& prompt : prompts) ids.push_back(encode(prompt));
   const FrozenGenerationConfig frozen = freeze_for(parts_->text, config);
-  const Autoregressive decoder(*parts_->text.loaded.model, at_once);
+  check(at_once == 0 || !parts_->inference,
+        "generate_all: at_once {} has no effect beside options.inference", at_once);
+  std::vector<GenerationRequest> requests = text_requests(ids, frozen, parts_->text);
   std::vector<GenerationResult> results =
-      texts_in_order(decoder.generate(text_requests(ids, frozen, parts_->text)));
+      parts_->inference ? parts_->engine.generate_all(std::move(requests))
+                        : Autoregressive(*parts_->text.loaded.model, at_once > 0 ? at_once : 8)
+                              .generate(requests);
+  results = texts_in_order(std::move(results));
   std::vector<GeneratedText> all;
   const auto per_prompt = static_cast<size_t>(config.num_return_sequences);
   for (size_t i = 0; i < results.size(); ++i)

@@ -20,12 +20,14 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "serving/generation_config.h"
+#include "serving/inference_config.h"
 
 namespace llm {
 
@@ -36,7 +38,14 @@ struct LanguageModelOptions {
   std::string device = "auto";  // auto, cpu, cuda, cuda:N
   std::string dtype = "auto";   // auto is as stored; float32, bfloat16, float16
   int threads = 0;              // 0: all cores; with LibTorch the number of the whole process
+  /// Batching, memory, speculation, quantisation. Absent: memory for one whole context, and for
+  /// generate_all as much as its texts need.
+  std::optional<InferenceConfig> inference = {};
 };
+
+/// From a YAML or JSON file: its section `inference`, or its top level. Error(usage) naming file,
+/// line and column.
+InferenceConfig load_inference_config(const std::string& file);
 
 struct GeneratedText {
   std::vector<int32_t> ids;   // those of the prompt, then the new ones, the end of text included
@@ -47,6 +56,8 @@ struct GeneratedText {
   double first_token_ms = 0;
   double tokens_per_second = 0;  // after the first
   int64_t cached_tokens = 0;     // of the prompt, that an earlier request had in common
+  int64_t drafted_tokens = 0;    // guessed by speculation, and how many of them were right
+  int64_t accepted_tokens = 0;
 
   std::span<const int32_t> new_ids() const { return std::span(ids).subspan(prompt_tokens); }
 };
@@ -70,7 +81,8 @@ class LanguageModel {
   LanguageModel& operator=(LanguageModel&&) noexcept;
 
   /// The program's defaults, changed by the model's generation_config.json, with the tokenizer's
-  /// end of text. What the calls below do unless told otherwise.
+  /// end of text; with use_speculative_decoding its num_speculative_tokens. What the calls below do
+  /// unless told otherwise.
   GenerationConfig generation_defaults() const;
 
   /// The text after a prompt. One text: num_return_sequences must be 1.
@@ -79,10 +91,11 @@ class LanguageModel {
                          const OnText& on_text = {});
   GeneratedText generate(const std::vector<int32_t>& prompt_ids, const GenerationConfig& config,
                          const OnText& on_text = {});
-  /// All prompts together, `at_once` of them in flight; num_return_sequences texts for each, in
-  /// order. Each is what it would be alone.
+  /// All prompts together, `at_once` of them in flight (0: 8; with options.inference as that says,
+  /// and nothing else); num_return_sequences texts for each, in order. Each is what it would be
+  /// alone.
   std::vector<GeneratedText> generate_all(const std::vector<std::string>& prompts,
-                                          const GenerationConfig& config, int64_t at_once = 8);
+                                          const GenerationConfig& config, int64_t at_once = 0);
 
   /// The reply to the last of the messages, by the model's chat template; without one they are one
   /// plain text (tokenizer/chat_prompt.h).

@@ -89,7 +89,7 @@ TEST(Speculation, AnotherModelsGuessesChangeNothing) {
   expect_same_text(model, make, 0.05);
 }
 
-TEST(Speculation, ParallelDraftFillsMaskTokensInOnePass) {
+TEST(Speculation, ParallelDraftFillsMaskTokensTogether) {
   constexpr int32_t kMask = 4;
   CountingModel draft(kVocab);
   // Knows where a mask stands: counts on from the last token that is none.
@@ -106,17 +106,22 @@ TEST(Speculation, ParallelDraftFillsMaskTokensInOnePass) {
     std::fill(logits.begin(), logits.end(), 0.0f);
     logits[static_cast<size_t>(5 + (ids.back() + 1) % 7)] = 9;
   };
-  EngineOptions options = with_blocks(100);
-  options.make_drafter = [&](const auto&) { return make_parallel_drafter(draft, kMask); };
-  EngineStats stats;
   const auto request = a_request(
       {6}, [](auto& c) { c.max_new_tokens = 61, c.num_speculative_tokens = 5, c.temperature = 0; });
-  const auto result = run_all(model, options, {request}, &stats)[0];
-  EXPECT_EQ(result.token_ids.size(), 61u);
-  EXPECT_EQ(stats.passes,
-            1u + 60 / 6);  // one to six tokens a pass: five right guesses and one more
-  EXPECT_EQ(draft.passes, 60u / 6);
-  EXPECT_EQ(result.tokens_accepted, result.tokens_drafted);
+  for (const auto& [at_once, draft_passes] : {std::pair{64, 1u}, {5, 1u}, {2, 3u}, {1, 5u}}) {
+    EngineOptions options = with_blocks(100);
+    options.make_drafter = [&, most = at_once](const auto&) {
+      return make_parallel_drafter(draft, kMask, most);
+    };
+    draft.passes = 0;
+    EngineStats stats;
+    const auto result = run_all(model, options, {request}, &stats)[0];
+    EXPECT_EQ(result.token_ids.size(), 61u);
+    EXPECT_EQ(stats.passes,
+              1u + 60 / 6);  // one to six tokens a pass: five right guesses and one more
+    EXPECT_EQ(draft.passes, 60u / 6 * draft_passes) << at_once;
+    EXPECT_EQ(result.tokens_accepted, result.tokens_drafted);
+  }
 }
 
 /// What the four most probable tokens after `ids` share among them.
