@@ -50,6 +50,21 @@ size=$(($(wc -c < stopped) - 1))  # without the newline
 cmp -n $size stopped wanted || wrong "the stopped text is another one"
 [ $size -ge 18 ] && [ $size -lt $(($(wc -c < wanted) - 1)) ] || wrong "the stopped text has $size bytes"
 
+# Several prompts together, with and without a config.
+: > wanted
+for prompt in "Line 7: the cat" "Line 8: the"; do
+  "$PROGRAM" generate "$TINY/run" --prompt "$prompt" --max-tokens 24 --temperature 0 2> /dev/null | sed '1s/^Generated: //' >> wanted
+done
+printf 'inference: {use_continuous_batching: false, use_speculative_decoding: true, max_num_blocks: 64}\n' > inference.yaml
+for config in "" inference.yaml; do
+  programs/batch "$TINY/run" "$config" "Line 7: the cat" "Line 8: the" > together
+  same "config '$config': texts together are others" together wanted
+done
+status=0
+printf 'block_size: 32\n' > blocks.yaml
+programs/batch "$TINY/run" blocks.yaml x 2> said || status=$?
+[ $status = 2 ] && grep -q '^error: blocks.yaml:1:1: inference.block_size 32' said || wrong "a config that is refused: status $status, $(head -1 said)"
+
 status=0
 programs/generate /nowhere x 2> said || status=$?
 [ $status = 3 ] && grep -q "^error: .*nowhere" said || wrong "a model that is not there: status $status, $(head -1 said)"
