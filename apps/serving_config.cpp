@@ -11,13 +11,14 @@
 namespace llm {
 namespace {
 
-int64_t memory_given(const ServingConfig& config) {
+int64_t memory_given(const ServingConfig& config, int64_t bytes_per_token) {
+  if (config.kv_cache_tokens > 0) return config.kv_cache_tokens * bytes_per_token;
   return config.kv_cache_memory > 0 ? config.kv_cache_memory : total_memory_bytes() / 4;
 }
 
 int64_t blocks_for(const ServingConfig& config, int64_t bytes_per_token, int64_t context) {
   const int64_t per_block = bytes_per_token * kKvBlockTokens;
-  const int64_t memory = memory_given(config);
+  const int64_t memory = memory_given(config, bytes_per_token);
   const int64_t useful = config.max_batch_size * (context / kKvBlockTokens + 2) * 2;
   const int64_t blocks = std::min(memory / per_block, context > 0 ? useful : memory / per_block);
   check(blocks >= 1, "--kv-cache-memory: {} bytes hold no block of {} tokens ({} bytes)", memory,
@@ -27,7 +28,8 @@ int64_t blocks_for(const ServingConfig& config, int64_t bytes_per_token, int64_t
 
 ServingMemory memory_without_pool(const ServingConfig& config, const Fields& fields,
                                   const LoadedTokenModel& loaded, int64_t context) {
-  for (const char* key : {"serving.kv_cache_layout", "serving.kv_cache_dtype"}) {
+  for (const char* key :
+       {"serving.kv_cache_layout", "serving.kv_cache_dtype", "inference.use_paged_attention"}) {
     if (fields.is_set(key))
       fields.fail_at(
           key,
@@ -36,11 +38,12 @@ ServingMemory memory_without_pool(const ServingConfig& config, const Fields& fie
           "leave it out");
   }
   ServingMemory memory;
-  const bool bounded = config.kv_cache_memory > 0 || loaded.device == "cpu";
-  const int64_t bytes = memory_given(config);
+  const bool bounded =
+      config.kv_cache_memory > 0 || config.kv_cache_tokens > 0 || loaded.device == "cpu";
   const int64_t element = loaded.dtype == "float32" ? 4 : 2;
-  const int64_t per_text =
-      kv_cache_bytes_per_token(loaded.config, element) * std::max<int64_t>(context, 1);
+  const int64_t per_token = kv_cache_bytes_per_token(loaded.config, element);
+  const int64_t bytes = memory_given(config, per_token);
+  const int64_t per_text = per_token * std::max<int64_t>(context, 1);
   check(!bounded || bytes >= per_text,
         "--kv-cache-memory: {} bytes hold no text of {} tokens ({} bytes)", bytes, context,
         per_text);

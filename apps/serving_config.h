@@ -33,6 +33,10 @@ struct ServingConfig {
   double drain_timeout = 30;
   double stall_timeout = 30;
 
+  // No rows of this section; section `inference` sets them (api_inference.h).
+  bool continuous_batching = true;
+  int64_t kv_cache_tokens = 0;  // for keys and values, in place of kv_cache_memory; 0: none given
+
   void fields(Fields& f) {
     server_fields(f);
     engine_fields(f);

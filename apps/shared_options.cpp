@@ -8,7 +8,7 @@ namespace {
 /// What a verb has no rows for, so that every verb reads the config of a run.
 void ignore_run_sections(Fields& fields) {
   fields.ignore({"model", "tokenizer", "data", "training", "optimizer", "scheduler", "checkpoint",
-                 "generation", "distributed", "serving"});
+                 "generation", "distributed", "serving", "inference"});
   fields.ignore({"logging.logging_steps", "logging.log_steps", "logging.gradient_norm_steps",
                  "logging.csv", "logging.tensorboard"});
 }

@@ -71,9 +71,9 @@ GenerationConfig with_model_defaults(GenerationConfig config, const TextModel& m
 }
 
 DraftModel open_draft(const std::string& path, const TextModel& target,
-                      const RuntimeConfig& runtime) {
+                      const RuntimeConfig& runtime, int64_t at_once) {
   if (path.empty()) return prompt_lookup();
-  return draft_with(open_text_model({.model = path}, runtime), target);
+  return draft_with(open_text_model({.model = path}, runtime), target, at_once);
 }
 
 std::shared_ptr<const Constraint> open_constraint(const std::string& grammar_file,

@@ -25,9 +25,10 @@ TextModel open_text_model(const TextModelPaths& paths, const RuntimeConfig& runt
 GenerationConfig with_model_defaults(GenerationConfig config, const TextModel& model,
                                      const Fields& fields);
 
-/// Guesses for speculation: a draft model, or prompt lookup where `path` is empty.
+/// Guesses for speculation: a draft model, or prompt lookup where `path` is empty. at_once: see
+/// draft_with().
 DraftModel open_draft(const std::string& path, const TextModel& target,
-                      const RuntimeConfig& runtime);
+                      const RuntimeConfig& runtime, int64_t at_once = 64);
 
 /// The grammar of a GBNF or JSON schema file for this model's tokens; null where both are empty.
 std::shared_ptr<const Constraint> open_constraint(const std::string& grammar_file,

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <thread>
 
+#include "apps/api_inference.h"
 #include "apps/commands.h"
 #include "apps/serving_config.h"
 #include "apps/text_model.h"
@@ -27,6 +28,7 @@ struct ApiConfig {
   std::string adapter_folder;
   std::vector<std::string> api_key;
   ServingConfig serving;
+  InferenceConfig inference;
 
   void fields(Fields& f);
 };
@@ -59,6 +61,7 @@ void ApiConfig::fields(Fields& f) {
       .verbatim()  // commas separate the scopes of a key, not keys
       .secret();
   f.section("serving", serving, "Listener and engine");
+  f.section("inference", inference, "The engine, as C++ programs configure it");
   f.section("", runtime);
   f.section("generation", generation, "Defaults of requests that do not say otherwise");
   show_generation_rows(f);
@@ -71,6 +74,7 @@ EngineOptions engine_options(const ServingConfig& config, const ServingMemory& m
   options.kv = memory.kv;
   options.prefix_cache = config.prefix_caching;
   options.prefill_chunk = config.prefill_chunk;
+  options.continuous_batching = config.continuous_batching;
   options.make_drafter = draft.make;
   return options;
 }
@@ -147,9 +151,12 @@ int serve(api::ApiServer& server, const StopSignal& stop, double drain_seconds) 
 int run(ApiConfig& config, const Fields& fields) {
   http::refuse_public_bind(config.serving.host, !config.api_key.empty(), config.serving.insecure);
   const http::CorsPolicy checked_before_the_model_is_read(config.serving.cors_origin);
+  adopt_inference(fields, config.inference, config.serving, config.generation,
+                  config.draft_model_path);
   const StopSignal stop;
   const TextModel text = open_text_model(config.paths, config.runtime);
-  const DraftModel draft = open_draft(config.draft_model_path, text, config.runtime);
+  const DraftModel draft = open_draft(config.draft_model_path, text, config.runtime,
+                                      config.inference.num_parallel_tokens);
   const int64_t most = text.loaded.config.max_position_embeddings;
   check(config.serving.max_model_len <= most || most == 0,
         "--max-model-len: {} is more than the model's context of {}", config.serving.max_model_len,

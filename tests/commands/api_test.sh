@@ -46,6 +46,16 @@ expect "its port" "serving.port = 8124" out
 expect "a flag wins" "serving.queue_size = 6" out
 accept "the same file trains" -- pretrain --print-config --config both.yaml
 printf 'serving: {prot: 1}\n' > slip.yaml
+printf 'inference: {max_batch_size: 3, use_paged_attention: false, max_num_blocks: 2048}\n' > inference.yaml
+for same in "max_batch_size --max-batch-size serving.max_batch_size 5" "use_paged_attention --kv-cache-layout serving.kv_cache_layout paged" \
+  "max_num_blocks --kv-cache-memory serving.kv_cache_memory 1000000"; do
+  read -r key flag row value <<< "$same"
+  refuse "$key twice" 2 "inference.$key and $row say the same thing" "leave one of them out" -- api "$model" --config inference.yaml $flag $value --port 0
+done
+accept "the same file generates" -- generate "$model" --prompt a --max-tokens 1 --config inference.yaml
+printf 'inference: {block_size: 32}\n' > blocks.yaml
+refuse "blocks of another size" 2 "blocks.yaml:1:13: inference.block_size 32 is not supported" -- api "$model" --config blocks.yaml
+refuse "no effect" 2 "inference.num_speculative_tokens has no effect without use_speculative_decoding" -- api "$model" --inference.num_speculative_tokens 3
 refuse "a slip in it" 2 "slip.yaml:1:11: unknown key serving.prot" "port" -- api "$model" --config slip.yaml
 
 # --- a model without a pool ------------------------------------------------------------------------------------------------
@@ -90,6 +100,17 @@ holds "int8: another prompt" [ "$(field completion_tokens)" = 12 ]
 post /v1/completions "${ask/12/11}" > /dev/null
 holds "int8: the same again" [ "${first#"$(field text)"}" != "$first" ]
 end "int8" 0
+kv "a section inference" "32768 tokens, [0-9]+ MiB, slab" --config inference.yaml
+holds "with its text: '$text' is '$paged'" [ "$text" = "$paged" ]
+get /v1/queue/status > /dev/null
+holds "and its batch" [ "$(field max_batch_size)" = 3 ]
+end "a section inference" 0
+printf 'inference: {use_speculative_decoding: true, num_speculative_tokens: 3, draft_model_path: "%s"}\n' "$model" > guesses.yaml
+kv "guesses" "[0-9]+ tokens" --config guesses.yaml
+holds "the text with guesses: '$text' is '$paged'" [ "$text" = "$paged" ]
+get /metrics > /dev/null
+holds "guesses were made and right" [ "$(grep -c -E "^llm:spec_decode_(draft|accepted)_tokens_total[^ ]* [1-9]" body)" -ge 2 ]
+end "guesses" 0
 
 # --- every route -----------------------------------------------------------------------------------------------------------
 start_server "$model"
