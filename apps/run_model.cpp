@@ -116,6 +116,16 @@ void settle_model(RunConfig& config, const Fields& fields, const RunTokenizer& c
   check(*config.training.max_seq_length <= longest,
         "training.max_seq_length ({}) exceeds model.max_position_embeddings ({})",
         *config.training.max_seq_length, longest);
+  const int64_t reach = *config.training.max_seq_length * config.training.eval_length_factor;
+  if (config.model.position_embedding_type == "absolute" && reach > longest) {
+    fields.fail_at("training.eval_length_factor",
+                   fmt::format("training.eval_length_factor ({}): rows of {} tokens are more than "
+                               "the {} positions of model.position_embedding_type absolute",
+                               config.training.eval_length_factor, reach, longest),
+                   "rows of --max-seq-length " +
+                       std::to_string(longest / config.training.eval_length_factor) +
+                       " leave room for it");
+  }
   if (config.training.precision == "auto") {
     const std::string& dtype = config.runtime.dtype;
     config.training.precision = dtype == "float32"    ? "32-true"

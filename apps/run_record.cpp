@@ -45,6 +45,9 @@ void write_run_record(const std::filesystem::path& run, const RunRecord& record)
   j["final"] = {{"loss", record.training.loss},
                 {"val_loss", validation ? nlohmann::ordered_json(validation->loss())
                                         : nlohmann::ordered_json(nullptr)}};
+  if (record.training.long_validation) {
+    j["final"]["val_long_loss"] = record.training.long_validation->loss();
+  }
   if (record.training.best_loss) {
     j["best"] = {{"step", record.training.best_step}, {"val_loss", *record.training.best_loss}};
   } else {

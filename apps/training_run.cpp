@@ -17,6 +17,7 @@
 #include "base/sha256.h"
 #include "base/signals.h"
 #include "base/stdout.h"
+#include "model/kernels/cpu_backend.h"
 #include "model/model_size.h"
 
 namespace llm {
@@ -42,7 +43,7 @@ void resume(Trainer& trainer, const ResumeChoice& start) {
 }
 
 std::string report(const fs::path& run, const TrainingResult& result, const RunData& data,
-                   const std::string& next) {
+                   const TrainingConfig& training, const std::string& next) {
   std::string text =
       fmt::format("Trained {} steps on {} tokens; last loss {:.4f}\n", format_count(result.steps),
                   format_count(result.tokens), result.loss);
@@ -52,6 +53,12 @@ std::string report(const fs::path& run, const TrainingResult& result, const RunD
         "Validation loss {:.4f} nats per token (perplexity {:.2f}, {:.4f} bits per byte, "
         "next-token accuracy {:.1f} %)\n",
         v.loss(), v.perplexity(), v.bits_per_byte(), 100 * v.accuracy());
+    if (result.long_validation) {
+      text += fmt::format(
+          "On rows {} times as long ({} tokens): {:.4f} nats per token (perplexity {:.2f})\n",
+          training.eval_length_factor, training.eval_length_factor * *training.max_seq_length,
+          result.long_validation->loss(), result.long_validation->perplexity());
+    }
     if (data.synthetic) {
       text += fmt::format(
           "Exact entropy of the built-in stories: {:.4f} nats per token; no model can do better\n",
@@ -114,6 +121,7 @@ int run_training(RunConfig& run, const Fields& fields, const TrainingVerb& verb)
   record.parameters = parameter_count(run.model);
   log_info("model: {} parameters, {} on {}", human_count(record.parameters), run.training.precision,
            model->device().str());
+  if (model->device().is_cpu()) log_info("kernels: {}", cpu_backend_text());
 
   TrainerSetup setup = trainer_setup(run, fields, tokenizer, loaders);
   setup.identity.config_sha256 = sha256_hex(fields.to_yaml());
@@ -147,7 +155,7 @@ int run_training(RunConfig& run, const Fields& fields, const TrainingVerb& verb)
     return exit_code_of(stop, record.training.last_checkpoint);
   }
   save_final(directory, *model, tokenizer.files);
-  write_stdout(report(directory, record.training, data, verb.next));
+  write_stdout(report(directory, record.training, data, run.training, verb.next));
   return 0;
 }
 

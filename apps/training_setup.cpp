@@ -39,7 +39,7 @@ std::unique_ptr<const RowSource> rows_of(const TrainingConfig& training, TokenFi
 std::unique_ptr<const RowSource> validation_rows_of(const TrainingConfig& training,
                                                     TokenFile file) {
   if (training.rows == "windows" && file.tokens() <= *training.max_seq_length) {
-    log_warn("'{}' has {} tokens, a row takes {}: there will be no validation",
+    log_warn("'{}' has {} tokens, a row takes {}: there will be no validation on such rows",
              file.prefix().string(), file.tokens(), *training.max_seq_length + 1);
     return nullptr;
   }
@@ -121,12 +121,18 @@ RunLoaders open_loaders(const RunConfig& config, const RunData& data, const Toke
   loaders.train = std::make_unique<DataLoader>(
       rows_of(config.training, TokenFile::open(data.train, checks)), options);
   if (!data.validation.empty()) {
-    auto rows = validation_rows_of(config.training, TokenFile::open(data.validation, checks));
-    if (rows) {
-      options.shuffle = options.shift_windows = false;
-      options.rows_per_step = config.training.batch_size;
-      options.workers = 0;
-      loaders.validation = std::make_unique<DataLoader>(std::move(rows), options);
+    options.shuffle = options.shift_windows = false;
+    options.rows_per_step = config.training.batch_size;
+    options.workers = 0;
+    const auto open = [&](const TrainingConfig& training) {
+      auto rows = validation_rows_of(training, TokenFile::open(data.validation, checks));
+      return rows ? std::make_unique<DataLoader>(std::move(rows), options) : nullptr;
+    };
+    loaders.validation = open(config.training);
+    if (loaders.validation && config.training.eval_length_factor > 1) {
+      TrainingConfig longer = config.training;
+      longer.max_seq_length = *longer.max_seq_length * longer.eval_length_factor;
+      loaders.long_validation = open(longer);
     }
   }
   return loaders;
@@ -162,6 +168,10 @@ TrainerSetup trainer_setup(RunConfig& config, const Fields& fields, const RunTok
   if (loaders.validation) {
     setup.validation = batches_of(config, tokenizer, *loaders.validation);
     setup.validation_rows = loaders.validation->rows_per_epoch();
+    if (loaders.long_validation) {
+      setup.long_validation = batches_of(config, tokenizer, *loaders.long_validation);
+      setup.long_validation_rows = loaders.long_validation->rows_per_epoch();
+    }
   } else if (config.training.early_stopping_patience > 0) {
     fields.fail_at("training.early_stopping_patience",
                    "training.early_stopping_patience needs validation data, and there is none",

@@ -13,7 +13,8 @@ namespace llm {
 
 struct RunLoaders {
   std::unique_ptr<DataLoader> train;
-  std::unique_ptr<DataLoader> validation;  // null: none
+  std::unique_ptr<DataLoader> validation;       // null: none
+  std::unique_ptr<DataLoader> long_validation;  // the same text in longer rows; null: none
 };
 RunLoaders open_loaders(const RunConfig& config, const RunData& data, const Tokenizer& tokenizer);
 

@@ -115,7 +115,7 @@ std::string compare_losses(const fs::path& whole, const fs::path& resumed) {
     const nlohmann::json x = parse_json(a[i], "metrics.jsonl");
     const nlohmann::json y = parse_json(b[i], "metrics.jsonl");
     for (const char* key : {"step", "epoch", "tokens", "loss", "lr", "grad_norm", "skipped_steps",
-                            "val_loss", "val_accuracy"}) {
+                            "val_loss", "val_accuracy", "val_long_loss"}) {
       if (x.value(key, nlohmann::json()) != y.value(key, nlohmann::json())) {
         fail(Exit::internal,
              fmt::format("metrics.jsonl: {} of row {} differs after the resume", key, i + 1));

@@ -51,6 +51,8 @@ struct TrainerSetup {
   BatchSource batches;
   BatchSource validation;  // undefined = no validation
   int64_t validation_rows = 0;
+  BatchSource long_validation;  // on rows longer than those of training; undefined = none
+  int64_t long_validation_rows = 0;
   std::vector<int32_t>
       token_bytes;  // decoded length of each id, 0 for special ones; empty = no bits per byte
   std::vector<std::filesystem::path>
@@ -73,6 +75,7 @@ struct TrainingResult {
   int64_t skipped_steps = 0;
   double loss = 0;                       // of the last step
   std::optional<LossTotals> validation;  // of the last evaluation
+  std::optional<LossTotals> long_validation;
   int64_t best_step = 0;
   std::optional<double> best_loss;
   std::filesystem::path last_checkpoint;

@@ -45,6 +45,7 @@ struct Trainer::Core {
   int64_t resumed_step = 0;
   int64_t saved_step = -1;
   int64_t validated_step = -1;
+  std::optional<LossTotals> last_long_validation;
   std::map<std::string, double> gradient_norms;
   std::filesystem::path last_checkpoint;
 
@@ -53,6 +54,8 @@ struct Trainer::Core {
   // trainer_step.cpp
   StepOutcome training_step();
   LossTotals evaluate();
+  /// On rows longer than those of training: as many tokens, in batches of as many.
+  LossTotals evaluate_long();
   // trainer_checkpoint.cpp
   std::vector<std::string> resume(const std::filesystem::path& checkpoint);
   std::filesystem::path save();
@@ -74,6 +77,7 @@ struct Trainer::Core {
   bool patience_is_over() const;
   void note_skipped(const StepOutcome& outcome, int64_t first_row);
   void take_gradient_norms();
+  LossTotals evaluate(const BatchSource& source, int64_t rows, int64_t batch_size);
   void check_weights() const;
 };
 

@@ -164,16 +164,23 @@ void Trainer::Core::take_gradient_norms() {
 
 LossTotals Trainer::Core::evaluate() {
   check(static_cast<bool>(setup.validation), "trainer: no validation data");
+  return evaluate(setup.validation, setup.validation_rows, setup.training.batch_size);
+}
+
+LossTotals Trainer::Core::evaluate_long() {
+  const int64_t rows = setup.training.batch_size / setup.training.eval_length_factor;
+  return evaluate(setup.long_validation, setup.long_validation_rows, std::max<int64_t>(1, rows));
+}
+
+LossTotals Trainer::Core::evaluate(const BatchSource& source, int64_t last_row, int64_t rows) {
   const at::NoGradGuard no_grad;
-  const int64_t rows = setup.training.batch_size;
-  int64_t last_row = setup.validation_rows;
   if (setup.training.eval_batches > 0) {
     last_row = std::min(last_row, rows * setup.training.eval_batches);
   }
   ForwardOptions options;
   LossTotals totals;
   for (int64_t first = 0; first < last_row; first += rows) {
-    const TrainingBatch batch = setup.validation(first, std::min(rows, last_row - first));
+    const TrainingBatch batch = source(first, std::min(rows, last_row - first));
     look_at(batch, model.device(), options);
     const CrossEntropy loss = loss_of(model, batch, options, 1.0);
     totals.nll += loss.nll_sum;

@@ -58,6 +58,9 @@ void TrainingConfig::fields(Fields& f) {
   f("eval_batches", eval_batches, "Micro-batches of one validation; 0 = the whole validation set",
     in_range(0, kMostSteps))
       .flag("eval-batches");
+  f("eval_length_factor", eval_length_factor,
+    "Validate also on rows so many times as long as those of training; 1 = not", in_range(1, 64))
+      .flag("eval-length-factor");
   f("early_stopping_patience", early_stopping_patience,
     "Stop after so many validations without gain; 0 = never", in_range(0, 1000000))
       .flag("early-stopping-patience");

@@ -33,6 +33,7 @@ struct TrainingConfig {
   int64_t eval_steps = 1000;              // 0 = only at the end
   int64_t eval_batches =
       0;  // at most so many micro-batches per evaluation; 0 = the whole validation set
+  int64_t eval_length_factor = 1;       // also on rows so many times as long; 1 = not
   int64_t early_stopping_patience = 0;  // evaluations without gain; 0 = off
   double early_stopping_threshold = 1e-4;
 

@@ -28,6 +28,12 @@ done
 for key in step epoch tokens loss lr grad_norm tokens_per_second step_ms mfu peak_memory_bytes skipped_steps val_loss val_perplexity val_bits_per_byte val_accuracy; do
   expect "metrics.jsonl" "\"$key\"" run/metrics.jsonl
 done
+rows=$((rows + 1))
+[ "$(head -1 run/metrics.csv)" = "step,epoch,tokens,loss,lr,grad_norm,tokens_per_second,step_ms,mfu,peak_memory_bytes,skipped_steps,samples_per_second,batches_per_second,val_loss,val_perplexity,val_bits_per_byte,val_accuracy,val_long_loss,val_long_perplexity" ] \
+  || wrong metrics.csv "its header is '$(head -1 run/metrics.csv)'"
+# Every rate is above 0; a micro-batch of this config has two rows of 32 tokens.
+holds metrics.csv awk -F, 'function near(a, b) { return a > 0 && a < b * 1.000001 && a > b * 0.999999 }
+  NR > 1 && !(near($7, $12 * 32) && near($12, $13 * 2) && near($13, 1000 / $8) && $10 > 0) { exit 1 } END { exit NR != 7 }' run/metrics.csv
 expect "log line" 'step 3/6 (50.0%) | loss ' run/training.log
 
 # The stored config repeats the run, number for number, from anywhere.
@@ -155,6 +161,18 @@ expect T8 "$last is intact" diverged.err
 expect T8 '"first_row":' diverging/skipped_steps.jsonl
 there T8 "diverging/$last/manifest.json"
 accept "T8: it is whole" -- generate "diverging/$last" --prompt a --max-tokens 2 --seed 1
+
+# B95: what the model makes of rows twice as long as it was trained on, for each way to stretch positions.
+for scaling in none linear ntk yarn llama3; do
+  factor=2; if [ $scaling = none ]; then factor=1; fi
+  accept "B95 $scaling" -- pretrain --config config.yaml --data-path "$TINY/text.txt" --output-dir long_$scaling --max-steps 2 --eval-length-factor 2 \
+    --model.rope_scaling.rope_type $scaling --model.rope_scaling.factor $factor
+  expect "B95 $scaling" 'On rows 2 times as long (64 tokens): ' out
+  holds "B95 $scaling" grep -qE '"val_long_loss":[0-9.]+,"val_long_perplexity":[0-9.]+' long_$scaling/metrics.jsonl
+  holds "B95 $scaling" grep -qE '"val_long_loss": [0-9.]+' long_$scaling/run.json
+done
+CHANGES=allowed refuse "B95 absolute" 2 "training.eval_length_factor (2): rows of 64 tokens are more than the 32 positions of model.position_embedding_type absolute" "--max-seq-length 16" -- \
+  pretrain --config config.yaml --data-path "$TINY/text.txt" --output-dir long_absolute --eval-length-factor 2 --model.position_embedding_type absolute
 
 # B20: another tokenizer needs --resize-embeddings, which keeps the old rows.
 "$PROGRAM" train-tokenizer --input "$TINY/text.txt" --output wider.model --vocab-size 500 > /dev/null 2>&1
