@@ -1,5 +1,7 @@
 #include "apps/run_config.h"
 
+#include "apps/run_rules.h"
+
 namespace llm {
 
 void LoggingSection::fields(Fields& f) {
@@ -32,7 +34,7 @@ void DistributedSection::fields(Fields& f) {
   });
 }
 
-void RunConfig::fields(Fields& f) {
+void RunConfig::sections(Fields& f) {
   f.section("", runtime);
   f.section("model", model, "Shape of the model");
   f.section("tokenizer", tokenizer, "The tokenizer, or how to train one on the run's text");
@@ -44,6 +46,14 @@ void RunConfig::fields(Fields& f) {
   f.section("logging", logging, "Log lines and metrics");
   f.section("generation", generation, "Defaults for generate");
   f.section("distributed", distributed, "One process, so far");
+}
+
+void RunConfig::fields(Fields& f) {
+  sections(f);
+  f.cross_check("training.objective", [this, &f, defaults = texts_of(f)] {
+    set_aside = apply_run_rules(f, *this, defaults);
+    return std::string();
+  });
   f.cross_check("training.max_seq_length", [this] {
     const int64_t length = training.max_seq_length.value_or(0);
     const bool fits = length <= model.max_position_embeddings || !checkpoint.model_path.empty();

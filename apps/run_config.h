@@ -46,9 +46,13 @@ struct RunConfig {
   LoggingSection logging;
   GenerationConfig generation;
   DistributedSection distributed;
-  bool cut_short = false;  // max_steps may end the run within its warm-up
+  bool cut_short = false;              // max_steps may end the run within its warm-up
+  bool for_later = false;              // written to be run later, where flags may name the data
+  std::vector<std::string> set_aside;  // no key: what a stronger source left without effect
 
   void fields(Fields& f);
+  /// The keys alone, without the rules over several of them.
+  void sections(Fields& f);
 };
 
 /// Defaults of `llm pretrain`: learning rate 1e-5, one epoch, warm-up chosen by the length of the

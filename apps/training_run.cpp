@@ -96,6 +96,9 @@ int run_training(RunConfig& run, const Fields& fields, const TrainingVerb& verb)
   const fs::path& directory = run_directory.path();
   const RunLock lock(directory);
   attach_log_file(directory / "training.log");
+  for (const std::string& line : run.set_aside) {
+    log_info("{}", line);
+  }
   remove_leftovers(directory, /*locked=*/true);
   remove_leftovers(directory / "data", /*locked=*/true);
   set_mapping_activity("training");

@@ -53,6 +53,7 @@ int create_config(CreateConfig& config, const Fields& fields) {
   }
   const bool json = wants_json(config.output);
   RunConfig run = config.params ? sized_run(*config.params) : run_preset(config.type);
+  run.for_later = true;
   Fields rows;
   rows.section("", run);
   for (const Field& row : fields.rows()) {

@@ -56,6 +56,7 @@ int finetune(FinetuneConfig& config, const Fields& fields) {
     check(!by_flag || run.training.rows == "packed",
           "--packing and --rows {} cannot be used together", run.training.rows);
     run.training.rows = "packed";
+    run.data.shift_windows = true;  // rows of documents have none: as a file that says so must
   }
   return run_training(run, fields,
                       {.next = "llm chat {}", .on_step = kill_at(config.kill_at_step)});

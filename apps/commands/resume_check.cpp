@@ -22,12 +22,11 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr int64_t kSteps = 20;
+
 struct ResumeCheckConfig {
   RunConfig run;
-  ResumeCheckConfig() : run(pretrain_defaults()) {
-    run.training.max_steps = 20;
-    run.cut_short = true;
-  }
+  ResumeCheckConfig() : run(pretrain_defaults()) { run.cut_short = true; }
   void fields(Fields& f) {
     run.fields(f);
     f.show_only(
@@ -136,7 +135,9 @@ void expect_success(const ChildEnd& end, const char* what) {
 
 int resume_check(ResumeCheckConfig& config, const Fields& fields) {
   RunConfig& run = config.run;
-  const int64_t steps = run.training.max_steps.value_or(20);
+  const int64_t steps = run.training.max_steps.value_or(kSteps);
+  check(fields.find("training.epochs")->origin().kind != FieldOrigin::by_flag,
+        "--epochs has no effect here: --steps sets the length");
   check(steps >= 2, "--steps: at least 2 are needed, got {}", steps);
   const int64_t save_every = std::max<int64_t>(1, steps * 2 / 5);
   const int64_t kill_at = std::min(steps - 1, save_every + std::max<int64_t>(1, steps / 5));
@@ -148,8 +149,10 @@ int resume_check(ResumeCheckConfig& config, const Fields& fields) {
   make_directories(run.checkpoint.output_dir);
   const RunTokenizer tokenizer = choose_tokenizer(run, fields, std::nullopt);
   settle_model(run, fields, tokenizer);
+  run.tokenizer = {};  // how it was trained says nothing beside its path
   run.tokenizer.path = fs::absolute(tokenizer.files[0]);
   run.training.max_steps = steps;
+  run.training.epochs = 1;
   if (run.scheduler.warmup_steps) {
     run.scheduler.warmup_steps = std::min(*run.scheduler.warmup_steps, steps);
   }

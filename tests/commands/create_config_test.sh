@@ -68,5 +68,18 @@ refuse suffix 2 "--output: 'x.toml' must end in .json, .yaml or .yml" -- create-
 refuse both 2 "--params and --type cannot be used together" -- create-config --params 1M --type tiny --output x.json
 refuse too-small 2 "--params: '1000' must be between 100000 and 1000000000000" -- create-config --params 1000 --output x.json
 refuse contradiction 2 "model.hidden_size (100) must be divisible by model.num_attention_heads (8)" -- create-config --type tiny --model.hidden_size 100 --output x.json
+
+# A key without effect is refused, one of the preset's that a change leaves so goes back to its usual value.
+refuse "no effect" 2 "optimizer.nesterov (true) has no effect with optimizer.name adamw" "sgd reads it; leave it out" -- \
+  create-config --type tiny --optimizer.nesterov true --output x.json
+: > a.txt
+accept "another optimizer" -- create-config --type mini --optimizer.name sgd --data.path a.txt --output sgd.yaml
+expect "another optimizer" 'betas: [0.9, 0.95]' sgd.yaml
+expect "other data" 'synthetic_stories: 20000' sgd.yaml
+for change in "" "--optimizer-name lion" "--lr-scheduler constant" "--objective mlm" "--data-path $SOURCES/README.md" "--tokenizer-path x" "--max-steps auto --epochs 2"; do
+  for shipped in mini.yaml sgd.yaml "$SOURCES/config/shakespeare_char.yaml" "$big"; do
+    accept "$(basename "$shipped") $change" -- pretrain --config "$shipped" $change --print-config
+  done
+done
 refuse folder 4 "cannot" -- create-config --output /proc/nowhere/x.json
 finish

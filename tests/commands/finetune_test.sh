@@ -56,6 +56,11 @@ holds template test ! -e mine/data/train.mask
 expect warmup 'warmup_steps: 0' mine/config.yaml
 accept texts -- finetune --model-path "$TINY/run" --data-path "$TINY/text.txt" --output-dir texts "${quick[@]}" --max-steps 2
 holds texts test ! -e texts/final/chat_template.jinja
+accept "text, repeated" -- finetune --model-path "$TINY/run" --data-path "$TINY/text.txt" --format text --output-dir astext "${quick[@]}" --max-steps 2
+accept "text, repeated" -- pretrain --config astext/config.yaml --output-dir astext2
+accept "tokens, repeated" -- finetune --model-path "$TINY/run" --data-path "$TINY/data" --output-dir tokens "${quick[@]}" --max-steps 2
+accept "tokens, repeated" -- pretrain --config tokens/config.yaml --output-dir tokens2
+same "tokens, repeated" tokens/final/model.safetensors tokens2/final/model.safetensors
 accept none -- finetune --model-path "$TINY/run" --data-path chats.jsonl --output-dir plain "${quick[@]}" --chat-template none --max-steps 2
 holds none test ! -e plain/final/chat_template.jinja
 accept windows -- finetune --model-path "$TINY/run" --data-path chats.jsonl --output-dir windows "${quick[@]}" --rows windows --max-steps 2 --max-seq-length 32
@@ -65,6 +70,8 @@ accept own -- prepare-data --input chats.jsonl --tokenizer-path "$TINY/tokenizer
 same own mine.jinja mine/chats.jinja
 accept own -- finetune --model-path "$TINY/run" --data-path mine/chats --output-dir own "${quick[@]}" --max-steps 1
 same own mine.jinja own/final/chat_template.jinja
+refuse tokens 2 "data.chat_template (mine.jinja) has no effect with a prepared dataset" "give it to prepare-data" -- finetune --model-path "$TINY/run" \
+  --data-path "$TINY/data" --output-dir tokens3 --chat-template mine.jinja
 CHANGES=allowed refuse own 3 "was prepared with another chat template than 'sft/final/chat_template.jinja'" -- finetune --model-path "$TINY/run" \
   --data-path mine/chats --output-dir own2 --chat-template sft/final/chat_template.jinja
 CHANGES=allowed refuse changed 3 "the run was made with another chat template" "--allow-data-change" -- finetune --config sft/config.yaml \

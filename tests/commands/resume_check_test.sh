@@ -4,7 +4,7 @@
 cat > config.yaml << END
 threads: 1
 model: {vocab_size: 320, hidden_size: 32, num_hidden_layers: 2, num_attention_heads: 2, intermediate_size: 64, max_position_embeddings: 32, dropout: 0.1}
-training: {batch_size: 2, gradient_accumulation_steps: 2, eval_steps: 4}
+training: {batch_size: 2, gradient_accumulation_steps: 2, epochs: 3}
 optimizer: {learning_rate: 0.002}
 data: {path: [$TINY/data]}
 tokenizer: {path: $TINY/tokenizer.model}
@@ -16,6 +16,7 @@ accept muon -- resume-check --config config.yaml --steps 5 --optimizer-name muon
 accept "shorter than the warm-up" -- resume-check --config "$SOURCES/config/mini.yaml" --steps 2 --batch-size 1 --max-seq-length 32 --eval-batches 1 --data.synthetic_stories 300
 expect "shorter than the warm-up" 'bit for bit' out
 refuse short 2 "at least 2" -- resume-check --config config.yaml --steps 1
+refuse epochs 2 "--epochs has no effect here: --steps sets the length" -- resume-check --config config.yaml --epochs 2
 accept inspect -- inspect "$TINY/run"
 expect inspect 'model.layers.1.mlp.down_proj.weight' out
 expect inspect 'total' out

@@ -65,7 +65,7 @@ there "the rest of it" run/final/model.safetensors
 accept "any seed" -- pretrain --config config.yaml --data-path "$TINY/text.txt" --output-dir dice --seed -1 --max-steps 2
 accept "any seed, longer" -- pretrain --config config.yaml --data-path "$TINY/text.txt" --output-dir dice --seed -1 --max-steps 4
 expect "any seed, longer" 'resumed from' err
-refuse "patience without validation" 2 "training.early_stopping_patience needs validation data, and there is none" -- pretrain --config config.yaml --data-path "$TINY/data" --tokenizer-path "$TINY/tokenizer.model" --output-dir blind --early-stopping-patience 2
+refuse "patience without validation" 2 "training.early_stopping_patience (2) has no effect without validation data" "--validation-path" -- pretrain --config config.yaml --data-path "$TINY/data" --tokenizer-path "$TINY/tokenizer.model" --output-dir blind --early-stopping-patience 2
 # What a preparation that was killed left is cleared away.
 touch dice/data/.train.bin.4.tmp-99999999
 accept "leftovers" -- pretrain --config config.yaml --data-path "$TINY/text.txt" --output-dir dice --seed -1 --max-steps 6

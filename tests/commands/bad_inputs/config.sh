@@ -45,6 +45,30 @@ given c.yaml 'data: {path: [a.txt]}\n'
 CHANGES=allowed refuse 7.2.20 2 'a.txt' -- train --config c.yaml --output-dir run1 --max-steps 1
 rm c.yaml
 
+# A key that would change nothing (A51), where it stands and before anything is made.
+refuse_config A51 'optimizer:\n  momentum: 0.5\n' 'c.yaml:2:3: optimizer.momentum (0.5) has no effect with optimizer.name adamw' 'sgd reads it; leave it out'
+refuse_config A51b 'training: {max_steps: 5, epochs: 2}\n' 'c.yaml:1:26: training.epochs (2) has no effect with training.max_steps 5' '--max-steps auto lets the epochs decide'
+refuse_config A51c 'optimizer: {name: sgd, betas: [0.8, 0.9]}\n' 'optimizer.betas (0.8,0.9) has no effect with optimizer.name sgd'
+given c.yaml 'optimizer: {name: muon, betas: [0.8, 0.9], muon_iterations: 3}\n'
+accept A51d -- train --config c.yaml --optimizer-name sgd --print-config
+expect A51d 'optimizer.betas = [0.9, 0.95]' out
+rm c.yaml
+while IFS='|' read -r flags message; do
+  read -r -a words <<< "$flags"
+  refuse "A51 $flags" 2 "$message" -- train "${words[@]}" --output-dir run9
+done << END
+--dtype float16 --precision 32-true|dtype (float16) has no effect with training.precision 32-true
+--resize-embeddings|checkpoint.resize_embeddings (true) has no effect without checkpoint.model_path
+--epochs 3 --max-steps 5|training.epochs (3) has no effect with training.max_steps 5
+--training.mlm_probability 0.3|training.mlm_probability (0.3) has no effect with training.objective clm
+--scheduler.power 3|scheduler.power (3.0) has no effect with scheduler.name cosine
+--vocab-size 300 --tokenizer-path $TINY/tokenizer.model|tokenizer.vocab_size (300) has no effect with tokenizer.path $TINY/tokenizer.model
+--data-path $TINY/data --split document|data.split (document) has no effect with a prepared dataset
+--data-path $TINY/text.txt --synthetic-seed 5|data.synthetic_seed (5) has no effect with data of your own
+--early-stopping-patience 2 --data-path $TINY/data|training.early_stopping_patience (2) has no effect without validation data
+--force|checkpoint.force (true) has no effect with checkpoint.resume_from_checkpoint auto
+END
+
 # JSON: the same form.
 refuse_json() {  # row, text, message, hint
   given c.json "$2"
