@@ -27,7 +27,7 @@ struct DocumentRules {
   void fields(Fields& f) {
     text.fields(f);
     f.ignore({"path", "validation_path", "use_lmsys_dataset", "shuffle", "shift_windows", "workers",
-              "synthetic_stories", "synthetic_seed"});
+              "num_workers", "synthetic_stories", "synthetic_seed"});
   }
 };
 

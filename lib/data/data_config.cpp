@@ -94,7 +94,8 @@ void DataConfig::fields(Fields& f) {
   f("shift_windows", shift_windows,
     "Cut the windows of each epoch after the first at another offset");
   f("workers", workers, "Threads that prepare batches ahead; 0 = none", in_range(0, 64))
-      .flag("workers");
+      .flag("workers")
+      .alias("num_workers");
   f("synthetic_stories", synthetic_stories, "Built-in corpus: number of training stories",
     in_range(1, 100'000'000))
       .flag("synthetic-stories");

@@ -63,7 +63,7 @@ api port 8000
 END
 
 accept version -- --version
-for fact in "llm " "commit " "LibTorch " "usable cores" "devices: cpu"; do expect version "$fact" out; done
+for fact in "llm " "commit " "LibTorch " "usable cores" "kernels: " "devices: cpu"; do expect version "$fact" out; done
 
 # Spellings.
 for spelling in --learning-rate --learning_rate --lr --optimizer.learning_rate --optimizer.learning-rate --optimizer.lr; do
@@ -71,6 +71,12 @@ for spelling in --learning-rate --learning_rate --lr --optimizer.learning_rate -
   expect "$spelling" "optimizer.learning_rate = 0.5" out
   accept "$spelling=" -- pretrain $spelling=0.25 --print-config
   expect "$spelling=" "optimizer.learning_rate = 0.25" out
+done
+for spelling in --workers --num-workers --num_workers --data.workers --data.num_workers; do
+  for verb in pretrain finetune; do
+    accept "$verb $spelling" -- $verb $spelling 3 --print-config
+    expect "$verb $spelling" "data.workers = 3 " out
+  done
 done
 accept "human numbers" -- pretrain --max-steps 10k --print-config
 expect "human numbers" "training.max_steps = 10000 " out
