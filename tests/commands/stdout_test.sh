@@ -9,6 +9,7 @@ verbs=(
   "prepare-data --input tiny/text.txt --tokenizer-path tiny/tokenizer.model --output out/data"
   "prepare-data --info tiny/data" "prepare-data --verify tiny/data"
   "pretrain --config tiny/config.yaml --data-path tiny/data --tokenizer-path tiny/tokenizer.model --output-dir out/run"
+  "finetune --model-path tiny/run --data-path tiny/text.txt --output-dir out/tuned --max-steps 1"
   "pretrain --print-config"
   "generate --model-path tiny/run --prompt cat --max-tokens 5 --seed 1" "generate --model-path tiny/run --prompt cat --max-tokens 5 --seed 1 --stream"
   "generate --model-path tiny/run --prompt cat --max-tokens 5 --seed 1 --json"
