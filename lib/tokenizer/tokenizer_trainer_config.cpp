@@ -16,7 +16,7 @@ void TokenizerTrainerConfig::fields(Fields& f) {
     "256 byte pieces for what the vocabulary lacks; without them such text is lost")
       .flag("byte-fallback");
   f("character_coverage", character_coverage,
-    "Share of the text's characters that get pieces of their own", in_range(0.98L, 1))
+    "Share of the text's characters that get pieces of their own", in_range(0.98, 1))
       .flag("character-coverage");
   f("max_sentences", max_sentences, "Lines to train on, drawn evenly from the input; 0 = all",
     at_least(0))

@@ -49,6 +49,7 @@ refuse value 2 "--temperature" -- generate --prompt a --temperature -1
 refuse value 2 "--top-p" -- generate --prompt a --top-p 1.5
 refuse value 2 "--max-tokens" -- generate --prompt a --max-tokens -5
 refuse value 2 "--vocab-size" -- train-tokenizer --input x --vocab-size 0
+accept bound -- train-tokenizer --character-coverage 0.98 --print-config
 refuse value 2 "--model-type: 'wordpiece' is not supported; choose bpe, unigram, char, word" -- train-tokenizer --input x --model-type wordpiece
 refuse value 2 "--val-fraction" -- prepare-data --input x --val-fraction 2
 refuse value 2 "--precision: 'fp8' is not supported; choose" -- train --precision fp8
