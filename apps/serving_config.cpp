@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/system_memory.h"
+#include "model/kernels/codes.h"
 #include "model/model_size.h"
 
 namespace llm {
@@ -100,8 +101,8 @@ void ServingConfig::engine_fields(Fields& f) {
   f("kv_cache_layout", kv_cache_layout, "How that memory is shared out",
     one_of({"paged", "slab", "bmc"}))
       .flag("kv-cache-layout");
-  f("kv_cache_dtype", kv_cache_dtype, "auto is the model's format; int8 takes half",
-    one_of({"auto", "int8"}))
+  f("kv_cache_dtype", kv_cache_dtype, "auto is the model's format; int8 and fp8 take half",
+    one_of({"auto", "int8", "fp8"}))
       .flag("kv-cache-dtype");
   f("max_model_len", max_model_len, "Tokens of prompt and answer; 0 is the model's context",
     at_least(0))
@@ -115,18 +116,19 @@ void ServingConfig::engine_fields(Fields& f) {
 
 ServingMemory plan_serving_memory(const ServingConfig& config, const Fields& fields,
                                   const LoadedTokenModel& loaded, int64_t context) {
-  const bool int8 = config.kv_cache_dtype == "int8";
-  const int64_t bytes = loaded.model->kv_bytes_per_token(int8);
+  const Codes codes = parse_codes(config.kv_cache_dtype).value_or(Codes::none);
+  const int64_t bytes = loaded.model->kv_bytes_per_token(codes);
   if (bytes == 0) return memory_without_pool(config, fields, loaded, context);
   ServingMemory memory;
   memory.max_batch_size = config.max_batch_size;
   memory.kv.layout = config.kv_cache_layout;
-  memory.kv.int8 = int8;
+  memory.kv.codes = codes;
   memory.kv.slab_tokens = context;
   memory.kv.max_blocks = blocks_for(config, bytes, context);
   const int64_t tokens = memory.kv.max_blocks * kKvBlockTokens;
   memory.text = fmt::format("KV cache: {} tokens, {} MiB, {}{}", tokens, tokens * bytes >> 20,
-                            memory.kv.layout, int8 ? ", int8" : "");
+                            memory.kv.layout,
+                            codes == Codes::none ? "" : ", " + config.kv_cache_dtype);
   return memory;
 }
 

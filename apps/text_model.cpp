@@ -7,8 +7,9 @@
 
 #include "base/error.h"
 #include "base/json_reader.h"
-#include "base/number_text.h"
 #include "base/log.h"
+#include "base/number_text.h"
+#include "model/kernels/cpu_backend.h"
 #include "serving/constraint/gbnf.h"
 #include "serving/constraint/json_schema.h"
 #include "serving/http/api/served_model.h"
@@ -43,6 +44,11 @@ void declare_model_rows(Fields& f, TextModelPaths& paths, bool takes_adapter) {
       "Tokenizer file, if the model directory has none", "FILE");
   if (takes_adapter)
     row("adapter", "adapter", paths.adapter, "LoRA adapter of the model, in PEFT's layout", "DIR");
+  f("quantize", paths.quantize,
+    "Weights rounded as they are read: a half (int8, fp8) or less (int4) of bfloat16's memory",
+    one_of({"none", "int8", "fp8", "int4"}))
+      .flag("quantize")
+      .flag_only();
   row("base_model_path", "base-model-path", paths.base_model,
       "Where --model-path is an adapter: its base, if not the one that it names", "DIR");
 }
@@ -55,11 +61,21 @@ TextModel open_text_model(const TextModelPaths& paths, const RuntimeConfig& runt
   TextModel model =
       open_text_model(paths, TokenModelOptions{.device = runtime.device,
                                                .dtype = runtime.dtype,
+                                               .quantize = paths.quantize,
                                                .threads = static_cast<int>(runtime.threads)});
-  log_info("model {} | {} parameters, {} on {}", model.loaded.directory.string(),
-           human_count(model.loaded.parameters), model.loaded.dtype, model.loaded.device);
+  const LoadedTokenModel& loaded = model.loaded;
+  log_info("model {} | {} parameters, {} on {}{}", loaded.directory.string(),
+           human_count(loaded.parameters), loaded.dtype, loaded.device,
+           loaded.quantization == "none"
+               ? ""
+               : fmt::format(", weights in {} ({} MiB a token)", loaded.quantization,
+                             loaded.weight_bytes >> 20));
   if (model.adapter) log_info("adapter {}", model.adapter_directory.string());
-  if (!model.loaded.packed) log_debug("plain decoding: {}", model.loaded.why_not_packed);
+  if (loaded.packed) {
+    log_debug("kernels: {}", cpu_backend_text());
+  } else {
+    log_debug("plain decoding: {}", loaded.why_not_packed);
+  }
   return model;
 }
 
