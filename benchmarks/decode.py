@@ -6,6 +6,7 @@ round, and each round also measures the machine's read speed, because speeds dri
 round: its median over the rounds and its lower quartile. Prints a markdown section, ready for docs/performance.md.
 
   llm            build/benchmarks/decode_bench, all weights read once per token from packed panels
+  llm int8 ...   the same with --quantize, one arm for each of the option's words
   transformers   benchmarks/peers/transformers_decode.py, bfloat16, greedy
   ceilings       build/benchmarks/ceilings
 
@@ -69,7 +70,7 @@ def row(*cells):
 
 
 def report(options, arms, ceilings):
-    ours, theirs = arms
+    ours, theirs, coded = arms[0], arms[1], arms[2:]
     now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
     first = ours.rounds[0]
     print(f"Decoding, {first['parameters'] / 1e6:.0f}M parameters in {first['dtype']}, batch {options.batch}, prompt 8, {options.new_tokens} new tokens, "
@@ -78,13 +79,13 @@ def report(options, arms, ceilings):
     print(f"- `{shlex.join(['benchmarks/decode.py'] + sys.argv[1:])}`")
     read = ceilings.values("read_gb_s")
     print(f"- read speed in the same rounds: {statistics.median(read):.1f} GB/s (from {min(read):.1f} to {max(read):.1f})\n")
-    shares = [gb_s / ceiling for gb_s, ceiling in zip(ours.values("gb_s"), read)]
     row("arm", "decode tok/s, median", "lowest", "highest", "weights read, GB/s", "of the read speed", f"prefill {options.prompt}, tok/s")
     row(*["---"] * 7)
     for arm in arms:
         speeds = arm.values("tokens_per_second")
-        gb_s = f"{statistics.median(arm.values('gb_s')):.1f}" if arm is ours else "-"
-        share = f"{100 * statistics.median(shares):.0f} %" if arm is ours else "-"
+        shares = [] if arm is theirs else [gb_s / ceiling for gb_s, ceiling in zip(arm.values("gb_s"), read)]
+        gb_s = f"{statistics.median(arm.values('gb_s')):.1f}" if shares else "-"
+        share = f"{100 * statistics.median(shares):.0f} %" if shares else "-"
         row(arm.name, f"{statistics.median(speeds):.1f}", f"{min(speeds):.1f}", f"{max(speeds):.1f}", gb_s, share,
             f"{statistics.median(arm.values('prefill_tokens_per_second')):.0f}")
     print()
@@ -96,6 +97,10 @@ def report(options, arms, ceilings):
         met = met and (goal is None or low >= goal)
         row(name, f"{middle:.2f}", f"{low:.2f}", f"{high:.2f}", "-" if goal is None else goal,
             "-" if goal is None else "yes" if low >= goal else "median only" if middle >= goal else "no")
+    for arm in coded:
+        for name, key in (("decode", "tokens_per_second"), ("prefill", "prefill_tokens_per_second")):
+            low, middle, high = quartiles([a / b for a, b in zip(arm.values(key), ours.values(key))])
+            row(f"{name}, {arm.name} / llm", f"{middle:.2f}", f"{low:.2f}", f"{high:.2f}", "-", "-")
     return met
 
 
@@ -109,12 +114,15 @@ def main():
     parser.add_argument("--new-tokens", type=int, default=64)
     parser.add_argument("--prompt", type=int, default=512)
     parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--quantize", default="", help="arms with weights in codes, separated by commas: int8,fp8,int4")
     options = parser.parse_args()
     programs = Path(options.build_dir) / "benchmarks"
     environment = dict(os.environ, OMP_NUM_THREADS=str(options.threads))
     common = [options.model, "--threads", options.threads, "--new-tokens", options.new_tokens, "--prompt", options.prompt, "--batch", options.batch]
     arms = [Arm("llm", [programs / "decode_bench"] + common, environment),
             Arm("transformers", [options.python, ROOT / "benchmarks/peers/transformers_decode.py"] + common, environment)]
+    for codes in filter(None, options.quantize.split(",")):
+        arms.append(Arm(f"llm {codes}", [programs / "decode_bench"] + common + ["--quantize", codes], environment))
     ceilings = Arm("ceilings", [programs / "ceilings", "--on-request", "--threads", options.threads], environment)
     for arm in arms + [ceilings]:
         arm.work()  # the first round of a process fills caches and faults in memory: not counted
