@@ -79,18 +79,14 @@ constexpr std::array<InferenceRule, 7> kInferenceRules = {{
      }},
 }};
 
-/// Texts in flight where each has memory of its own: as many full contexts as there are blocks for.
+/// Texts in flight where each has memory of its own: as many full contexts as there are blocks for,
+/// and one in any case.
 int64_t batch_without_pool(const InferenceConfig& config, int64_t most, int64_t context) {
   check(config.use_paged_attention,
         "inference.use_paged_attention false has no effect: this model's texts have memory of "
         "their own");
   if (context == 0) return most;
-  const int64_t fit = config.max_num_blocks * kCountedTokens / context;
-  check(fit >= 1,
-        "inference.max_num_blocks: {} blocks of {} tokens hold no text of {} tokens, which this "
-        "model takes at once",
-        config.max_num_blocks, kCountedTokens, context);
-  return std::min(most, fit);
+  return std::clamp<int64_t>(config.max_num_blocks * kCountedTokens / context, 1, most);
 }
 
 }  // namespace

@@ -7,9 +7,11 @@
 #include <iterator>
 
 #include "model/kernels/packed_linear.h"
+#include "serving/engine.h"
 #include "tests/support/expect_error.h"
 #include "tests/text/text_models.h"
 #include "text/language_model.h"
+#include "text/text_model.h"
 
 namespace llm {
 namespace {
@@ -152,8 +154,13 @@ TEST(Inference, AModelWithoutAPoolTakesWholeContexts) {
   EXPECT_EQ(model.generate("abc", settings(model)).new_ids().size(), 24u);
   expect_error_with([&] { opened(path, [](auto& c) { c.use_paged_attention = false; }); },
                     Exit::usage, "inference.use_paged_attention false has no effect");
-  expect_error_with([&] { opened(path, [](auto& c) { c.max_num_blocks = 2; }); }, Exit::usage,
-                    "inference.max_num_blocks: 2 blocks of 16 tokens hold no text of");
+  const TextModel text = open_text_model({.model = path.string()}, {});
+  const int64_t context_blocks = model.context_length() / 16;
+  for (const auto& [blocks, batch] : {std::pair{context_blocks / 2, 1}, {context_blocks * 3, 3}}) {
+    InferenceConfig config;
+    config.max_num_blocks = blocks;
+    EXPECT_EQ(engine_options(config, *text.loaded.model).max_batch_size, batch);
+  }
 }
 
 TEST(Inference, RefusesByName) {
