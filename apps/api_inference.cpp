@@ -9,7 +9,7 @@ namespace llm {
 namespace {
 
 /// Keys of the section, and the rows that say the same.
-constexpr std::array<std::pair<const char*, const char*>, 8> kSameThings = {{
+constexpr std::array<std::pair<const char*, const char*>, 9> kSameThings = {{
     {"use_continuous_batching", "serving.max_batch_size"},
     {"batch_size", "serving.max_batch_size"},
     {"max_batch_size", "serving.max_batch_size"},
@@ -18,12 +18,14 @@ constexpr std::array<std::pair<const char*, const char*>, 8> kSameThings = {{
     {"use_speculative_decoding", "generation.num_speculative_tokens"},
     {"num_speculative_tokens", "generation.num_speculative_tokens"},
     {"draft_model_path", "draft_model_path"},
+    {"quantization", "quantize"},
 }};
 
 }  // namespace
 
 void adopt_inference(const Fields& fields, const InferenceConfig& inference, ServingConfig& serving,
-                     GenerationConfig& generation, std::string& draft_model_path) {
+                     GenerationConfig& generation, TextModelPaths& paths,
+                     std::string& draft_model_path) {
   const auto set = [&](const char* key) { return fields.is_set(fmt::format("inference.{}", key)); };
   for (const auto& [key, row] : kSameThings) {
     if (set(key) && fields.is_set(row))
@@ -39,6 +41,7 @@ void adopt_inference(const Fields& fields, const InferenceConfig& inference, Ser
     serving.kv_cache_tokens = inference.max_num_blocks * inference.block_size;
   if (inference.use_speculative_decoding)
     generation.num_speculative_tokens = inference.num_speculative_tokens;
+  if (set("quantization")) paths.quantize = inference.quantization;
   if (set("draft_model_path")) draft_model_path = inference.draft_model_path;
 }
 

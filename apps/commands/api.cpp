@@ -151,7 +151,7 @@ int serve(api::ApiServer& server, const StopSignal& stop, double drain_seconds) 
 int run(ApiConfig& config, const Fields& fields) {
   http::refuse_public_bind(config.serving.host, !config.api_key.empty(), config.serving.insecure);
   const http::CorsPolicy checked_before_the_model_is_read(config.serving.cors_origin);
-  adopt_inference(fields, config.inference, config.serving, config.generation,
+  adopt_inference(fields, config.inference, config.serving, config.generation, config.paths,
                   config.draft_model_path);
   const StopSignal stop;
   const TextModel text = open_text_model(config.paths, config.runtime);

@@ -111,6 +111,9 @@ holds "the text with guesses: '$text' is '$paged'" [ "$text" = "$paged" ]
 get /metrics > /dev/null
 holds "guesses were made and right" [ "$(grep -c -E "^llm:spec_decode_(draft|accepted)_tokens_total[^ ]* [1-9]" body)" -ge 2 ]
 end "guesses" 0
+kv "quantised" "[0-9]+ tokens" --inference.quantization int8
+expect "its weights are" "weights in int8" api.err
+end "quantised" 0
 
 # --- every route -----------------------------------------------------------------------------------------------------------
 start_server "$model"
