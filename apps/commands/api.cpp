@@ -110,6 +110,7 @@ api::ServedModelOptions model_options(const ApiConfig& config, const TextModel& 
       std::chrono::milliseconds(static_cast<int64_t>(config.serving.request_timeout * 1000));
   options.parameters = text.loaded.parameters;
   options.dtype = text.loaded.dtype;
+  options.quantization = text.loaded.quantization;
   options.device = text.loaded.device;
   options.open_adapter = [&text](const std::filesystem::path& directory) {
     return text.loaded.model->adapt(load_lora_adapter(directory, text.loaded.config));

@@ -25,6 +25,7 @@ refuse "port" 2 "--port: '65536' must be between 0 and 65535" -- api "$model" --
 refuse "queue size" 2 "--queue-size: '-1' must be between 0 and 100000" -- api "$model" --queue-size -1
 refuse "batch size" 2 "--max-batch-size: '0' must be between 1 and 4096" -- api "$model" --max-batch-size 0
 refuse "drain" 2 "--drain-timeout: -1 is outside 0 to 86400" -- api "$model" --drain-timeout -1
+refuse "stall" 2 "--stall-timeout: -1 is outside 0 to 86400" -- api "$model" --stall-timeout -1
 refuse "body" 2 "--max-body-bytes: '5' must be between 1024 and 2147483648" -- api "$model" --max-body-bytes 5
 refuse "layout" 2 "--kv-cache-layout: 'heap' is not supported; choose paged, slab, bmc" -- api "$model" --kv-cache-layout heap
 refuse "context" 2 "--max-model-len: 32768 is more than the model's context of 16384" -- api "$model" --max-model-len 32768 --port 0
@@ -100,6 +101,9 @@ holds "int8: another prompt" [ "$(field completion_tokens)" = 12 ]
 post /v1/completions "${ask/12/11}" > /dev/null
 holds "int8: the same again" [ "${first#"$(field text)"}" != "$first" ]
 end "int8" 0
+kv "fp8" "[0-9]+ tokens, [0-9]+ MiB, paged, fp8" --kv-cache-dtype fp8 --kv-cache-memory 67108864
+holds "fp8: '$text' begins as '$paged' does" [ "${text:0:2}" = "${paged:0:2}" ]
+end "fp8" 0
 kv "a section inference" "32768 tokens, [0-9]+ MiB, slab" --config inference.yaml
 holds "with its text: '$text' is '$paged'" [ "$text" = "$paged" ]
 get /v1/queue/status > /dev/null
@@ -113,7 +117,17 @@ holds "guesses were made and right" [ "$(grep -c -E "^llm:spec_decode_(draft|acc
 end "guesses" 0
 kv "quantised" "[0-9]+ tokens" --inference.quantization int8
 expect "its weights are" "weights in int8" api.err
+get /model-info > /dev/null
+holds "/model-info says so" [ "$(field quantization)" = int8 ]
 end "quantised" 0
+
+# --- an engine that hangs, or nearly ---------------------------------------------------------------------------------------
+start_server "$PWD/served/slow" --stall-timeout 0.001
+curl -sN --max-time 60 -H 'Content-Type: application/json' -d '{"prompt":"Line","max_tokens":600,"ignore_eos":true,"stream":true}' "$url/v1/completions" > long.out 2> /dev/null &
+for _ in $(seq 300); do if [ "$(get /health)" = 503 ]; then break; fi; done
+expect "a pass that takes longer than --stall-timeout shows" '"status":"unhealthy"' body
+end "passes of a millisecond and more" 0
+expect "and the text is whole" "[DONE]" long.out
 
 # --- every route -----------------------------------------------------------------------------------------------------------
 start_server "$model"

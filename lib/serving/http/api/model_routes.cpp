@@ -26,7 +26,8 @@ OrderedJson model_entry(const ServedModel& model) {
            {{"n_vocab", model.model().vocab_size()},
             {"n_ctx_train", model.model().context_length()},
             {"n_params", model.options().parameters},
-            {"dtype", model.options().dtype}}}};
+            {"dtype", model.options().dtype},
+            {"quantization", model.options().quantization}}}};
 }
 
 OrderedJson adapter_entry(const ServedModel& model, const ServedAdapter& adapter) {
@@ -137,6 +138,7 @@ void answer_model_info(const ServedModel& model, const http::ReplyPtr& reply) {
   reply->send_json(200, dumped({{"name", model.name()},
                                 {"total_parameters", model.options().parameters},
                                 {"dtype", model.options().dtype},
+                                {"quantization", model.options().quantization},
                                 {"vocab_size", model.model().vocab_size()},
                                 {"context_length", model.model().context_length()},
                                 {"max_model_len", model.max_model_len()},

@@ -34,6 +34,7 @@ struct ServedModelOptions {
   std::chrono::milliseconds request_timeout{0};  // for one answer; 0 = no limit
   int64_t parameters = 0;
   std::string dtype = "float32", device = "cpu";  // what the model runs on
+  std::string quantization = "none";              // codes that its weights are rounded to
   AdapterSet::Open open_adapter;                  // empty: the model takes none
   std::string default_model;  // of requests that name none: `name` or an adapter's; empty: `name`
   std::filesystem::path adapter_folder;  // what clients may load adapters from; empty: nothing
