@@ -20,7 +20,8 @@ if [ -x "$venv/bin/python3" ] && ! "$venv/bin/python3" -c 'import transformers, 
   # shellcheck disable=SC2086  # a list of words
   { "${install[@]}" $peers && "${install[@]}" --no-deps $evaluator; } >&2 || say "without them: those tests are skipped"
 fi
-# The chat page is tested in Chromium, where there is one.
+# The chat page is tested in Chromium, where there is one; a browser is nothing to install for a test.
+if ! command -v npm > /dev/null || ! command -v chromium > /dev/null; then export LLM_MAY_SKIP="$LLM_MAY_SKIP clients.page_client"; fi
 if command -v npm > /dev/null && command -v chromium > /dev/null && [ ! -e build/node/node_modules/playwright-core ]; then
   say "Fetching playwright-core into build/node for the tests"
   npm install --prefix build/node --no-save --no-audit --no-fund playwright-core@1.65.1 >&2 || say "without it: that test is skipped"
