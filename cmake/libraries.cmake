@@ -44,7 +44,7 @@ function(llm_shared target)
   # (GCC 11 and 12 take the undefined operands inside their own intrinsics for uninitialised variables.)
   # Kernels for one instruction set are compiled with its flags and chosen at run time; they cannot share a unit with others.
   set(isa_sources ${arg_SOURCES})
-  set(isa_options "-mavx2;-mfma;-mf16c;-O3;-ffp-contract=fast;-Wno-uninitialized;$<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>")
+  set(isa_options "-mavx2;-mfma;-O3;-ffp-contract=fast;-Wno-uninitialized;$<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>")
   foreach(isa avx2 avx512)
     set(isa_sources ${arg_SOURCES})
     list(FILTER isa_sources INCLUDE REGEX "_${isa}\\.cpp$")

@@ -22,7 +22,6 @@ std::string_view missing_for_avx2() {
 #if defined(__x86_64__)
   if (!__builtin_cpu_supports("avx2")) return "avx2";
   if (!__builtin_cpu_supports("fma")) return "fma";
-  if (!__builtin_cpu_supports("f16c")) return "f16c";
   return "";
 #else
   return "avx2";
@@ -57,8 +56,7 @@ CpuBackend choose_cpu_backend(std::string_view name, CpuBackend best) {
   for (const auto& [known, backend] : kBackends) {
     if (known != name) continue;
     if (backend > best)
-      fail(Exit::usage,
-           fmt::format("LLM_CPU_BACKEND: this processor cannot run {}", name),
+      fail(Exit::usage, fmt::format("LLM_CPU_BACKEND: this processor cannot run {}", name),
            fmt::format("it can run {}", cpu_backend_name(best)));
     return backend;
   }
@@ -77,10 +75,9 @@ std::string cpu_backend_text() {
   const CpuBackend backend = cpu_backend();
   std::string text(cpu_backend_name(backend));
   if (backend < best_backend()) return text + " (LLM_CPU_BACKEND)";
-  const std::string_view missing =
-      backend == CpuBackend::avx512 ? ""
-      : backend == CpuBackend::avx2 ? missing_for_avx512()
-                                    : missing_for_avx2();
+  const std::string_view missing = backend == CpuBackend::avx512 ? ""
+                                   : backend == CpuBackend::avx2 ? missing_for_avx512()
+                                                                 : missing_for_avx2();
   if (!missing.empty()) text += fmt::format(" (this processor has no {})", missing);
   return text;
 }

@@ -15,7 +15,7 @@ namespace llm {
 
 enum class CpuBackend {
   none,    // LibTorch's operators
-  avx2,    // AVX2, FMA, F16C: x86-64-v3
+  avx2,    // AVX2 and FMA
   avx512,  // AVX-512 F, BW, VL, DQ and BF16
 };
 
