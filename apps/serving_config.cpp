@@ -126,9 +126,9 @@ ServingMemory plan_serving_memory(const ServingConfig& config, const Fields& fie
   memory.kv.slab_tokens = context;
   memory.kv.max_blocks = blocks_for(config, bytes, context);
   const int64_t tokens = memory.kv.max_blocks * kKvBlockTokens;
-  memory.text = fmt::format("KV cache: {} tokens, {} MiB, {}{}", tokens, tokens * bytes >> 20,
-                            memory.kv.layout,
-                            codes == Codes::none ? "" : ", " + config.kv_cache_dtype);
+  memory.text =
+      fmt::format("KV cache: {} tokens, {} MiB, {}{}", tokens, tokens * bytes >> 20,
+                  memory.kv.layout, codes == Codes::none ? "" : ", " + config.kv_cache_dtype);
   return memory;
 }
 

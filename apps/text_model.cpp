@@ -53,9 +53,7 @@ void declare_model_rows(Fields& f, TextModelPaths& paths, bool takes_adapter) {
       "Where --model-path is an adapter: its base, if not the one that it names", "DIR");
 }
 
-void show_generation_rows(Fields& f) {
-  f.show_only({"", "generation", "serving"});
-}
+void show_generation_rows(Fields& f) { f.show_only({"", "generation", "serving"}); }
 
 TextModel open_text_model(const TextModelPaths& paths, const RuntimeConfig& runtime) {
   TextModel model =

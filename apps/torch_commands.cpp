@@ -52,7 +52,8 @@ std::string torch_version_text() {
     devices += fmt::format(" cuda:{}", i);
   }
   return fmt::format(
-      "llm {} (commit {}, {})\nLibTorch {}\nCPU {}, {} usable cores: {}\nkernels: {}\ndevices: {}\n",
+      "llm {} (commit {}, {})\nLibTorch {}\nCPU {}, {} usable cores: {}\nkernels: {}\ndevices: "
+      "{}\n",
       program_version(), program_commit(), build_type(), TORCH_VERSION, cpu_fact("model name"),
       usable_cores(), cpu_features(), cpu_backend_text(), devices);
 }

@@ -87,7 +87,8 @@ int run(const Options& options) {
   llm::install_caching_cpu_allocator();
   at::set_num_threads(static_cast<int>(options.values.at("threads")));
   const auto started = Clock::now();
-  const llm::LoadedTokenModel loaded = llm::load_token_model(options.model, {.quantize = options.quantize});
+  const llm::LoadedTokenModel loaded =
+      llm::load_token_model(options.model, {.quantize = options.quantize});
   const double load_s = seconds_since(started);
   const llm::TokenModel& model = *loaded.model;
   const int64_t weight_bytes = loaded.weight_bytes;
@@ -106,7 +107,8 @@ int run(const Options& options) {
     std::printf(
         "{\"tokens_per_second\": %.2f, \"steps_per_second\": %.3f, \"gb_s\": %.2f, "
         "\"prefill_tokens_per_second\": %.1f, \"ttft_ms\": %.2f, "
-        "\"weight_bytes\": %lld, \"parameters\": %lld, \"dtype\": \"%s\", \"quantization\": \"%s\", \"packed\": %s, "
+        "\"weight_bytes\": %lld, \"parameters\": %lld, \"dtype\": \"%s\", \"quantization\": "
+        "\"%s\", \"packed\": %s, "
         "\"load_s\": %.2f, \"last_token\": %d}\n",
         tokens / total, steps_per_s, steps_per_s * static_cast<double>(weight_bytes) / 1e9,
         static_cast<double>(prompt.size()) / prefill, results[0].timing.ttft_ms,

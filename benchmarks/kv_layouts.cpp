@@ -111,8 +111,8 @@ struct Arm {
   const char* layout;
   llm::Codes codes = llm::Codes::none;
 };
-constexpr Arm kArms[] = {{"paged"}, {"slab"}, {"bmc"}, {"paged", llm::Codes::int8},
-                          {"paged", llm::Codes::fp8}};
+constexpr Arm kArms[] = {
+    {"paged"}, {"slab"}, {"bmc"}, {"paged", llm::Codes::int8}, {"paged", llm::Codes::fp8}};
 
 struct Shape {
   int64_t prompt, new_tokens, shared = 0;
@@ -212,10 +212,12 @@ double median(std::vector<Figures>& runs, double Figures::*what) {
 
 void print_row(const Workload& workload, const Arm& arm, std::vector<Figures> runs) {
   fmt::print("| {} | {}{} | {:.1f} ({}) | {:.0f} % | {:.0f} % | {:.1f} | {:.0f} | {} | {:.2f} |\n",
-             workload.name, arm.layout, arm.codes == llm::Codes::none ? "" : fmt::format(", {}", llm::codes_name(arm.codes)), median(runs, &Figures::in_flight),
-             runs[0].most, 100 * median(runs, &Figures::reserved),
-             100 * median(runs, &Figures::used), median(runs, &Figures::new_rate),
-             median(runs, &Figures::all_rate), runs[0].copies, median(runs, &Figures::computed));
+             workload.name, arm.layout,
+             arm.codes == llm::Codes::none ? "" : fmt::format(", {}", llm::codes_name(arm.codes)),
+             median(runs, &Figures::in_flight), runs[0].most,
+             100 * median(runs, &Figures::reserved), 100 * median(runs, &Figures::used),
+             median(runs, &Figures::new_rate), median(runs, &Figures::all_rate), runs[0].copies,
+             median(runs, &Figures::computed));
   std::fflush(stdout);
 }
 

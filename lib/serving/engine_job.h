@@ -1,5 +1,5 @@
-// Work on the engine's thread that is no text: embeddings. It is done in pieces, one after each pass,
-// so that texts that are being written go on meanwhile.
+// Work on the engine's thread that is no text: embeddings. It is done in pieces, one after each
+// pass, so that texts that are being written go on meanwhile.
 #pragma once
 
 namespace llm {

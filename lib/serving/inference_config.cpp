@@ -23,9 +23,10 @@ struct InferenceRule {
 
 std::string one_only(const char* key, int64_t value) {
   return value == 1 ? ""
-                    : fmt::format("inference.{} {} is not supported: one process computes the "
-                                  "whole model, on one device",
-                                  key, value);
+                    : fmt::format(
+                          "inference.{} {} is not supported: one process computes the "
+                          "whole model, on one device",
+                          key, value);
 }
 
 constexpr std::array<InferenceRule, 7> kInferenceRules = {{
@@ -33,17 +34,19 @@ constexpr std::array<InferenceRule, 7> kInferenceRules = {{
      [](const InferenceConfig& c) {
        return c.block_size == kCountedTokens
                   ? ""
-                  : fmt::format("inference.block_size {} is not supported: blocks are counted in "
-                                "{} tokens (the kernels read two at once); max_num_blocks says how "
-                                "many there are",
-                                c.block_size, kCountedTokens);
+                  : fmt::format(
+                        "inference.block_size {} is not supported: blocks are counted in "
+                        "{} tokens (the kernels read two at once); max_num_blocks says how "
+                        "many there are",
+                        c.block_size, kCountedTokens);
      }},
     {"batch_size",
      [](const InferenceConfig& c) {
        if (c.use_continuous_batching && c.batch_size != 1)
-         return fmt::format("inference.batch_size {} has no effect with use_continuous_batching: "
-                            "up to max_batch_size texts run together",
-                            c.batch_size);
+         return fmt::format(
+             "inference.batch_size {} has no effect with use_continuous_batching: "
+             "up to max_batch_size texts run together",
+             c.batch_size);
        if (c.batch_size > c.max_batch_size)
          return fmt::format("inference.batch_size {} is more than max_batch_size {}", c.batch_size,
                             c.max_batch_size);

@@ -28,7 +28,7 @@ struct InferenceConfig {
   int64_t block_size = 16;              // tokens of a block; 16 only
   int64_t max_num_blocks = 2048;        // for the keys and values of all texts
   bool use_speculative_decoding = false;
-  std::string draft_model_path;       // guesses ahead; "": what the text has said before does
+  std::string draft_model_path;        // guesses ahead; "": what the text has said before does
   int64_t num_speculative_tokens = 5;  // guessed in a step and checked together
   int64_t num_parallel_tokens = 64;    // at most, in one pass of a draft that guesses in parallel
   std::string quantization = "none";   // of weights: none, int8, fp8, int4
@@ -39,8 +39,8 @@ struct InferenceConfig {
 };
 
 /// Throws Error(usage) at the first value that is out of range, has no effect beside the others, or
-/// cannot be had: what load_inference_config (text/language_model.h) refuses in a file, for a struct
-/// that was filled by hand.
+/// cannot be had: what load_inference_config (text/language_model.h) refuses in a file, for a
+/// struct that was filled by hand.
 void check_inference_config(const InferenceConfig& config);
 
 /// The engine for a model, drafter aside. Error(usage) where memory or layout do not fit the model.

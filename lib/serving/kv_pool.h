@@ -29,7 +29,7 @@ struct KvPoolOptions {
   int64_t max_blocks = 256;      // of kKvBlockTokens tokens
   std::string layout = "paged";  // paged, slab, bmc
   int64_t slab_tokens = 0;       // capacity of a slab; also what bmc takes the root of
-  Codes codes = Codes::none;  // of keys and values: none, int8, fp8
+  Codes codes = Codes::none;     // of keys and values: none, int8, fp8
 };
 
 class KvPool {

@@ -73,7 +73,8 @@ ModelConfig load_causal_config(const fs::path& directory) {
 void take_packed(LoadedTokenModel& loaded, const TokenModelOptions& options,
                  const ParameterReader& parameters, int threads) {
   const std::optional<Codes> codes = parse_codes(options.quantize);
-  check(codes.has_value(), "--quantize: '{}' is not one of none, int8, fp8, int4", options.quantize);
+  check(codes.has_value(), "--quantize: '{}' is not one of none, int8, fp8, int4",
+        options.quantize);
   auto model = std::make_unique<PackedModel>(loaded.config, loaded.dtype == "bfloat16", *codes,
                                              parameters, threads);
   loaded.packed = true;

@@ -74,8 +74,10 @@ LoadedTokenModel load_token_model(const std::filesystem::path& path,
     take_packed(loaded, options, tensor_reader(source, dtype), resolved.threads);
   } else {
     if (options.quantize != "none")
-      fail(Exit::usage, fmt::format("--quantize {}: weights can be rounded only where a model runs "
-                                    "packed on the CPU: {}", options.quantize, *reason),
+      fail(Exit::usage,
+           fmt::format("--quantize {}: weights can be rounded only where a model runs "
+                       "packed on the CPU: {}",
+                       options.quantize, *reason),
            "leave it out");
     auto transformer = std::make_shared<Transformer>(loaded.config, dtype, device);
     source->copy_into(*transformer);

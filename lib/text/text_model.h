@@ -33,9 +33,9 @@ struct TextModel {
 struct TextModelPaths {
   /// Whatever --model-path may be. A LoRA adapter: its base is opened with it.
   std::string model = {};
-  std::string tokenizer = {};   // in place of the model's own
-  std::string adapter = {};     // a LoRA adapter of the model
-  std::string base_model = {};  // where `model` is an adapter: in place of the base that it names
+  std::string tokenizer = {};     // in place of the model's own
+  std::string adapter = {};       // a LoRA adapter of the model
+  std::string base_model = {};    // where `model` is an adapter: in place of the base that it names
   std::string quantize = "none";  // its weights, as they are read: none, int8, fp8, int4
 };
 

@@ -175,9 +175,9 @@ TEST(ChatCompletions, OneCallIsTheMostWhereCallsMayNotBeParallel) {
               calls == 1 ? letters : letters + 1 + call.size() + 1);
     size_t streamed = 0;
     std::string content;
-    for (const Json& event :
-         api.events("/v1/chat/completions",
-                    with(body, {{"stream", true}, {"stream_options", {{"include_usage", true}}}}))) {
+    for (const Json& event : api.events(
+             "/v1/chat/completions",
+             with(body, {{"stream", true}, {"stream_options", {{"include_usage", true}}}}))) {
       if (event["choices"].empty()) {
         EXPECT_EQ(event["usage"]["completion_tokens"], whole["usage"]["completion_tokens"]);
         break;

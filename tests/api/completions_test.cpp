@@ -53,10 +53,9 @@ TEST(Completions, PaddingOnTheLeftIsNoPartOfARow) {
   const Served api;
   const Json ab = LetterTokenizer().encode("ab"), c = LetterTokenizer().encode("c");
   const Json padded_c = Json::array({0, 0, c[0]});
-  Json body = with(kGreedy, {{"prompt", Json::array({ab, padded_c})},
-                             {"echo", true},
-                             {"logprobs", 2},
-                             {"seed", 7}});
+  Json body =
+      with(kGreedy,
+           {{"prompt", Json::array({ab, padded_c})}, {"echo", true}, {"logprobs", 2}, {"seed", 7}});
   const Json batch = api.post("/v1/completions", body);
   EXPECT_EQ(batch["usage"]["prompt_tokens"], 3);
   int index = 0;

@@ -186,9 +186,8 @@ TEST(StatusRoute, AClientThatLeftHasCancelled) {
 }
 
 TEST(StatusRoute, WhatTookTooLongIsCancelled) {
-  const Served api({}, [](auto& options, auto&) {
-    options.request_timeout = std::chrono::milliseconds(1000);
-  });
+  const Served api(
+      {}, [](auto& options, auto&) { options.request_timeout = std::chrono::milliseconds(1000); });
   auto& write = const_cast<CountingModel&>(api.model).write;
   write = [quick = write](const auto& ids, auto logits) {
     std::this_thread::sleep_for(std::chrono::milliseconds(20));

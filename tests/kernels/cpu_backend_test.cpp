@@ -49,7 +49,8 @@ class BackendsAgree : public testing::Test {
 TEST_F(BackendsAgree, OnPanelProducts) {
   constexpr int64_t kColumns = 130, kCount = 13;
   alignas(64) static float panel[kColumns * packed::kPanelRows];
-  const std::vector<float> weights = numbers(std::size(panel), 1), x = numbers(kCount * kColumns, 2);
+  const std::vector<float> weights = numbers(std::size(panel), 1),
+                           x = numbers(kCount * kColumns, 2);
   std::copy(weights.begin(), weights.end(), panel);
   std::vector<float> one(kCount * 32), other(one);
   packed::avx512::panel_product(panel, x.data(), kColumns, kColumns, kCount, one.data(), 32, 32);
@@ -62,9 +63,11 @@ TEST_F(BackendsAgree, OnRows) {
   const std::vector<float> x = numbers(kRows * kColumns, 1), weight = numbers(kColumns, 2);
   std::vector<float> one(x.size()), other(x.size()), inverse(kRows);
   rows::avx512::rms_norm(x.data(), static_cast<const float*>(nullptr), weight.data(),
-                         static_cast<float*>(nullptr), one.data(), inverse.data(), kRows, kColumns, 1e-5f);
+                         static_cast<float*>(nullptr), one.data(), inverse.data(), kRows, kColumns,
+                         1e-5f);
   rows::avx2::rms_norm(x.data(), static_cast<const float*>(nullptr), weight.data(),
-                       static_cast<float*>(nullptr), other.data(), inverse.data(), kRows, kColumns, 1e-5f);
+                       static_cast<float*>(nullptr), other.data(), inverse.data(), kRows, kColumns,
+                       1e-5f);
   expect_near(one, other, 1e-5f);
 }
 

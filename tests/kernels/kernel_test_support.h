@@ -31,8 +31,8 @@ inline double relative_error(const at::Tensor& got, const at::Tensor& expected) 
 
 inline double tolerance(at::ScalarType type) { return type == at::kFloat ? 3e-6 : 1.6e-2; }
 
-#define SKIP_WITHOUT_FUSED_KERNELS()                                                      \
-  if (!fused_kernels_available()) {                                                       \
+#define SKIP_WITHOUT_FUSED_KERNELS()                                         \
+  if (!fused_kernels_available()) {                                          \
     GTEST_SKIP() << "this CPU lacks AVX2: only the reference operators run"; \
   }
 

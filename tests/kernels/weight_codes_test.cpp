@@ -34,7 +34,8 @@ std::vector<float> random_panel(int64_t columns, float size = 0.02f) {
 }
 
 TEST(WeightCodes, NamesAreReadAndWritten) {
-  for (const char* name : {"none", "int8", "fp8", "int4"}) EXPECT_EQ(codes_name(*parse_codes(name)), name);
+  for (const char* name : {"none", "int8", "fp8", "int4"})
+    EXPECT_EQ(codes_name(*parse_codes(name)), name);
   EXPECT_FALSE(parse_codes("int2").has_value());
 }
 
@@ -65,7 +66,8 @@ TEST(WeightCodes, EachNumberIsWithinAStepOfItsOwn) {
     for (int64_t row = 0; row < packed::kPanelRows; ++row) {
       for (int64_t column = 0; column < kColumns; ++column) {
         const int64_t first = codes == Codes::int4 ? column / 32 * 32 : 0,
-                      last = codes == Codes::int4 ? std::min<int64_t>(first + 32, kColumns) : kColumns;
+                      last =
+                          codes == Codes::int4 ? std::min<int64_t>(first + 32, kColumns) : kColumns;
         float largest = 0;
         for (int64_t k = first; k < last; ++k)
           largest = std::max(largest, std::fabs(values[static_cast<size_t>(k * 32 + row)]));
@@ -73,10 +75,12 @@ TEST(WeightCodes, EachNumberIsWithinAStepOfItsOwn) {
         const float magnitude = std::fabs(values[at]);
         // Half a step; of int4 a whole one, where the number of largest magnitude has the other
         // sign and 7 is the nearest there is. fp8 steps by 1/8 of the power of two below.
-        const float most = codes == Codes::int8   ? largest / 127 * 0.5001f
-                           : codes == Codes::int4 ? largest / 8 * 1.01f
-                                                  : std::max(magnitude / 16, largest / 448 * 0x1p-10f) * 1.001f;
-        EXPECT_LE(std::fabs(back[at] - values[at]), most) << codes_name(codes) << " " << row << " " << column;
+        const float most = codes == Codes::int8 ? largest / 127 * 0.5001f
+                           : codes == Codes::int4
+                               ? largest / 8 * 1.01f
+                               : std::max(magnitude / 16, largest / 448 * 0x1p-10f) * 1.001f;
+        EXPECT_LE(std::fabs(back[at] - values[at]), most)
+            << codes_name(codes) << " " << row << " " << column;
       }
     }
   }
@@ -154,12 +158,14 @@ TEST_F(CodedProducts, AreThoseOfTheRoundedMatrix) {
     for (const auto dtype : {at::kFloat, at::kBFloat16}) {
       for (const int64_t rows : {1, 32, 70}) {
         for (const int64_t columns : {1, 31, 64, 129, 200}) {
-          const PackedWeight weight = coded(at::randn({rows, columns}).to(dtype), codes, dtype == at::kBFloat16);
+          const PackedWeight weight =
+              coded(at::randn({rows, columns}).to(dtype), codes, dtype == at::kBFloat16);
           const at::Tensor matrix = decoded(weight).to(at::kDouble);
           for (const int64_t count : {1, 2, 3, 4, 7, 49}) {
             const at::Tensor x = at::randn({count, columns}).to(dtype);
             const at::Tensor expected = at::matmul(x.to(at::kDouble), matrix.t());
-            EXPECT_LT((product(weight, x).to(at::kDouble) - expected).abs().max().item<double>(), 2e-4)
+            EXPECT_LT((product(weight, x).to(at::kDouble) - expected).abs().max().item<double>(),
+                      2e-4)
                 << codes_name(codes) << " " << rows << " " << columns << " " << count;
           }
         }

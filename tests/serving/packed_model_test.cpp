@@ -293,8 +293,8 @@ TEST_F(PackedModels, RoundedWeightsStayNearAndKeepTheLaw) {
     // The error of one product is that of its weights, since errors and weights both add up like
     // the root of their number: int8 0.5 %, fp8 2.7 %, int4 9 % (measured); seven products and two
     // layers make it some times more.
-    for (const auto& [codes, most] :
-         {std::pair{Codes::int8, 0.03}, std::pair{Codes::fp8, 0.12}, std::pair{Codes::int4, 0.35}}) {
+    for (const auto& [codes, most] : {std::pair{Codes::int8, 0.03}, std::pair{Codes::fp8, 0.12},
+                                      std::pair{Codes::int4, 0.35}}) {
       const PackedModel rounded(*transformer, codes);
       const at::Tensor near = all_logits(rounded, ids);
       const double error = ((near - exact).norm() / exact.norm()).item<double>();

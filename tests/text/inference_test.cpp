@@ -57,8 +57,7 @@ TEST(Inference, TextsAreThoseOfAModelWithoutIt) {
   const std::vector<std::string> prompts = {"abc", "The cat", "x", ""};
   const auto wanted = plain.generate_all(prompts, settings(plain));
   const std::vector<std::function<void(InferenceConfig&)>> changes = {
-      [](auto&) {},
-      [](auto& c) { c.use_continuous_batching = false, c.batch_size = 3; },
+      [](auto&) {}, [](auto& c) { c.use_continuous_batching = false, c.batch_size = 3; },
       [](auto& c) { c.use_speculative_decoding = true; }};
   for (const auto& change : changes) {
     LanguageModel model = opened(folder.path(), change);

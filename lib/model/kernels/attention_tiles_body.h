@@ -31,8 +31,8 @@ inline void store_pair(bfloat* out, int64_t row, int64_t width, int64_t column, 
 
 // Words: pairs of bfloat or single floats. Transposes `rows` (<= 16, the rest zero) by `words` (<=
 // 16) words.
-inline void transpose_words(const float* x, int64_t stride, int64_t rows, int64_t words,
-                            float* out, int64_t out_stride) {
+inline void transpose_words(const float* x, int64_t stride, int64_t rows, int64_t words, float* out,
+                            int64_t out_stride) {
   Floats r[16];
   const Lanes present = first_lanes(words);
   for (int64_t i = 0; i < 16; ++i) r[i] = i < rows ? load(x + i * stride, present) : simd::zero();
@@ -165,17 +165,15 @@ void softmax_backward(const float* scores, const float* d_probabilities, const M
   const Floats factor = simd::all(scale);
   for (int64_t v = 0; v < kVectors; ++v) {
     const int64_t column = v * kLanes;
-    const Floats lse = load(log_sum_exp + column),
-                 offset = load(delta + column);
+    const Floats lse = load(log_sum_exp + column), offset = load(delta + column);
     for (int64_t k = 0; k < kTile; k += 2) {
       Floats d[2];
       for (int64_t i = 0; i < 2; ++i) {
         const int64_t at = (k + i) * kTile + column;
         const Lanes seen = visible(mask, mask.key0 + k + i, column);
-        const Floats weight = simd::only(
-            seen, simd::exp(simd::multiply_subtract(load(scores + at), factor, lse)));
-        d[i] = simd::product_where(seen, weight * factor,
-                                   load(d_probabilities + at) - offset);
+        const Floats weight =
+            simd::only(seen, simd::exp(simd::multiply_subtract(load(scores + at), factor, lse)));
+        d[i] = simd::product_where(seen, weight * factor, load(d_probabilities + at) - offset);
         store(p + at, weight);
         store(ds + at, d[i]);
       }

@@ -104,14 +104,13 @@ void forward_group(const Shape& s, const T* qkv, int64_t g, const int32_t* first
       }
       firsts.take(s, first_keys, qb);
       tiles::softmax_columns(scores, seen - begin,
-                                tiles::Mask{begin * kTile, q0, s.tokens, s.causal, firsts.pointer}, s.scale, p,
-                                inverse, lse);
+                             tiles::Mask{begin * kTile, q0, s.tokens, s.causal, firsts.pointer},
+                             s.scale, p, inverse, lse);
       for (int64_t kb = begin; kb < seen; ++kb) {
         product(D, kTile, kTile, vt + kb * kTile, padded, p + (kb - begin) * kTile * kTile, ot,
                 kb > begin);
       }
-      tiles::store_transposed(ot, inverse, queries, D, out + (q0 * s.heads + h) * D,
-                                 s.heads * D);
+      tiles::store_transposed(ot, inverse, queries, D, out + (q0 * s.heads + h) * D, s.heads * D);
       std::copy(lse, lse + queries, log_sum_exp + h * s.tokens + q0);
     }
   }
@@ -172,7 +171,7 @@ void backward_group(const Shape& s, const T* qkv, int64_t g, const int32_t* firs
         product(keys, kTile, D, in.k(g) + k0 * s.width(), s.width(), qt, scores, false);
         product(keys, kTile, D, in.v(g) + k0 * s.width(), s.width(), dot, dp, false);
         tiles::softmax_backward(scores, dp, tiles::Mask{k0, q0, s.tokens, s.causal, firsts.pointer},
-                                   s.scale, lse, delta, p, ds, ds_operand);
+                                s.scale, lse, delta, p, ds, ds_operand);
         product(kTile, D, kTile, p, kTile, do_rows, dv + k0 * D, true);
         product(kTile, D, kTile, ds, kTile, q_rows, dk + k0 * D, true);
         product(D, kTile, kTile, kt + k0, padded, ds_operand, dqt, kb > begin);
@@ -198,7 +197,7 @@ void rotate_all(const Shape& s, const T* x, T* y, const at::Tensor& cos, const a
     for (int64_t n = begin; n < end; ++n) {
       const int64_t table = n / s.tokens * per_batch + n % s.tokens * half;
       rows::rope(x + n * s.width(), y + n * s.width(), raw<float>(cos) + table,
-                    raw<float>(sin) + table, s.heads + s.kv_heads, s.depth, half, 1.0f);
+                 raw<float>(sin) + table, s.heads + s.kv_heads, s.depth, half, 1.0f);
       std::copy(x + n * s.width() + (s.heads + s.kv_heads) * s.depth, x + (n + 1) * s.width(),
                 y + n * s.width() + (s.heads + s.kv_heads) * s.depth);
     }

@@ -23,7 +23,7 @@ struct Swiglu : torch::autograd::Function<Swiglu> {
       using T = std::remove_pointer_t<decltype(tag)>;
       for_each_piece(count, 16, [&](int64_t, int64_t begin, int64_t end) {
         rows::swiglu(raw<T>(gate_up) + begin * 2 * columns, raw<T>(y) + begin * columns,
-                        end - begin, columns);
+                     end - begin, columns);
       });
     });
     ctx->saved_data["gate_up"] = gate_up.detach();
@@ -38,9 +38,8 @@ struct Swiglu : torch::autograd::Function<Swiglu> {
     with_element(dy.scalar_type(), [&](auto* tag) {
       using T = std::remove_pointer_t<decltype(tag)>;
       for_each_piece(count, 16, [&](int64_t, int64_t begin, int64_t end) {
-        rows::swiglu_backward(raw<T>(gate_up) + begin * 2 * columns,
-                                 raw<T>(dy) + begin * columns, raw<T>(out) + begin * 2 * columns,
-                                 end - begin, columns);
+        rows::swiglu_backward(raw<T>(gate_up) + begin * 2 * columns, raw<T>(dy) + begin * columns,
+                              raw<T>(out) + begin * 2 * columns, end - begin, columns);
       });
     });
     return {out};

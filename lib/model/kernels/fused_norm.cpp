@@ -58,9 +58,8 @@ struct AddRmsNorm : torch::autograd::Function<AddRmsNorm> {
       for_each_piece(count, kGrain, [&](int64_t, int64_t begin, int64_t end) {
         const int64_t at = begin * columns;
         rows::rms_norm(raw<X>(x) + at, delta.defined() ? raw<D>(delta) + at : nullptr,
-                                raw<float>(scale), raw<X>(sum) + at, raw<Y>(y) + at,
-                                raw<float>(inverse) + begin, end - begin, columns,
-                                static_cast<float>(eps));
+                       raw<float>(scale), raw<X>(sum) + at, raw<Y>(y) + at,
+                       raw<float>(inverse) + begin, end - begin, columns, static_cast<float>(eps));
       });
     });
     ctx->set_materialize_grads(false);
@@ -102,11 +101,10 @@ struct AddRmsNorm : torch::autograd::Function<AddRmsNorm> {
       using Y = std::remove_pointer_t<decltype(yt)>;
       for_each_piece(count, kGrain, [&](int64_t piece, int64_t begin, int64_t end) {
         const int64_t at = begin * columns;
-        rows::rms_norm_backward(
-            raw<X>(sum) + at, raw<float>(inverse) + begin, raw<float>(scale), raw<Y>(dy) + at,
-            d_sum.defined() ? raw<X>(d_sum) + at : nullptr, raw<X>(dx) + at,
-            separate ? raw<D>(dx_low) + at : nullptr, raw<float>(partial) + piece * columns,
-            end - begin, columns);
+        rows::rms_norm_backward(raw<X>(sum) + at, raw<float>(inverse) + begin, raw<float>(scale),
+                                raw<Y>(dy) + at, d_sum.defined() ? raw<X>(d_sum) + at : nullptr,
+                                raw<X>(dx) + at, separate ? raw<D>(dx_low) + at : nullptr,
+                                raw<float>(partial) + piece * columns, end - begin, columns);
       });
     });
     at::Tensor dw = partial.sum(0);

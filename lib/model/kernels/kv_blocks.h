@@ -36,7 +36,7 @@ constexpr int64_t kv_blocks_for(int64_t tokens) {
 
 struct KvShape {
   int64_t layers = 0, heads = 0, head_dim = 0;
-  bool bfloat = true;  // the model's products are bfloat16, else float32
+  bool bfloat = true;         // the model's products are bfloat16, else float32
   Codes codes = Codes::none;  // or int8, fp8
 
   /// Of one block; a multiple of 64.

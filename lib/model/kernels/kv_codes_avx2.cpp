@@ -42,8 +42,8 @@ template <Codes kCodes>
 void values_of(const int8_t* values, const float* scales, int64_t dim, uint16_t* panels) {
   for (int64_t first = 0; first < dim; first += kPanelRows) {
     for (int64_t pair = 0; pair < kPanelRows / 2; ++pair) {
-      const __m256 two = _mm256_castpd_ps(
-          _mm256_broadcast_sd(reinterpret_cast<const double*>(scales + 2 * pair)));
+      const __m256 two =
+          _mm256_castpd_ps(_mm256_broadcast_sd(reinterpret_cast<const double*>(scales + 2 * pair)));
       const int64_t at = first * kPanelRows + pair * 2 * kPanelRows;
       for (int64_t i = at; i < at + 2 * kPanelRows; i += 16)
         simd::store(panels + i, sixteen<kCodes>(values + i) * Floats{two, two});

@@ -14,8 +14,8 @@ int64_t pack_rows(const std::array<const std::byte*, kPanelRows>& rows, int64_t 
     for (int64_t half = 0; half < kPanelRows; half += kBlock) {
       simd::Floats block[kBlock];
       for (int64_t i = 0; i < kBlock; ++i)
-        block[i] = simd::load(reinterpret_cast<const float*>(
-            rows[static_cast<size_t>(half + i)] + word * 4));
+        block[i] = simd::load(
+            reinterpret_cast<const float*>(rows[static_cast<size_t>(half + i)] + word * 4));
       simd::transpose(block);
       for (int64_t i = 0; i < kBlock; ++i)
         simd::store(reinterpret_cast<float*>(panel + (word + i) * kPanelRows + half), block[i]);
@@ -25,9 +25,8 @@ int64_t pack_rows(const std::array<const std::byte*, kPanelRows>& rows, int64_t 
 }
 
 void round_to_bfloat(const float* x, int64_t count, uint16_t* y) {
-  simd::for_each_vector(count, [&](int64_t i, simd::Mask m) {
-    simd::store(y + i, simd::load(x + i, m), m);
-  });
+  simd::for_each_vector(
+      count, [&](int64_t i, simd::Mask m) { simd::store(y + i, simd::load(x + i, m), m); });
 }
 
 }  // namespace llm::packed::avx2

@@ -25,8 +25,7 @@ int64_t padded_columns(int64_t columns, bool bfloat) {
 size_t element_bytes(bool bfloat) { return bfloat ? 2 : 4; }
 
 int64_t panel_bytes(const PackedWeight& weight) {
-  if (weight.codes != Codes::none)
-    return packed::code_panel_bytes(weight.codes, weight.columns);
+  if (weight.codes != Codes::none) return packed::code_panel_bytes(weight.codes, weight.columns);
   return kPanelRows * padded_columns(weight.columns, weight.bfloat) *
          static_cast<int64_t>(element_bytes(weight.bfloat));
 }

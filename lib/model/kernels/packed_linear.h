@@ -39,7 +39,7 @@ bool packed_kernels_available();
 
 struct PackedWeight {
   int64_t rows = 0, columns = 0;  // (out, in) as in the unpacked tensor
-  bool bfloat = true;             // else float32: the inputs, and the weights where they are no codes
+  bool bfloat = true;  // else float32: the inputs, and the weights where they are no codes
   Codes codes = Codes::none;
   StreamBuffer panels;
   /// Not packed yet: the matrices as they lie. Each product then packs the panels it multiplies

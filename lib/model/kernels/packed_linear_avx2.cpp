@@ -12,10 +12,10 @@
 namespace llm::packed::avx2 {
 namespace {
 
-constexpr int kMostParts = 4;          // registers of eight outputs in a panel's 32
-constexpr int kRowsDirectly = 3;       // with four parts: 12 registers of sums, 3 of x, 1 of weights
-constexpr int kRowsInStretch = 6;      // with two: 12 of sums, 2 of weights, 1 of x
-constexpr int64_t kStretch = 64;       // columns that are brought to float32 at a time, 8 KiB
+constexpr int kMostParts = 4;      // registers of eight outputs in a panel's 32
+constexpr int kRowsDirectly = 3;   // with four parts: 12 registers of sums, 3 of x, 1 of weights
+constexpr int kRowsInStretch = 6;  // with two: 12 of sums, 2 of weights, 1 of x
+constexpr int64_t kStretch = 64;   // columns that are brought to float32 at a time, 8 KiB
 constexpr int64_t kRowsAStretch = 48;  // rows that meet them, 12 KiB; their sums are 6 KiB
 
 inline __m256 broadcast(const float* x, int64_t k) { return _mm256_broadcast_ss(x + k); }
@@ -24,9 +24,8 @@ inline __m256 broadcast(const uint16_t* x, int64_t k) {
   int32_t pair;
   std::memcpy(&pair, x + k / 2 * 2, sizeof pair);
   const __m256i both = _mm256_set1_epi32(pair);
-  return _mm256_castsi256_ps(k % 2 == 0
-                                 ? _mm256_slli_epi32(both, 16)
-                                 : _mm256_and_si256(both, _mm256_set1_epi32(-0x10000)));
+  return _mm256_castsi256_ps(k % 2 == 0 ? _mm256_slli_epi32(both, 16)
+                                        : _mm256_and_si256(both, _mm256_set1_epi32(-0x10000)));
 }
 
 template <int Rows, int Parts>
@@ -80,8 +79,7 @@ template <int Rows, int Parts, typename Panel, typename T>
 void add_few(const Panel& panel, const T* x, int64_t x_stride, int64_t columns, int64_t count,
              float* sums) {
   if constexpr (Rows > 1) {
-    if (count < Rows)
-      return add_few<Rows - 1, Parts>(panel, x, x_stride, columns, count, sums);
+    if (count < Rows) return add_few<Rows - 1, Parts>(panel, x, x_stride, columns, count, sums);
   }
   for (int first = 0; first < kMostParts; first += Parts)
     add_rows<Rows, Parts>(panel, first, x, x_stride, columns, sums);
@@ -195,9 +193,9 @@ static void code_product(Codes codes, const std::byte* panel, const T* x, int64_
 
 namespace llm::packed {
 
-void code_panel_product(Codes codes, const std::byte* panel, const uint16_t* x,
-                        int64_t x_stride, int64_t columns, int64_t count, float* y,
-                        int64_t y_stride, int64_t outputs) {
+void code_panel_product(Codes codes, const std::byte* panel, const uint16_t* x, int64_t x_stride,
+                        int64_t columns, int64_t count, float* y, int64_t y_stride,
+                        int64_t outputs) {
   avx2::code_product(codes, panel, x, x_stride, columns, count, y, y_stride, outputs);
 }
 

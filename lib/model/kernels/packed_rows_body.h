@@ -65,12 +65,10 @@ void add_rms_norm(float* sum, const float* delta, const float* weight, float eps
     }
     squares = simd::multiply_add(x, x, squares);
   });
-  const Floats inverse = simd::all(
-      1.0f / std::sqrt(simd::sum(squares) / static_cast<float>(columns) + eps));
+  const Floats inverse =
+      simd::all(1.0f / std::sqrt(simd::sum(squares) / static_cast<float>(columns) + eps));
   simd::for_each_vector(columns, [&](int64_t i, Mask lanes) {
-    simd::store(y + i,
-                simd::load(sum + i, lanes) * inverse * simd::load(weight + i, lanes),
-                lanes);
+    simd::store(y + i, simd::load(sum + i, lanes) * inverse * simd::load(weight + i, lanes), lanes);
   });
   pad_pair(y, columns);
 }
@@ -87,9 +85,8 @@ void gated_activation(const float* gate_up, bool gelu, int64_t columns, T* y) {
 
 template <typename T>
 void store_row(const float* x, int64_t columns, T* y) {
-  simd::for_each_vector(columns, [&](int64_t i, Mask lanes) {
-    simd::store(y + i, simd::load(x + i, lanes), lanes);
-  });
+  simd::for_each_vector(
+      columns, [&](int64_t i, Mask lanes) { simd::store(y + i, simd::load(x + i, lanes), lanes); });
   pad_pair(y, columns);
 }
 

@@ -25,7 +25,9 @@ inline void columns_to_floats(const Panel& panel, int64_t first, int64_t width, 
 struct FloatPanel {
   static constexpr int64_t kRowsWithoutStretch = 3;
   const float* values;
-  __m256 weights(int64_t k, int part) const { return _mm256_load_ps(values + k * kPanelRows + part * 8); }
+  __m256 weights(int64_t k, int part) const {
+    return _mm256_load_ps(values + k * kPanelRows + part * 8);
+  }
   void scale(float*) const {}
 };
 
@@ -34,11 +36,10 @@ struct BfloatPanel {
   static constexpr int64_t kRowsWithoutStretch = 3;
   const uint16_t* values;
   __m256 weights(int64_t k, int part) const {
-    const __m256i pairs = _mm256_load_si256(
-        reinterpret_cast<const __m256i*>(values + k / 2 * 64 + part * 16));
-    return _mm256_castsi256_ps(k % 2 == 0
-                                   ? _mm256_slli_epi32(pairs, 16)
-                                   : _mm256_and_si256(pairs, _mm256_set1_epi32(-0x10000)));
+    const __m256i pairs =
+        _mm256_load_si256(reinterpret_cast<const __m256i*>(values + k / 2 * 64 + part * 16));
+    return _mm256_castsi256_ps(k % 2 == 0 ? _mm256_slli_epi32(pairs, 16)
+                                          : _mm256_and_si256(pairs, _mm256_set1_epi32(-0x10000)));
   }
   void scale(float*) const {}
 };
@@ -70,8 +71,8 @@ struct CodePanel {
   void scale(float* sums) const {
     const auto* scales = reinterpret_cast<const float*>(codes + columns * kPanelRows);
     for (int64_t row = 0; row < kPanelRows; row += 8)
-      _mm256_storeu_ps(sums + row, _mm256_mul_ps(_mm256_loadu_ps(sums + row),
-                                                 _mm256_loadu_ps(scales + row)));
+      _mm256_storeu_ps(sums + row,
+                       _mm256_mul_ps(_mm256_loadu_ps(sums + row), _mm256_loadu_ps(scales + row)));
   }
 };
 
@@ -112,8 +113,7 @@ inline void for_each_group(const Int4Panel& panel, int64_t first, int64_t width,
   }
 }
 
-inline void columns_to_floats(const Int4Panel& panel, int64_t first, int64_t width,
-                              float* values) {
+inline void columns_to_floats(const Int4Panel& panel, int64_t first, int64_t width, float* values) {
   for_each_group(panel, first, width, [&](const Int4Group& group, int64_t at, int64_t count) {
     columns_to_floats(group, 0, count, values + at * kPanelRows);
   });

@@ -26,14 +26,12 @@ void rms_norm(const X* x, const D* delta, const float* weight, X* sum, Y* y, flo
       }
       squares = simd::multiply_add(v, v, squares);
     });
-    const float inv =
-        1.0f / std::sqrt(simd::sum(squares) / static_cast<float>(columns) + eps);
+    const float inv = 1.0f / std::sqrt(simd::sum(squares) / static_cast<float>(columns) + eps);
     inverse[r] = inv;
     const Floats scale = simd::all(inv);
     const X* source = delta != nullptr ? sum : x;
     for_each_vector(columns, [&](int64_t i, Mask m) {
-      store(y + i, load(source + i, m) * scale * load(weight + i, m),
-            m);
+      store(y + i, load(source + i, m) * scale * load(weight + i, m), m);
     });
     if (delta != nullptr) {
       delta += columns;
@@ -82,9 +80,7 @@ void swiglu(const T* gate_up, T* y, int64_t rows, int64_t columns) {
   for (int64_t r = 0; r < rows; ++r, gate_up += 2 * columns, y += columns) {
     for_each_vector(columns, [&](int64_t i, Mask m) {
       const Floats gate = load(gate_up + i, m);
-      store(y + i,
-            gate * simd::sigmoid(gate) * load(gate_up + columns + i, m),
-            m);
+      store(y + i, gate * simd::sigmoid(gate) * load(gate_up + columns + i, m), m);
     });
   }
 }
@@ -110,9 +106,8 @@ void swiglu_backward(const T* gate_up, const T* dy, T* d_gate_up, int64_t rows, 
 template <typename T>
 RowLoss cross_entropy(T* logits, int64_t columns, int64_t target, float scale, bool gradient) {
   Floats top = simd::all(-INFINITY);
-  for_each_vector(columns, [&](int64_t i, Mask m) {
-    top = simd::max_where(m, top, load(logits + i, m));
-  });
+  for_each_vector(columns,
+                  [&](int64_t i, Mask m) { top = simd::max_where(m, top, load(logits + i, m)); });
   const float highest = simd::largest(top);
   const Floats offset = simd::all(highest);
   Floats total = simd::zero();
@@ -127,8 +122,7 @@ RowLoss cross_entropy(T* logits, int64_t columns, int64_t target, float scale, b
   if (gradient) {
     const Floats factor = simd::all(scale / sum);
     for_each_vector(columns, [&](int64_t i, Mask m) {
-      store(logits + i,
-            simd::exp(load(logits + i, m) - offset) * factor, m);
+      store(logits + i, simd::exp(load(logits + i, m) - offset) * factor, m);
     });
     const float probability = std::exp(goal_logit - highest) / sum;
     store(goal, simd::all((probability - 1.0f) * scale), Mask{1});
@@ -180,20 +174,18 @@ double sum_of_squares(const bfloat* x, int64_t count) { return squares(x, count)
 
 void adamw(float* parameter, float* gradient, float* exp_avg, float* exp_avg_sq, bfloat* compute,
            int64_t count, const Adamw& o) {
-  const Floats b1 = simd::all(o.beta1), c1 = simd::all(1.0f - o.beta1),
-               b2 = simd::all(o.beta2), c2 = simd::all(1.0f - o.beta2);
+  const Floats b1 = simd::all(o.beta1), c1 = simd::all(1.0f - o.beta1), b2 = simd::all(o.beta2),
+               c2 = simd::all(1.0f - o.beta2);
   const Floats scale = simd::all(o.gradient_scale), keep = simd::all(o.decay_factor),
                step = simd::all(o.step_size);
-  const Floats correction = simd::all(o.inverse_sqrt_correction2),
-               eps = simd::all(o.epsilon);
+  const Floats correction = simd::all(o.inverse_sqrt_correction2), eps = simd::all(o.epsilon);
   for_each_vector(count, [&](int64_t i, Mask m) {
     const Floats g = load(gradient + i, m) * scale;
     const Floats first = simd::multiply_add(load(exp_avg + i, m), b1, g * c1);
-    const Floats second =
-        simd::multiply_add(load(exp_avg_sq + i, m), b2, g * g * c2);
+    const Floats second = simd::multiply_add(load(exp_avg_sq + i, m), b2, g * g * c2);
     const Floats denominator = simd::multiply_add(simd::square_root(second), correction, eps);
-    const Floats p = simd::subtract_product(step, first / denominator,
-                                      load(parameter + i, m) * keep);
+    const Floats p =
+        simd::subtract_product(step, first / denominator, load(parameter + i, m) * keep);
     store(exp_avg + i, first, m);
     store(exp_avg_sq + i, second, m);
     store(parameter + i, p, m);

@@ -67,10 +67,12 @@ inline Floats quotient_where(Mask m, Floats a, Floats b) { return only(m, a / b)
 inline Floats product_where(Mask m, Floats a, Floats b) { return only(m, a * b); }
 inline Floats difference_where(Mask m, Floats a, Floats b) { return only(m, a - b); }
 inline Mask equal(Floats a, Floats b) {
-  return mask_of(_mm256_cmp_ps(a.low, b.low, _CMP_EQ_OQ), _mm256_cmp_ps(a.high, b.high, _CMP_EQ_OQ));
+  return mask_of(_mm256_cmp_ps(a.low, b.low, _CMP_EQ_OQ),
+                 _mm256_cmp_ps(a.high, b.high, _CMP_EQ_OQ));
 }
 inline Mask greater(Floats a, Floats b) {
-  return mask_of(_mm256_cmp_ps(a.low, b.low, _CMP_GT_OQ), _mm256_cmp_ps(a.high, b.high, _CMP_GT_OQ));
+  return mask_of(_mm256_cmp_ps(a.low, b.low, _CMP_GT_OQ),
+                 _mm256_cmp_ps(a.high, b.high, _CMP_GT_OQ));
 }
 inline Mask not_above(Mask m, const int32_t* x, int32_t limit) {
   const __m256i top = _mm256_set1_epi32(limit);

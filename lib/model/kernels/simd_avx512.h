@@ -138,9 +138,9 @@ inline void store_interleaved(uint16_t* out, Floats even, Floats odd) {
 /// The same from memory; null is a row of zeros.
 inline void store_interleaved(uint16_t* out, const uint16_t* even, const uint16_t* odd) {
   const auto lanes = [](const uint16_t* row) {
-    return row == nullptr ? _mm512_setzero_si512()
-                          : _mm512_cvtepu16_epi32(
-                                _mm256_loadu_si256(reinterpret_cast<const __m256i*>(row)));
+    return row == nullptr
+               ? _mm512_setzero_si512()
+               : _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(row)));
   };
   _mm512_storeu_si512(out, _mm512_or_si512(lanes(even), _mm512_slli_epi32(lanes(odd), 16)));
 }

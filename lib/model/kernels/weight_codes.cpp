@@ -151,15 +151,14 @@ void encode_panel(Codes codes, const float* values, int64_t columns, std::byte* 
 void decode_panel(Codes codes, const std::byte* panel, int64_t columns, float* values) {
   const auto* from = reinterpret_cast<const uint8_t*>(panel);
   PanelFloats scales{};
-  if (codes != Codes::int4)
-    std::memcpy(scales.data(), panel + columns * kPanelRows, sizeof scales);
+  if (codes != Codes::int4) std::memcpy(scales.data(), panel + columns * kPanelRows, sizeof scales);
   for (int64_t column = 0; column < columns; ++column) {
     for (int64_t row = 0; row < kPanelRows; ++row) {
       const int64_t at = column * kPanelRows + row;
-      values[at] = codes == Codes::int4
-                       ? decoded4(from + column / kGroupColumns * kGroupBytes,
-                                  column % kGroupColumns, row)
-                       : decoded8(codes, from[at]) * scales[static_cast<size_t>(row)];
+      values[at] =
+          codes == Codes::int4
+              ? decoded4(from + column / kGroupColumns * kGroupBytes, column % kGroupColumns, row)
+              : decoded8(codes, from[at]) * scales[static_cast<size_t>(row)];
     }
   }
 }

@@ -49,9 +49,9 @@ uint8_t fp8_bits(float magnitude);
 float fp8_value(uint8_t bits);
 
 /// As panel_product, in packed_linear_avx2.cpp: every backend has AVX2.
-void code_panel_product(Codes codes, const std::byte* panel, const uint16_t* x,
-                        int64_t x_stride, int64_t columns, int64_t count, float* y,
-                        int64_t y_stride, int64_t outputs);
+void code_panel_product(Codes codes, const std::byte* panel, const uint16_t* x, int64_t x_stride,
+                        int64_t columns, int64_t count, float* y, int64_t y_stride,
+                        int64_t outputs);
 void code_panel_product(Codes codes, const std::byte* panel, const float* x, int64_t x_stride,
                         int64_t columns, int64_t count, float* y, int64_t y_stride,
                         int64_t outputs);

@@ -180,9 +180,8 @@ void ApiServer::State::answer_health(bool with_queue, const ReplyPtr& reply) con
   const bool stalled = options.stall_timeout.count() > 0 && age > options.stall_timeout;
   const bool running = !stalled && !draining();
   OrderedJson json = {{"status", stalled ? "unhealthy" : running ? "ok" : "draining"}};
-  json.update(with_queue
-                  ? scheduler_json(running)
-                  : OrderedJson{{"model_loaded", true}, {"device", model.options().device}});
+  json.update(with_queue ? scheduler_json(running)
+                         : OrderedJson{{"model_loaded", true}, {"device", model.options().device}});
   if (stalled) json["stalled_seconds"] = std::chrono::duration<double>(age).count();
   reply->send_json(running ? 200 : 503, dumped(json));
 }
