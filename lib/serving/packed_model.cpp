@@ -323,7 +323,7 @@ std::vector<float> PackedModel::append_hidden(TokenSequence& sequence,
   const auto* floats = reinterpret_cast<const float*>(work->input.data());
   const auto* halves = reinterpret_cast<const uint16_t*>(work->input.data());
   for (size_t c = 0; c < hidden.size(); ++c)
-    hidden[c] = bfloat_ ? std::bit_cast<float>(static_cast<uint32_t>(halves[c]) << 16) : floats[c];
+    hidden[c] = bfloat_ ? packed::widened(halves[c]) : floats[c];
   return_workspace(std::move(work));
   return hidden;
 }

@@ -31,6 +31,11 @@ inline uint16_t stored<uint16_t>(float x) {
   return static_cast<uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
 }
 
+/// And back, exactly.
+inline float widened(uint16_t bits) {
+  return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
+}
+
 namespace avx512 {
 #include "model/kernels/packed_functions.h"
 }

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cstring>
 #include <utility>
 #include <vector>
@@ -96,7 +95,7 @@ void read_row(const StoredRows& matrix, int64_t row, bool bfloat, float* out) {
     for (size_t i = 0; i < columns; ++i) {
       uint16_t bits = 0;
       std::memcpy(&bits, from + i * sizeof bits, sizeof bits);
-      out[i] = std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
+      out[i] = packed::widened(bits);
     }
     return;
   }
@@ -106,8 +105,7 @@ void read_row(const StoredRows& matrix, int64_t row, bool bfloat, float* out) {
     matrix.decode(matrix.format, from, 0, matrix.columns, out);
   }
   if (!bfloat) return;
-  for (size_t i = 0; i < columns; ++i)
-    out[i] = std::bit_cast<float>(static_cast<uint32_t>(packed::stored<uint16_t>(out[i])) << 16);
+  for (size_t i = 0; i < columns; ++i) out[i] = packed::widened(packed::stored<uint16_t>(out[i]));
 }
 
 int64_t activation_row_elements(const PackedWeight& weight) {

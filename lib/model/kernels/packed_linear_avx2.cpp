@@ -95,8 +95,7 @@ void add_block(const Panel& panel, const T* x, int64_t x_stride, int64_t columns
 
 void to_floats(const float* x, int64_t count, float* y) { std::copy_n(x, count, y); }
 void to_floats(const uint16_t* x, int64_t count, float* y) {
-  for (int64_t i = 0; i < count; ++i)
-    y[i] = std::bit_cast<float>(static_cast<uint32_t>(x[i]) << 16);
+  for (int64_t i = 0; i < count; ++i) y[i] = widened(x[i]);
 }
 
 /// Through float32 in cache, a stretch of columns at a time.

@@ -30,7 +30,7 @@ void widen(const std::byte* from, int64_t count, float* to) {
   for (int64_t i = 0; i < count; ++i) {
     uint16_t bits = 0;
     std::memcpy(&bits, from + i * 2, sizeof bits);
-    to[i] = std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
+    to[i] = widened(bits);
   }
 }
 

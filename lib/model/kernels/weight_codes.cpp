@@ -30,8 +30,6 @@ constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 
 using PanelFloats = std::array<float, kPanelRows>;
 
-float widened(uint16_t bits) { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
-
 /// The largest magnitude of each row, infinite or NaN (as infinity) where a number is.
 PanelFloats largest_magnitudes(const float* values, int64_t columns) {
   PanelFloats largest{};
