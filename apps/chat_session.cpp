@@ -43,6 +43,7 @@ ChatReply ChatSession::answer(int64_t attempt, const Show& show, const StopSigna
   reply.attempt = attempt;
   reply.prompt = fitting_prompt();
   reply.turns_left_out = first_turn_;
+  reply.context_length = context_length();
   GenerationRequest request;
   request.prompt_ids = reply.prompt.ids;
   request.config = config_;

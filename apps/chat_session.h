@@ -10,6 +10,7 @@
 // left out. A last message that is too long by itself loses its beginning. One thread.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -26,10 +27,15 @@ struct ChatReply {
   ChatPrompt prompt;
   GenerationResult result;
   size_t turns_left_out = 0;
-  int64_t attempt = 0;  // 0 for the first, 1 for the first /regen, ...
+  int64_t attempt = 0;         // 0 for the first, 1 for the first /regen, ...
+  int64_t context_length = 0;  // of the model; 0 = no bound
 
+  /// Tokens of the context that it takes. (The last token of a reply that fills it is written, but
+  /// not read; a context that slides stays full.)
   int64_t context_used() const {
-    return std::ssize(prompt.ids) - result.prompt_tokens_dropped + std::ssize(result.token_ids);
+    const int64_t all =
+        std::ssize(prompt.ids) - result.prompt_tokens_dropped + std::ssize(result.token_ids);
+    return context_length > 0 ? std::min(all, context_length) : all;
   }
 };
 

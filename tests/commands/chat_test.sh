@@ -157,6 +157,7 @@ holds "the reply has its room" [ "$(field context_tokens line6)" -le 256 ]
 piped "slide" "$three$three" spoken "${greedy[@]}" --max-context-policy slide --json
 line 6
 holds "slide drops tokens" [ "$(field prompt_tokens_dropped line6)" -ge 1 ]
+holds "no more of the context is used than there is" [ "$(field context_tokens line6)" = 256 ]
 piped "the usual length" $'Line 7:\n' spoken --ignore-eos --json --temperature 0
 holds "a reply takes at most half the context" [ "$(field token_ids out | tr ',' '\n' | wc -l)" = 128 ]
 
