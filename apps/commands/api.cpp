@@ -85,14 +85,28 @@ std::string last_name(std::filesystem::path path) {
   return path.filename().string();
 }
 
+/// --adapter NAME=DIR as name and directory.
+std::pair<std::string, std::string> named_adapter(const std::string& given) {
+  const size_t equals = given.find('=');
+  check(equals != std::string::npos && equals > 0 && equals + 1 < given.size(),
+        "--adapter '{}': NAME=DIR is expected", given);
+  return {given.substr(0, equals), given.substr(equals + 1)};
+}
+
+/// What can be said before the model is read, which may take minutes.
+void check_early(const ApiConfig& config) {
+  http::refuse_public_bind(config.serving.host, !config.api_key.empty(), config.serving.insecure);
+  const http::CorsPolicy cors(config.serving.cors_origin);
+  const http::ApiKeys keys(config.api_key);
+  for (const std::string& given : config.adapter) named_adapter(given);
+}
+
 /// --adapter NAME=DIR, and the one that --model-path is.
 void load_adapters(api::ServedModel& model, const ApiConfig& config, const TextModel& text) {
   if (text.adapter) model.adapters().add(last_name(text.adapter_directory), text.adapter);
   for (const std::string& given : config.adapter) {
-    const size_t equals = given.find('=');
-    check(equals != std::string::npos && equals > 0 && equals + 1 < given.size(),
-          "--adapter '{}': NAME=DIR is expected", given);
-    model.adapters().load(given.substr(0, equals), given.substr(equals + 1));
+    const auto [name, directory] = named_adapter(given);
+    model.adapters().load(name, directory);
   }
 }
 
@@ -150,8 +164,7 @@ int serve(api::ApiServer& server, const StopSignal& stop, double drain_seconds) 
 }
 
 int run(ApiConfig& config, const Fields& fields) {
-  http::refuse_public_bind(config.serving.host, !config.api_key.empty(), config.serving.insecure);
-  const http::CorsPolicy checked_before_the_model_is_read(config.serving.cors_origin);
+  check_early(config);
   adopt_inference(fields, config.inference, config.serving, config.generation, config.paths,
                   config.draft_model_path);
   const StopSignal stop;

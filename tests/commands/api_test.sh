@@ -32,6 +32,9 @@ refuse "context" 2 "--max-model-len: 32768 is more than the model's context of 1
 refuse "temperature" 2 "--temperature: 3 is outside 0 to 2" -- api "$model" --temperature 3
 refuse "an unknown flag" 2 "--prot" "--port" -- api "$model" --prot 8000
 refuse "no such model" 3 "nowhere" -- api nowhere --port 0
+refuse "a key that is none, before the model is read" 2 "api key 1: must be printable characters without spaces" -- api nowhere --api-key 'a key' --port 0
+refuse "a scope that is none" 2 "api key 2: after the colon come scopes: generate, embed, admin" -- api nowhere --api-key key --api-key other:all --port 0
+refuse "an adapter without a name" 2 "--adapter 'folder': NAME=DIR is expected" -- api nowhere --adapter folder --port 0
 for origin in example.org https://example.org/ https://example.org/page null 'https://*.example.org' https://example.org:0; do
   refuse "no origin: $origin" 2 "--cors-origin: '$origin' is no origin" "scheme://host[:port]" -- api nowhere --cors-origin "$origin" --port 0
 done
