@@ -10,7 +10,7 @@ set(llm_clients_environment "PROGRAM=$<TARGET_FILE:llm>;SOURCES=${PROJECT_SOURCE
   "SERVED=${CMAKE_BINARY_DIR}/tests/clients/served;PYTHONDONTWRITEBYTECODE=1;OMP_NUM_THREADS=1;TOKENIZERS_PARALLELISM=false")
 add_test(NAME clients.served COMMAND ${llm_clients_folder}/make_served.sh)
 set_tests_properties(clients.served PROPERTIES LABELS integration TIMEOUT ${LLM_TEST_SECONDS} FIXTURES_SETUP served FIXTURES_REQUIRED tiny
-  ENVIRONMENT "${llm_clients_environment}")
+  ENVIRONMENT "${llm_clients_environment};MAKE_ADAPTER=$<TARGET_FILE:make_adapter>")
 
 function(llm_client_test name label seconds)
   add_test(NAME clients.${name} COMMAND ${LLM_CLIENT_PYTHON} ${llm_clients_folder}/${name}.py ${ARGN})

@@ -3,6 +3,7 @@
 # a tokenizer, float32, which transformers opens too.
 #   small/   trained for a moment on TINY's text: thousands of tokens a second
 #   slow/    two hundred times as large and hardly trained: some hundred, as clients meet them elsewhere
+#   adapter/ of small, with random numbers, where MAKE_ADAPTER names the tool that writes one
 set -e
 : "${SERVED:?names the folder to fill}" "${TINY:?}" "${PROGRAM:?}"
 rm -rf "$SERVED"
@@ -25,4 +26,5 @@ END
 }
 make small "hidden_size: 32, num_hidden_layers: 2, num_attention_heads: 2, intermediate_size: 64" "batch_size: 4, max_steps: 60, max_seq_length: 128"
 make slow "hidden_size: 256, num_hidden_layers: 8, num_attention_heads: 4, intermediate_size: 1024" "batch_size: 1, max_steps: 1, max_seq_length: 16"
+if [ -n "$MAKE_ADAPTER" ]; then "$MAKE_ADAPTER" "$SERVED/small" "$SERVED/adapter" 1; fi
 rm -rf "$SERVED/work"

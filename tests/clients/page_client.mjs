@@ -4,6 +4,7 @@
 //   page_client.mjs                        every claim
 //   page_client.mjs --screenshot FILE.png  a short conversation, light, on a desktop
 import { createServer } from "node:http";
+import path from "node:path";
 
 import { answered, lastAnswer, launch, open, piece, send, set, sse, whole } from "./page.mjs";
 import { colours, keyboard, phone } from "./page_use.mjs";
@@ -164,6 +165,28 @@ async function refusals(browser, server) {
   await page.context().close();
 }
 
+/** A real adapter, chosen in the page, writes what the server says that it writes. */
+async function adapters(browser) {
+  const server = await Server.start("small", ["--adapter", "drawn=" + path.join(process.env.SERVED, "adapter")]);
+  const page = await open(browser, server);
+  same("the page offers the adapter", await page.locator("#model option").allTextContents(), ["small", "drawn"]);
+  await set(page, { temperature: 0, max_tokens: 12 });
+  const texts = {};
+  for (const name of ["drawn", "small"]) {
+    await page.click("#clear");
+    await page.selectOption("#model", name);
+    await send(page, "Line 7: the cat");
+    await answered(page);
+    texts[name] = await lastAnswer(page);
+    same(`${name} is asked for`, page.bodies.at(-1).model, name);
+    same(`${name} answers`, texts[name], (await whole(server, page.bodies.at(-1))).text);
+  }
+  claim("with a text of its own", texts.drawn !== texts.small, texts);
+  same("no errors in the console", page.errors, []);
+  await page.context().close();
+  await server.stop();
+}
+
 async function keys(browser) {
   const server = await Server.start("small", [], "right-key");
   const page = await open(browser, server, {}, undefined, "#key[aria-invalid]");
@@ -241,6 +264,7 @@ try {
       for (const claims of group) await claims(browser, server);
       await server.stop();
     }
+    await adapters(browser);
     await keys(browser);
     await origins(browser);
   }
