@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <cstring>
 #include <mutex>
+#include <new>
 #include <utility>
 #include <vector>
 
@@ -135,6 +136,12 @@ struct MappedFile::Mapping {
     }
     slot = register_mapping(begin, size, path);
   }
+  explicit Mapping(size_t bytes) : size(bytes), of_file(false) {
+    begin = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (begin == MAP_FAILED) {
+      throw std::bad_alloc();
+    }
+  }
   ~Mapping() {
     if (slot >= 0) {
       slots[static_cast<size_t>(slot)].begin.store(0, std::memory_order_release);
@@ -144,8 +151,9 @@ struct MappedFile::Mapping {
   Mapping(const Mapping&) = delete;
   Mapping& operator=(const Mapping&) = delete;
 
-  FileState state;
+  FileState state{};
   size_t size = 0;
+  bool of_file = true;
   void* begin = nullptr;
   int slot = -1;
 };
@@ -208,11 +216,28 @@ MappedFile MappedFile::open(const std::filesystem::path& path, AccessPattern pat
   return file;
 }
 
+MappedFile MappedFile::in_memory(const std::filesystem::path& path, size_t size,
+                                 const std::function<void(std::span<std::byte>)>& fill) {
+  MappedFile file;
+  file.path_ = path;
+  if (size == 0) {
+    fill({});
+    return file;
+  }
+  const auto memory = std::make_shared<const Mapping>(size);
+  file.data_ = static_cast<const std::byte*>(memory->begin);
+  file.size_ = size;
+  file.mapping_ = memory;
+  fill({static_cast<std::byte*>(memory->begin), size});
+  ::mprotect(memory->begin, size, PROT_READ);
+  return file;
+}
+
 void MappedFile::release(size_t offset, size_t length) const {
   constexpr size_t kPage = 4096;
   const size_t first = (offset + kPage - 1) / kPage * kPage,
                end = (offset + length) / kPage * kPage;
-  if (end > first && end <= size_) {
+  if (end > first && end <= size_ && mapping_->of_file) {
     ::madvise(const_cast<std::byte*>(data_) + first, end - first, MADV_DONTNEED);
   }
 }

@@ -7,12 +7,13 @@
 // recognised by name.
 //
 // A file that is open already, unchanged since, is not mapped a second time (access pattern
-// normal): pages that one reader asked for are there for the next. Move-only; const and thread-safe
-// after open.
+// normal): pages that one reader asked for are there for the next. What an encrypted file holds
+// lies in memory instead (sealed_file.h). Move-only; const and thread-safe after open.
 #pragma once
 
 #include <cstddef>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -35,6 +36,11 @@ class MappedFile {
   static MappedFile open(const std::filesystem::path& path,
                          AccessPattern pattern = AccessPattern::normal, Exit unreadable = Exit::io);
 
+  /// Instead of a mapping of the file, `size` bytes of memory that `fill` writes (called once, in
+  /// any case), and nobody later. Throws what `fill` throws, and bad_alloc.
+  static MappedFile in_memory(const std::filesystem::path& path, size_t size,
+                              const std::function<void(std::span<std::byte>)>& fill);
+
   MappedFile() = default;
   MappedFile(MappedFile&& other) noexcept { swap(other); }
   MappedFile& operator=(MappedFile&& other) noexcept {
@@ -47,7 +53,8 @@ class MappedFile {
   const std::byte* data() const { return data_; }
   size_t size() const { return size_; }
   const std::filesystem::path& path() const { return path_; }
-  /// Bytes of this part that fill whole pages need not stay in memory; they remain readable.
+  /// Bytes of this part that fill whole pages need not stay in memory, if they come from the file;
+  /// they remain readable.
   void release(size_t offset, size_t length) const;
   /// Brings the whole file into memory and maps its pages, at one call instead of a fault every
   /// sixteen pages. A system that cannot does nothing.

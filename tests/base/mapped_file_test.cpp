@@ -4,6 +4,8 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include <cstring>
+
 #include "tests/support/expect_error.h"
 #include "tests/support/no_more_files.h"
 #include "tests/support/temporary_folder.h"
@@ -62,6 +64,21 @@ TEST(MappedFile, AskingForAllPagesChangesNothingElse) {
   file.populate();
   EXPECT_EQ(file.text(), std::string(300'000, 'a'));
   MappedFile().populate();
+}
+
+TEST(MappedFile, HoldsBytesThatItIsGivenInMemory) {
+  const std::string text(10'000, 'a');
+  const auto write = [&](std::span<std::byte> to) {
+    std::memcpy(to.data(), text.data(), to.size());
+  };
+  const MappedFile file = MappedFile::in_memory("x", text.size(), write);
+  file.release(0, file.size());  // a mapping would read the file again
+  file.populate();
+  EXPECT_EQ(file.text(), text);
+  EXPECT_EQ(file.path(), "x");
+  int calls = 0;
+  EXPECT_EQ(MappedFile::in_memory("x", 0, [&](auto) { ++calls; }).size(), 0u);
+  EXPECT_EQ(calls, 1);
 }
 
 TEST(MappedFile, RefusesWhatIsNotAFile) {
