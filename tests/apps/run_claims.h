@@ -21,6 +21,19 @@ struct Claim {
 
 inline const char* const kOwnTokenizer = "it is for training a tokenizer on the run's text";
 inline const char* const kModelsTokenizer = "the model's own tokenizer is taken";
+inline const char* const kSgdReads = "sgd reads it";
+inline const char* const kMuonReads = "muon reads it";
+inline const char* const kAdafactorReads = "adafactor reads it";
+inline const char* const kMlmReads = "mlm reads it";
+inline const char* const kPrecisionDecides = "the precision decides";
+inline const char* const kAboutPlainText = "it is about plain text";
+inline const char* const kAboutRows = "it is about rows of JSON";
+inline const char* const kNoConversation = "the text of one field is no conversation";
+inline const char* const kGiveToPrepareData = "give it to prepare-data";
+inline const char* const kStoriesKept =
+    "--val-fraction says how many stories are kept for validation";
+inline const char* const kNothingSplitOff = "nothing is split off the training data";
+inline const char* const kNoOffset = "rows of whole documents have no offset";
 inline const char* const kOptimizers[] = {"adamw", "lion", "sgd", "adafactor", "muon"};
 inline const char* const kSchedules[] = {"cosine", "linear", "polynomial", "constant", "wsd"};
 
@@ -32,12 +45,12 @@ inline std::vector<Claim> optimizer_claims() {
   const std::vector<Reader> table = {
       {"betas", "0.8,0.9", "adamw, lion and muon read it", {"adamw", "lion", "muon"}},
       {"epsilon", "0.001", "adamw and muon read it", {"adamw", "muon"}},
-      {"momentum", "0.5", "sgd reads it", {"sgd"}},
-      {"nesterov", "true", "sgd reads it", {"sgd"}},
-      {"muon_momentum", "0.5", "muon reads it", {"muon"}},
-      {"muon_iterations", "3", "muon reads it", {"muon"}},
-      {"adafactor_decay_rate", "0.5", "adafactor reads it", {"adafactor"}},
-      {"adafactor_clip_threshold", "2", "adafactor reads it", {"adafactor"}},
+      {"momentum", "0.5", kSgdReads, {"sgd"}},
+      {"nesterov", "true", kSgdReads, {"sgd"}},
+      {"muon_momentum", "0.5", kMuonReads, {"muon"}},
+      {"muon_iterations", "3", kMuonReads, {"muon"}},
+      {"adafactor_decay_rate", "0.5", kAdafactorReads, {"adafactor"}},
+      {"adafactor_clip_threshold", "2", kAdafactorReads, {"adafactor"}},
   };
   std::vector<Claim> claims;
   for (const Reader& row : table) {
@@ -116,13 +129,13 @@ inline std::vector<Claim> training_claims() {
        "0.3",
        {},
        "with training.objective clm",
-       "mlm reads it",
+       kMlmReads,
        {{"objective", "mlm"}}},
       {"training.mlm_probability",
        "0.3",
        {{"objective", "diffusion"}},
        "with training.objective diffusion",
-       "mlm reads it",
+       kMlmReads,
        {{"objective", "mlm"}}},
       {"training.noise_schedule",
        "sqrt",
@@ -158,25 +171,25 @@ inline std::vector<Claim> training_claims() {
        "float16",
        {{"precision", "32-true"}},
        "with training.precision 32-true",
-       "the precision decides; leave one of the two out",
+       kPrecisionDecides,
        {{"precision", "16-mixed"}}},
       {"dtype",
        "float32",
        {{"precision", "bf16-mixed"}},
        "with training.precision bf16-mixed",
-       "the precision decides; leave one of the two out",
+       kPrecisionDecides,
        {{"precision", "32-true"}}},
       {"dtype",
        "float32",
        {{"precision", "bf16-true"}},
        "with training.precision bf16-true",
-       "the precision decides; leave one of the two out",
+       kPrecisionDecides,
        {}},
       {"dtype",
        "bfloat16",
        {{"precision", "16-mixed"}},
        "with training.precision 16-mixed",
-       "the precision decides; leave one of the two out",
+       kPrecisionDecides,
        {{"precision", "bf16-true"}}},
   };
   for (const char* rows : {"documents", "packed"}) {
@@ -239,8 +252,7 @@ inline std::vector<Claim> tokenizer_claims() {
 
 inline std::vector<Claim> text_claims() {
   const Flags text = {{"data-path", "a.txt"}};
-  const std::string names = "it is about the files that --data-path names",
-                    plain = "it is about plain text", rows = "it is about rows of JSON";
+  const std::string names = "it is about the files that --data-path names";
   std::vector<Claim> claims;
   for (const auto& [key, value] : Flags{{"format", "jsonl"},
                                         {"split", "document"},
@@ -259,7 +271,7 @@ inline std::vector<Claim> text_claims() {
                         value,
                         idle,
                         "with a prepared dataset",
-                        "give it to prepare-data",
+                        kGiveToPrepareData,
                         {{"data-path", "bare"}, {"validation-path", "a.txt"}}});
     }
   }
@@ -269,11 +281,15 @@ inline std::vector<Claim> text_claims() {
                         value,
                         {{"data-path", "a.txt"}, {"format", format}},
                         "with rows of JSON",
-                        plain,
+                        kAboutPlainText,
                         {{"data-path", "a.txt"}, {"format", "text"}}});
     }
-    claims.push_back(
-        {"data." + key, value, {{"use-lmsys-dataset", "true"}}, "with rows of JSON", plain, text});
+    claims.push_back({"data." + key,
+                      value,
+                      {{"use-lmsys-dataset", "true"}},
+                      "with rows of JSON",
+                      kAboutPlainText,
+                      text});
   }
   for (const auto& [key, value] : Flags{{"field", "body"},
                                         {"skip_bad", "true"},
@@ -283,7 +299,7 @@ inline std::vector<Claim> text_claims() {
                       value,
                       {{"data-path", "a.txt"}, {"format", "text"}},
                       "with data.format text",
-                      rows,
+                      kAboutRows,
                       {{"data-path", "a.txt"}, {"format", "jsonl"}}});
   }
   for (const auto& [key, value] :
@@ -292,7 +308,7 @@ inline std::vector<Claim> text_claims() {
                       value,
                       {{"data-path", "a.txt"}, {"field", "body"}},
                       "with data.field body",
-                      "the text of one field is no conversation",
+                      kNoConversation,
                       text});
   }
   claims.push_back({"data.format",
@@ -309,47 +325,37 @@ inline std::vector<Claim> data_claims() {
   const std::string stories =
       "the built-in stories read it, which a run without --data-path learns";
   std::vector<Claim> claims = {
-      {"data.validation_path",
-       "a.txt",
-       {},
-       "with the built-in stories",
-       "--val-fraction says how many stories are kept for validation",
-       text},
-      {"data.val_split",
-       "tail",
-       {},
-       "with the built-in stories",
-       "--val-fraction says how many stories are kept for validation",
-       text},
+      {"data.validation_path", "a.txt", {}, "with the built-in stories", kStoriesKept, text},
+      {"data.val_split", "tail", {}, "with the built-in stories", kStoriesKept, text},
       {"data.val_fraction",
        "0.2",
        {{"data-path", "a.txt"}, {"validation-path", "a.txt"}},
        "with data.validation_path a.txt",
-       "nothing is split off the training data",
+       kNothingSplitOff,
        text},
       {"data.val_split",
        "tail",
        {{"data-path", "a.txt"}, {"validation-path", "a.txt"}},
        "with data.validation_path a.txt",
-       "nothing is split off the training data",
+       kNothingSplitOff,
        text},
       {"data.val_fraction",
        "0.2",
        {{"data-path", "bare"}},
        "with a prepared dataset",
-       "give it to prepare-data",
+       kGiveToPrepareData,
        text},
       {"data.val_split",
        "tail",
        {{"data-path", "bare"}},
        "with a prepared dataset",
-       "give it to prepare-data",
+       kGiveToPrepareData,
        text},
       {"data.val_split",
        "tail",
        {{"data-path", "a.txt"}, {"val-fraction", "0"}},
        "with data.val_fraction 0.0",
-       "nothing is split off the training data",
+       kNothingSplitOff,
        text},
       {"data.use_lmsys_dataset",
        "true",
@@ -361,13 +367,13 @@ inline std::vector<Claim> data_claims() {
        "false",
        {{"rows", "documents"}},
        "with training.rows documents",
-       "rows of whole documents have no offset",
+       kNoOffset,
        {}},
       {"data.shift_windows",
        "false",
        {{"rows", "packed"}},
        "with training.rows packed",
-       "rows of whole documents have no offset",
+       kNoOffset,
        {}},
   };
   for (const char* key : {"synthetic_stories", "synthetic_seed"}) {
