@@ -35,7 +35,7 @@ struct DistributedSection {
 };
 
 struct RunConfig {
-  RuntimeConfig runtime;  // top level: device dtype threads seed
+  RuntimeConfig runtime;  // top level: device dtype threads seed encryption_key_file
   ModelConfig model;
   TokenizerTrainerConfig tokenizer;
   DataConfig data;

@@ -144,11 +144,12 @@ void settle_model(RunConfig& config, const Fields& fields, const RunTokenizer& c
     path = absolute_text(path);
   }
   config.data.validation_path = absolute_text(config.data.validation_path);
+  config.runtime.encryption_key_file = absolute_text(config.runtime.encryption_key_file);
   std::string& start = config.checkpoint.model_path;
   start = fs::exists(start) ? absolute_text(start) : start;  // else a name in the hub's cache
 }
 
-std::unique_ptr<Transformer> make_model(const RunConfig& config) {
+std::unique_ptr<Transformer> make_model(const RunConfig& config, const EncryptionKey& key) {
   const at::Device device = resolve_device(config.runtime.device);
   const Precision precision = parse_precision(config.training.precision, device);
   auto model = std::make_unique<Transformer>(config.model, precision.parameters, device);
@@ -156,12 +157,14 @@ std::unique_ptr<Transformer> make_model(const RunConfig& config) {
     initialize(*model, static_cast<uint64_t>(config.runtime.seed));
   } else if (config.checkpoint.resize_embeddings) {
     initialize(*model, static_cast<uint64_t>(config.runtime.seed));
-    const LoadedModel source = load_model(config.checkpoint.model_path,
-                                          {precision.parameters, device, /*check_finite=*/true});
+    const LoadedModel source =
+        load_model(config.checkpoint.model_path,
+                   {precision.parameters, device, /*check_finite=*/true, key});
     log_info("embeddings: {} rows become {}", source.config.vocab_size, config.model.vocab_size);
     copy_parameters(*source.model, *model);
   } else {
-    load_weights(*model, resolve_model_path(config.checkpoint.model_path), /*check_finite=*/true);
+    load_weights(*model, resolve_model_path(config.checkpoint.model_path),
+                 /*check_finite=*/true, key);
   }
   return model;
 }

@@ -6,6 +6,7 @@
 
 #include "apps/run_config.h"
 #include "apps/run_tokenizer.h"
+#include "base/encryption_key.h"
 #include "model/transformer.h"
 
 namespace llm {
@@ -15,7 +16,7 @@ namespace llm {
 void settle_model(RunConfig& config, const Fields& fields, const RunTokenizer& tokenizer);
 
 /// A fresh model, or the weights of checkpoint.model_path; with checkpoint.resize_embeddings the
-/// rows that the old vocabulary lacks are fresh.
-std::unique_ptr<Transformer> make_model(const RunConfig& config);
+/// rows that the old vocabulary lacks are fresh. `key` opens weights that are encrypted.
+std::unique_ptr<Transformer> make_model(const RunConfig& config, const EncryptionKey& key);
 
 }  // namespace llm

@@ -23,13 +23,17 @@ void SharedOptions::declare_missing(Fields& fields) {
     fields.section("logging", logging, "Log lines");
   }
   ignore_run_sections(fields);
-  fields.show_also(
-      {"device", "dtype", "threads", "seed", "logging.level", "logging.format", "logging.quiet"});
+  fields.show_also({"device", "dtype", "threads", "seed", "encryption_key_file", "logging.level",
+                    "logging.format", "logging.quiet"});
 }
 
 std::string shared_value(const Fields& fields, std::string_view path) {
   const Field* row = fields.find(path);
   return row == nullptr ? "" : row->text();
+}
+
+EncryptionKey shared_key(const Fields& fields) {
+  return read_encryption_key(shared_value(fields, "encryption_key_file"));
 }
 
 void apply_shared_options(const Fields& fields) {

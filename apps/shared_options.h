@@ -6,6 +6,7 @@
 
 #include "base/config.h"
 #include "base/device.h"
+#include "base/encryption_key.h"
 #include "base/log.h"
 
 namespace llm {
@@ -24,5 +25,8 @@ void apply_shared_options(const Fields& fields);
 
 /// The text of a resolved row; empty where there is none.
 std::string shared_value(const Fields& fields, std::string_view path);
+
+/// What --encryption-key-file names; none where it is not given.
+EncryptionKey shared_key(const Fields& fields);
 
 }  // namespace llm

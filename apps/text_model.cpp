@@ -56,11 +56,12 @@ void declare_model_rows(Fields& f, TextModelPaths& paths, bool takes_adapter) {
 void show_generation_rows(Fields& f) { f.show_only({"", "generation", "serving"}); }
 
 TextModel open_text_model(const TextModelPaths& paths, const RuntimeConfig& runtime) {
-  TextModel model =
-      open_text_model(paths, TokenModelOptions{.device = runtime.device,
-                                               .dtype = runtime.dtype,
-                                               .quantize = paths.quantize,
-                                               .threads = static_cast<int>(runtime.threads)});
+  TextModel model = open_text_model(
+      paths, TokenModelOptions{.device = runtime.device,
+                               .dtype = runtime.dtype,
+                               .quantize = paths.quantize,
+                               .threads = static_cast<int>(runtime.threads),
+                               .key = read_encryption_key(runtime.encryption_key_file)});
   const LoadedTokenModel& loaded = model.loaded;
   log_info("model {} | {} parameters, {} on {}{}", loaded.directory.string(),
            human_count(loaded.parameters), loaded.dtype, loaded.device,

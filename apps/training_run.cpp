@@ -9,6 +9,7 @@
 #include "apps/run_record.h"
 #include "apps/training_setup.h"
 #include "base/atomic_file.h"
+#include "base/encryption_key.h"
 #include "base/error.h"
 #include "base/file_lock.h"
 #include "base/log.h"
@@ -92,6 +93,7 @@ decltype(TrainerSetup::on_step) kill_at(int64_t step) {
 }
 
 int run_training(RunConfig& run, const Fields& fields, const TrainingVerb& verb) {
+  const EncryptionKey key = read_encryption_key(run.runtime.encryption_key_file);
   RunDirectory run_directory(run.checkpoint.output_dir);
   const fs::path& directory = run_directory.path();
   const RunLock lock(directory);
@@ -120,13 +122,14 @@ int run_training(RunConfig& run, const Fields& fields, const TrainingVerb& verb)
   if (const auto file = write_generation_defaults(run, turn_end, directory)) {
     tokenizer.files.push_back(*file);
   }
-  const std::unique_ptr<Transformer> model = make_model(run);
+  const std::unique_ptr<Transformer> model = make_model(run, key);
   record.parameters = parameter_count(run.model);
   log_info("model: {} parameters, {} on {}", human_count(record.parameters), run.training.precision,
            model->device().str());
   if (model->device().is_cpu()) log_info("kernels: {}", cpu_backend_text());
 
   TrainerSetup setup = trainer_setup(run, fields, tokenizer, loaders);
+  setup.encryption_key = key;
   setup.identity.config_sha256 = sha256_hex(fields.to_yaml());
   record.identity = setup.identity;
   const StopSignal stop;
@@ -157,7 +160,7 @@ int run_training(RunConfig& run, const Fields& fields, const TrainingVerb& verb)
   if (record.training.reason == StopReason::signal) {
     return exit_code_of(stop, record.training.last_checkpoint);
   }
-  save_final(directory, *model, tokenizer.files);
+  save_final(directory, *model, tokenizer.files, key);
   write_stdout(report(directory, record.training, data, run.training, verb.next));
   return 0;
 }

@@ -3,6 +3,7 @@
 
 #include "apps/commands.h"
 #include "apps/model_files.h"
+#include "apps/shared_options.h"
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/log.h"
@@ -84,9 +85,10 @@ void check_output(const ConvertConfig& config, const fs::path& source) {
         "'{}' exists and is not a model directory: it is not overwritten", config.output);
 }
 
-void convert_to_directory(const ConvertConfig& config, const fs::path& source) {
+void convert_to_directory(const ConvertConfig& config, const fs::path& source,
+                          const EncryptionKey& key) {
   const ModelConfig model = load_model_config(source);
-  const ParameterSource parameters(model, open_weights(source));
+  const ParameterSource parameters(model, open_weights(source, key));
   const at::ScalarType dtype = float_type(config.type, parameters.stored_dtype());
   const auto tensors =
       outgoing_tensors(model, [&](const std::string& name) { return parameters.parameter(name); });
@@ -116,9 +118,10 @@ GgufMetadata tokenizer_keys(const fs::path& source, const ModelConfig& model) {
                              model_chat_template(source));
 }
 
-void convert_to_gguf(const ConvertConfig& config, const fs::path& source) {
+void convert_to_gguf(const ConvertConfig& config, const fs::path& source,
+                     const EncryptionKey& key) {
   const ModelConfig model = load_model_config(source);
-  const ParameterSource parameters(model, open_weights(source));
+  const ParameterSource parameters(model, open_weights(source, key));
   const std::string stored = dtype_name(float_type("auto", parameters.stored_dtype()));
   const std::string type = config.type != "auto" ? config.type
                            : stored == "float32" ? "f32"
@@ -136,17 +139,18 @@ void convert_to_gguf(const ConvertConfig& config, const fs::path& source) {
                            human_bytes(fs::file_size(config.output))));
 }
 
-int convert(ConvertConfig& config, const Fields&) {
+int convert(ConvertConfig& config, const Fields& fields) {
   const fs::path source = resolve_model_path(config.model_path);
   const bool gguf = fs::path(config.output).extension() == ".gguf";
   check(gguf || (config.type != "q8_0" && config.type != "q4_0"),
         "--type {}: only a .gguf file holds blocks; a directory holds f32, bf16 or f16",
         config.type);
   check_output(config, source);
+  const EncryptionKey key = shared_key(fields);
   if (gguf) {
-    convert_to_gguf(config, source);
+    convert_to_gguf(config, source, key);
   } else {
-    convert_to_directory(config, source);
+    convert_to_directory(config, source, key);
   }
   return 0;
 }
@@ -160,7 +164,8 @@ Command convert_command() {
        .summary = "Write a model as a Hugging Face directory or a GGUF file",
        .details =
            "The tokenizer, its settings, the chat template and generation_config.json go along. A\n"
-           "directory that holds something else is never overwritten.\n\n"
+           "directory that holds something else is never overwritten. Encrypted weights\n"
+           "(--encryption-key-file) come out plain.\n\n"
            "  llm convert checkpoints --output hf --type bf16\n"
            "  llm convert hf --output model.gguf --type q8_0\n"
            "  llm verify-export checkpoints hf\n",

@@ -4,6 +4,7 @@
 #include "apps/commands.h"
 #include "apps/model_files.h"
 #include "apps/model_views.h"
+#include "apps/shared_options.h"
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/json_reader.h"
@@ -68,13 +69,14 @@ void write_plot(const fs::path& run, const fs::path& file) {
 }
 
 /// What the model makes of a text.
-std::string text_views(const InspectConfig& config, const fs::path& model_path) {
+std::string text_views(const InspectConfig& config, const fs::path& model_path,
+                       const EncryptionKey& key) {
   const auto tokenizer = open_model_tokenizer(model_path, config.tokenizer_path);
   if (config.logits == 0 && !config.attention) {
     return token_view(*tokenizer, config.tokens);
   }
   const std::vector<int32_t> ids = tokenizer->encode(config.tokens);
-  const LoadedModel loaded = load_model(model_path);
+  const LoadedModel loaded = load_model(model_path, {.key = key});
   std::string out;
   if (config.logits > 0) {
     out += logit_view(*loaded.model, *tokenizer, ids, config.logits);
@@ -86,7 +88,7 @@ std::string text_views(const InspectConfig& config, const fs::path& model_path) 
   return out;
 }
 
-int inspect(InspectConfig& config, const Fields&) {
+int inspect(InspectConfig& config, const Fields& fields) {
   if (!config.plot.empty()) {
     write_plot(config.model_path, config.plot);
     return 0;
@@ -95,12 +97,13 @@ int inspect(InspectConfig& config, const Fields&) {
         "--logits and --attention need a text: --tokens TEXT");
   check(config.attention || !config.head, "--head needs --attention LAYER");
   const fs::path path = resolve_model_path(config.model_path);
+  const EncryptionKey key = shared_key(fields);
   if (!config.tokens.empty()) {
-    write_stdout(text_views(config, path));
+    write_stdout(text_views(config, path, key));
     return 0;
   }
   write_stdout(path.string() + "\n" + config_view(load_model_config(path)) + "\n" +
-               parameter_view(*open_weights(path)));
+               parameter_view(*open_weights(path, key)));
   return 0;
 }
 

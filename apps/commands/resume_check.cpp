@@ -10,6 +10,7 @@
 #include "apps/child_process.h"
 #include "apps/commands.h"
 #include "apps/run_model.h"
+#include "apps/shared_options.h"
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/json_reader.h"
@@ -67,9 +68,9 @@ std::vector<std::string> lines_of(const fs::path& file) {
 
 /// "38 tensors equal", or an Error that names the first that differs.
 std::string compare_tensors(const fs::path& whole, const fs::path& resumed,
-                            const std::string& file) {
-  const TensorFile a = map_tensors(whole / file);
-  const TensorFile b = map_tensors(resumed / file);
+                            const std::string& file, const EncryptionKey& key) {
+  const TensorFile a = map_tensors(whole / file, key);
+  const TensorFile b = map_tensors(resumed / file, key);
   if (a.tensors.size() != b.tensors.size()) {
     fail(Exit::internal, fmt::format("{}: {} tensors without a break, {} after the resume", file,
                                      a.tensors.size(), b.tensors.size()));
@@ -141,6 +142,7 @@ int resume_check(ResumeCheckConfig& config, const Fields& fields) {
   check(steps >= 2, "--steps: at least 2 are needed, got {}", steps);
   const int64_t save_every = std::max<int64_t>(1, steps * 2 / 5);
   const int64_t kill_at = std::min(steps - 1, save_every + std::max<int64_t>(1, steps / 5));
+  const EncryptionKey key = shared_key(fields);
   const WorkFolder work(fields.is_set("checkpoint.output_dir") ? run.checkpoint.output_dir : "");
 
   // Tokenizer and shape are settled once, so that both runs read one complete config.
@@ -184,8 +186,8 @@ int resume_check(ResumeCheckConfig& config, const Fields& fields) {
       "{} steps without a break, and again with SIGKILL after step {} and a resume from step {}:\n",
       steps, kill_at, kill_at - kill_at % save_every);
   for (const std::string& line :
-       {compare_tensors(whole / name, resumed / name, "model.safetensors"),
-        compare_tensors(whole / name, resumed / name, "training_state/optimizer.safetensors"),
+       {compare_tensors(whole / name, resumed / name, "model.safetensors", key),
+        compare_tensors(whole / name, resumed / name, "training_state/optimizer.safetensors", key),
         compare_states(whole / name, resumed / name), compare_losses(whole, resumed)}) {
     report += "  " + line + "\n";
   }

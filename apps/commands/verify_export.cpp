@@ -10,6 +10,7 @@
 
 #include "apps/commands.h"
 #include "apps/model_files.h"
+#include "apps/shared_options.h"
 #include "base/error.h"
 #include "base/number_text.h"
 #include "base/stdout.h"
@@ -101,10 +102,10 @@ void tokenize(Form& form, const fs::path& model, const std::string& named) {
 }
 
 void compute_logits(Form& form, const fs::path& place, const VerifyConfig& config,
-                    const std::vector<std::vector<int32_t>>* ids) {
+                    const EncryptionKey& key, const std::vector<std::vector<int32_t>>* ids) {
   const c10::InferenceMode inference;
   const ModelConfig model_config = load_model_config(place);
-  const ParameterSource source(model_config, open_weights(place));
+  const ParameterSource source(model_config, open_weights(place, key));
   form.dtype = source.stored_dtype();
   Transformer model(model_config, at::kFloat);
   source.copy_into(model);
@@ -198,7 +199,7 @@ std::string report(const Form& a, const Form& b, const Comparison& result, doubl
       result.greedy_equal, result.tokens);
 }
 
-int verify(VerifyConfig& config, const Fields&) {
+int verify(VerifyConfig& config, const Fields& fields) {
   check(config.models.size() == 2, "verify-export takes two models, was given {}",
         config.models.size());
   Form a, b;
@@ -213,8 +214,9 @@ int verify(VerifyConfig& config, const Fields&) {
               a.path, vocab_a);
   if (a.tokenized && b.tokenized) compare_ids(a, b);
   const auto* ids = a.tokenized ? &a.ids : b.tokenized ? &b.ids : nullptr;
-  compute_logits(a, place_a, config, ids);
-  compute_logits(b, place_b, config, ids);
+  const EncryptionKey key = shared_key(fields);
+  compute_logits(a, place_a, config, key, ids);
+  compute_logits(b, place_b, config, key, ids);
   const Comparison result = compare(a, b);
   const double allowed = config.max_deviation > 0
                              ? config.max_deviation

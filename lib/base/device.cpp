@@ -84,6 +84,10 @@ void RuntimeConfig::fields(Fields& f) {
   f("seed", seed, "Seed of every random choice; -1 = a fresh one, which is printed",
     in_range(-1, 9007199254740991.0L))
       .flag("seed");
+  f("encryption_key_file", encryption_key_file,
+    "Key (32 bytes or 64 hex digits) that opens encrypted weights and encrypts what a run saves")
+      .flag("encryption-key-file")
+      .value_name("FILE");
 }
 
 int usable_cores() {

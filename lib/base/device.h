@@ -39,6 +39,7 @@ struct RuntimeConfig {
   std::string dtype = "auto";
   int64_t threads = 0;  // 0 = all cores of this process
   int64_t seed = 42;    // -1 = a fresh one, printed
+  std::string encryption_key_file;  // empty = none (encryption_key.h)
   void fields(Fields& f);
 };
 

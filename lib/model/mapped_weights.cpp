@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/sealed_file.h"
 #include "model/pytorch_file.h"
 #include "model/safetensors.h"
 #include "model/weight_containers.h"
@@ -37,8 +38,9 @@ void MappedWeights::release(const WeightEntry& entry) const {
   place.file->release(place.begin, place.end - place.begin);
 }
 
-std::unique_ptr<MappedWeights> map_safetensors(const std::filesystem::path& file) {
-  const auto mapping = std::make_shared<const MappedFile>(MappedFile::open(file));
+std::unique_ptr<MappedWeights> map_safetensors(const std::filesystem::path& file,
+                                               const EncryptionKey& key) {
+  const auto mapping = std::make_shared<const MappedFile>(open_file(file, key));
   SafetensorsHeader header = parse_safetensors(mapping->bytes(), file.string());
   auto weights = std::make_unique<MappedWeights>(file.string(), "safetensors");
   for (SafetensorsEntry& entry : header.tensors) {
@@ -50,8 +52,9 @@ std::unique_ptr<MappedWeights> map_safetensors(const std::filesystem::path& file
   return weights;
 }
 
-std::unique_ptr<MappedWeights> map_pytorch(const std::filesystem::path& file) {
-  const auto mapping = std::make_shared<const MappedFile>(MappedFile::open(file));
+std::unique_ptr<MappedWeights> map_pytorch(const std::filesystem::path& file,
+                                           const EncryptionKey& key) {
+  const auto mapping = std::make_shared<const MappedFile>(open_file(file, key));
   auto weights = std::make_unique<MappedWeights>(file.string(), "PyTorch");
   for (PytorchTensor& tensor : parse_pytorch_file(mapping->bytes(), file.string())) {
     // The bytes that its elements span, from the first to the last.
@@ -70,12 +73,14 @@ std::unique_ptr<MappedWeights> map_pytorch(const std::filesystem::path& file) {
   return weights;
 }
 
-std::unique_ptr<WeightSource> open_safetensors(const std::filesystem::path& file) {
-  return map_safetensors(file);
+std::unique_ptr<WeightSource> open_safetensors(const std::filesystem::path& file,
+                                               const EncryptionKey& key) {
+  return map_safetensors(file, key);
 }
 
-std::unique_ptr<WeightSource> open_pytorch(const std::filesystem::path& file) {
-  return map_pytorch(file);
+std::unique_ptr<WeightSource> open_pytorch(const std::filesystem::path& file,
+                                           const EncryptionKey& key) {
+  return map_pytorch(file, key);
 }
 
 }  // namespace llm

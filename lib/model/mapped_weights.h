@@ -47,7 +47,9 @@ class MappedWeights final : public WeightSource {
   std::map<std::string, std::string> metadata_;
 };
 
-std::unique_ptr<MappedWeights> map_safetensors(const std::filesystem::path& file);
-std::unique_ptr<MappedWeights> map_pytorch(const std::filesystem::path& file);
+std::unique_ptr<MappedWeights> map_safetensors(const std::filesystem::path& file,
+                                               const EncryptionKey& key);
+std::unique_ptr<MappedWeights> map_pytorch(const std::filesystem::path& file,
+                                           const EncryptionKey& key);
 
 }  // namespace llm

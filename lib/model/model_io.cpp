@@ -21,8 +21,9 @@ namespace fs = std::filesystem;
 
 }  // namespace
 
-void load_weights(Transformer& model, const fs::path& model_directory, bool check_finite_values) {
-  const ParameterSource source(model.config(), open_weights(model_directory));
+void load_weights(Transformer& model, const fs::path& model_directory, bool check_finite_values,
+                  const EncryptionKey& key) {
+  const ParameterSource source(model.config(), open_weights(model_directory, key));
   source.copy_into(model);
   if (check_finite_values) {
     check_finite(model, source.weights().place());
@@ -35,7 +36,7 @@ LoadedModel load_model(const fs::path& path, const LoadOptions& options) {
   loaded.directory = resolve_model_path(path);
   loaded.config = load_model_config(loaded.directory);
   loaded.model = std::make_unique<Transformer>(loaded.config, options.dtype, options.device);
-  load_weights(*loaded.model, loaded.directory, options.check_finite);
+  load_weights(*loaded.model, loaded.directory, options.check_finite, options.key);
   return loaded;
 }
 
@@ -68,9 +69,11 @@ void save_model(const Transformer& model, const fs::path& directory, const SaveO
   const auto parameter = [&model](const std::string& name) {
     return model.find_parameter(name)->tensor.detach();
   };
-  write_weights(
-      directory, outgoing_tensors(model.config(), parameter),
-      {.dtype = stored, .max_shard_bytes = options.max_shard_bytes, .metadata = options.metadata});
+  write_weights(directory, outgoing_tensors(model.config(), parameter),
+                {.dtype = stored,
+                 .max_shard_bytes = options.max_shard_bytes,
+                 .metadata = options.metadata,
+                 .key = options.key});
   save_config(model.config(), stored, directory);
 }
 

@@ -29,6 +29,7 @@ struct LoadOptions {
   at::ScalarType dtype = at::kFloat;
   at::Device device = at::kCPU;
   bool check_finite = false;  // refuse NaN and Inf by tensor name
+  EncryptionKey key = {};     // opens what is encrypted
 };
 
 struct LoadedModel {
@@ -40,12 +41,13 @@ struct LoadedModel {
 LoadedModel load_model(const std::filesystem::path& path, const LoadOptions& options = {});
 /// Copies a model directory's weights into an existing model of the same shape; used by resume.
 void load_weights(Transformer& model, const std::filesystem::path& model_directory,
-                  bool check_finite = false);
+                  bool check_finite = false, const EncryptionKey& key = {});
 
 struct SaveOptions {
   std::optional<at::ScalarType> dtype = {};  // of the files; absent: the model's own
   uint64_t max_shard_bytes = 0;              // 0: one file
   std::map<std::string, std::string> metadata = {};
+  EncryptionKey key = {};  // the weights are sealed with it
 };
 
 /// Writes config.json, generation_config.json and the weights into an existing directory.
@@ -61,9 +63,10 @@ void save_config(const ModelConfig& config, at::ScalarType dtype,
 
 using TensorMap = std::vector<std::pair<std::string, at::Tensor>>;
 /// Any named tensors in one safetensors file, in the given order: optimizer state. CPU or device
-/// tensors.
+/// tensors. With a key the file is sealed.
 void save_tensors(const std::filesystem::path& file, const TensorMap& tensors,
-                  const std::map<std::string, std::string>& metadata = {});
+                  const std::map<std::string, std::string>& metadata = {},
+                  const EncryptionKey& key = {});
 
 /// An open safetensors file as tensors over the mapping (no copy; each tensor keeps the mapping
 /// alive; treat as read-only).
@@ -71,7 +74,7 @@ struct TensorFile {
   std::map<std::string, at::Tensor> tensors;
   std::map<std::string, std::string> metadata;
 };
-TensorFile map_tensors(const std::filesystem::path& file);
+TensorFile map_tensors(const std::filesystem::path& file, const EncryptionKey& key = {});
 
 /// Throws Error(bad_input, "<name> contains 12 NaN values") at the first parameter that is not
 /// finite.

@@ -13,7 +13,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-using Open = std::unique_ptr<WeightSource> (*)(const fs::path&);
+using Open = std::unique_ptr<WeightSource> (*)(const fs::path&, const EncryptionKey&);
 
 Open opener(WeightFile kind) {
   switch (kind) {
@@ -29,11 +29,11 @@ Open opener(WeightFile kind) {
   return nullptr;
 }
 
-std::unique_ptr<WeightSource> open_directory(const fs::path& directory) {
+std::unique_ptr<WeightSource> open_directory(const fs::path& directory, const EncryptionKey& key) {
   for (const WeightFile kind : kWeightFiles) {
     const fs::path file = directory / weight_file_name(kind);
     if (fs::exists(file)) {
-      return opener(kind)(file);
+      return opener(kind)(file, key);
     }
   }
   for (const fs::directory_entry& entry : fs::directory_iterator(directory)) {
@@ -46,19 +46,19 @@ std::unique_ptr<WeightSource> open_directory(const fs::path& directory) {
        "pytorch_model.bin and their shards with an index are read too");
 }
 
-std::unique_ptr<WeightSource> open_file(const fs::path& file) {
+std::unique_ptr<WeightSource> open_weight_file(const fs::path& file, const EncryptionKey& key) {
   const std::string name = file.filename().string();
   if (name.ends_with(".safetensors")) {
-    return open_safetensors(file);
+    return open_safetensors(file, key);
   }
   if (name.ends_with(".safetensors.index.json")) {
-    return open_sharded_safetensors(file);
+    return open_sharded_safetensors(file, key);
   }
   if (name.ends_with(".bin.index.json")) {
-    return open_sharded_pytorch(file);
+    return open_sharded_pytorch(file, key);
   }
   if (name.ends_with(".bin")) {
-    return open_pytorch(file);
+    return open_pytorch(file, key);
   }
   if (is_gguf_file(file)) {
     return open_gguf_weights(file);
@@ -72,8 +72,8 @@ std::unique_ptr<WeightSource> open_file(const fs::path& file) {
 
 }  // namespace
 
-std::unique_ptr<WeightSource> open_stored_weights(const fs::path& path) {
-  return fs::is_directory(path) ? open_directory(path) : open_file(path);
+std::unique_ptr<WeightSource> open_stored_weights(const fs::path& path, const EncryptionKey& key) {
+  return fs::is_directory(path) ? open_directory(path, key) : open_weight_file(path, key);
 }
 
 }  // namespace llm

@@ -16,6 +16,8 @@
 #include <string_view>
 #include <vector>
 
+#include "base/encryption_key.h"
+
 namespace llm {
 
 struct SafetensorsEntry {
@@ -62,12 +64,14 @@ using SafetensorsBytes = std::function<std::span<const std::byte>(size_t index)>
 
 /// Writes atomically (temporary file, fsync, rename). Tensors are laid out in the given order, the
 /// header is padded with spaces so that data starts at a multiple of 64 bytes; metadata gets
-/// "format": "pt" unless given. Throws Error(io).
+/// "format": "pt" unless given. With a key the file is sealed (sealed_file.h). Throws Error(io).
 void write_safetensors(const std::filesystem::path& path,
                        const std::vector<SafetensorsSource>& tensors,
-                       std::map<std::string, std::string> metadata = {});
+                       std::map<std::string, std::string> metadata = {},
+                       const EncryptionKey& key = {});
 void write_safetensors(const std::filesystem::path& path, const std::vector<SafetensorsPlan>& plan,
                        const SafetensorsBytes& bytes_of,
-                       std::map<std::string, std::string> metadata = {});
+                       std::map<std::string, std::string> metadata = {},
+                       const EncryptionKey& key = {});
 
 }  // namespace llm

@@ -3,11 +3,13 @@
 
 #include <bit>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/json_reader.h"
+#include "base/sealed_file.h"
 #include "model/safetensors.h"
 
 namespace llm {
@@ -45,7 +47,7 @@ std::string header_of(const std::filesystem::path& path, const std::vector<Safet
 
 void write_safetensors(const std::filesystem::path& path, const std::vector<SafetensorsPlan>& plan,
                        const SafetensorsBytes& bytes_of,
-                       std::map<std::string, std::string> metadata) {
+                       std::map<std::string, std::string> metadata, const EncryptionKey& key) {
   static_assert(std::endian::native == std::endian::little,
                 "tensor bytes are written as they lie in memory");
   metadata.emplace("format", "pt");  // transformers refuses files without it
@@ -54,29 +56,36 @@ void write_safetensors(const std::filesystem::path& path, const std::vector<Safe
   for (const SafetensorsPlan& tensor : plan) {
     total += tensor.bytes;
   }
-  check_free_space(path.has_parent_path() ? path.parent_path() : std::filesystem::path("."), total);
+  check_free_space(path.has_parent_path() ? path.parent_path() : std::filesystem::path("."),
+                   key ? sealed_bytes(total) : total);
   AtomicFile file(path);
-  file.write(header);
+  std::optional<SealedWriter> seal;
+  if (key) seal.emplace(file.file(), key);
+  const auto write = [&](std::span<const std::byte> bytes) {
+    seal ? seal->write(bytes) : file.write(bytes);
+  };
+  write(std::as_bytes(std::span(header)));
   for (size_t i = 0; i < plan.size(); ++i) {
     const std::span<const std::byte> bytes = bytes_of(i);
     if (bytes.size() != plan[i].bytes) {
       fail(Exit::internal, fmt::format("{}: tensor '{}' has {} bytes, not the planned {}",
                                        path.string(), plan[i].name, bytes.size(), plan[i].bytes));
     }
-    file.write(bytes);
+    write(bytes);
   }
+  if (seal) seal->finish();
   file.commit();
 }
 
 void write_safetensors(const std::filesystem::path& path,
                        const std::vector<SafetensorsSource>& tensors,
-                       std::map<std::string, std::string> metadata) {
+                       std::map<std::string, std::string> metadata, const EncryptionKey& key) {
   std::vector<SafetensorsPlan> plan;
   for (const SafetensorsSource& tensor : tensors) {
     plan.push_back({tensor.name, tensor.dtype, tensor.shape, tensor.bytes.size()});
   }
   write_safetensors(
-      path, plan, [&](size_t index) { return tensors[index].bytes; }, std::move(metadata));
+      path, plan, [&](size_t index) { return tensors[index].bytes; }, std::move(metadata), key);
 }
 
 std::map<std::string, std::string> parse_safetensors_index(std::string_view text,

@@ -19,7 +19,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-using OpenShard = std::unique_ptr<MappedWeights> (*)(const fs::path&);
+using OpenShard = std::unique_ptr<MappedWeights> (*)(const fs::path&, const EncryptionKey&);
 
 void compare_total_size(const std::string& text, const MappedWeights& weights,
                         const std::string& index) {
@@ -40,7 +40,7 @@ void compare_total_size(const std::string& text, const MappedWeights& weights,
 }
 
 std::unique_ptr<WeightSource> open_sharded(const fs::path& index, const char* format,
-                                           OpenShard open_shard) {
+                                           OpenShard open_shard, const EncryptionKey& key) {
   const std::string source = index.string(), text = read_file(index);
   const std::map<std::string, std::string> weight_map = parse_safetensors_index(text, source);
   std::set<std::string> shards;
@@ -52,7 +52,7 @@ std::unique_ptr<WeightSource> open_sharded(const fs::path& index, const char* fo
   for (const std::string& shard : shards) {
     const fs::path file = index.parent_path() / shard;
     check_input(fs::exists(file), "{}: index names '{}', not found", source, shard);
-    const std::unique_ptr<MappedWeights> part = open_shard(file);
+    const std::unique_ptr<MappedWeights> part = open_shard(file, key);
     for (const WeightEntry& entry : part->entries()) {
       const auto place = weight_map.find(entry.name);
       check_input(place != weight_map.end(), "{}: '{}' holds tensor '{}', which the index lacks",
@@ -74,12 +74,14 @@ std::unique_ptr<WeightSource> open_sharded(const fs::path& index, const char* fo
 
 }  // namespace
 
-std::unique_ptr<WeightSource> open_sharded_safetensors(const fs::path& index) {
-  return open_sharded(index, "safetensors", map_safetensors);
+std::unique_ptr<WeightSource> open_sharded_safetensors(const fs::path& index,
+                                                       const EncryptionKey& key) {
+  return open_sharded(index, "safetensors", map_safetensors, key);
 }
 
-std::unique_ptr<WeightSource> open_sharded_pytorch(const fs::path& index) {
-  return open_sharded(index, "PyTorch", map_pytorch);
+std::unique_ptr<WeightSource> open_sharded_pytorch(const fs::path& index,
+                                                   const EncryptionKey& key) {
+  return open_sharded(index, "PyTorch", map_pytorch, key);
 }
 
 }  // namespace llm

@@ -9,7 +9,7 @@
 #include <memory>
 
 #include "base/error.h"
-#include "base/mapped_file.h"
+#include "base/sealed_file.h"
 #include "model/model_io.h"
 #include "model/safetensors.h"
 
@@ -54,9 +54,9 @@ std::string safetensors_dtype(at::ScalarType dtype) {
   fail(Exit::internal, fmt::format("safetensors cannot hold {}", c10::toString(dtype)));
 }
 
-TensorFile map_tensors(const std::filesystem::path& file) {
+TensorFile map_tensors(const std::filesystem::path& file, const EncryptionKey& key) {
   const auto mapping =
-      std::make_shared<MappedFile>(MappedFile::open(file, AccessPattern::sequential));
+      std::make_shared<MappedFile>(open_file(file, key, AccessPattern::sequential));
   SafetensorsHeader header = parse_safetensors(mapping->bytes(), file.string());
   TensorFile result;
   result.metadata = std::move(header.metadata);
@@ -83,7 +83,7 @@ TensorFile map_tensors(const std::filesystem::path& file) {
 }
 
 void save_tensors(const std::filesystem::path& file, const TensorMap& tensors,
-                  const std::map<std::string, std::string>& metadata) {
+                  const std::map<std::string, std::string>& metadata, const EncryptionKey& key) {
   std::vector<at::Tensor> held;
   std::vector<SafetensorsSource> sources;
   for (const auto& [name, tensor] : tensors) {
@@ -94,7 +94,7 @@ void save_tensors(const std::filesystem::path& file, const TensorMap& tensors,
                        bytes.sizes().vec(),
                        {static_cast<const std::byte*>(bytes.const_data_ptr()), bytes.nbytes()}});
   }
-  write_safetensors(file, sources, metadata);
+  write_safetensors(file, sources, metadata, key);
 }
 
 }  // namespace llm

@@ -8,7 +8,8 @@
 // shows is what the family's safetensors would hold, so that nothing behind it knows the container.
 //
 // A source holds no copy of the weights: safetensors (one file or shards with an index), PyTorch's
-// .bin (restricted unpickler) and GGUF are mapped, and tensor() is a view into the mapping where
+// .bin (restricted unpickler) and GGUF are mapped (encrypted files: opened into memory, which is
+// meant below too), and tensor() is a view into the mapping where
 // the stored type is one LibTorch computes with and lies aligned. What is stored together is read
 // together: a quantised weight and its scales are one entry under the weight's name, and tensor()
 // gives the product.
@@ -39,6 +40,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/encryption_key.h"
 #include "gguf/block_formats.h"
 #include "model/kernels/stored_rows.h"
 
@@ -109,11 +111,14 @@ class WeightSource {
 
 /// Opens what `path` names: a .safetensors, .bin or .gguf file, an index of shards, or a model
 /// directory, in which model.safetensors comes before its shards, then pytorch_model.bin, then its
-/// shards. Throws Error(bad_input) where there is none.
-std::unique_ptr<WeightSource> open_weights(const std::filesystem::path& path);
+/// shards. Throws Error(bad_input) where there is none. `key` opens what is encrypted
+/// (sealed_file.h) and is not looked at otherwise.
+std::unique_ptr<WeightSource> open_weights(const std::filesystem::path& path,
+                                           const EncryptionKey& key = {});
 
 /// The same without joining quantised weights with their scales, which takes LibTorch.
-std::unique_ptr<WeightSource> open_stored_weights(const std::filesystem::path& path);
+std::unique_ptr<WeightSource> open_stored_weights(const std::filesystem::path& path,
+                                                  const EncryptionKey& key = {});
 
 /// The lists of one message: "missing 3 tensors (a, b, ...); 1 not used (foo); 1 of the wrong shape
 /// (bar is 4x2, the model needs 4x3)". At most three names each.

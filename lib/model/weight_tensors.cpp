@@ -107,8 +107,9 @@ at::Tensor WeightSource::tensor(std::string_view name) const {
   return tensor(*entry);
 }
 
-std::unique_ptr<WeightSource> open_weights(const std::filesystem::path& path) {
-  return join_scales(open_stored_weights(path));
+std::unique_ptr<WeightSource> open_weights(const std::filesystem::path& path,
+                                           const EncryptionKey& key) {
+  return join_scales(open_stored_weights(path, key));
 }
 
 }  // namespace llm

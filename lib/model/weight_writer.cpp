@@ -57,7 +57,7 @@ void write_shard(const std::filesystem::path& file, std::span<const OutgoingTens
         held = tensors[index].values().detach().to(at::kCPU, options.dtype).contiguous();
         return std::span(static_cast<const std::byte*>(held.const_data_ptr()), held.nbytes());
       },
-      options.metadata);
+      options.metadata, options.key);
 }
 
 }  // namespace

@@ -16,6 +16,8 @@
 #include <string>
 #include <vector>
 
+#include "base/encryption_key.h"
+
 namespace llm {
 
 struct OutgoingTensor {
@@ -28,6 +30,7 @@ struct WeightFileOptions {
   at::ScalarType dtype = at::kFloat;  // of the file
   uint64_t max_shard_bytes = 0;       // 0: one file, whatever its size
   std::map<std::string, std::string> metadata = {};
+  EncryptionKey key = {};  // the files are sealed with it
 };
 
 /// Bytes that the weights will take in the files.

@@ -89,7 +89,7 @@ std::optional<LoadedTokenModel> load_packed_model(const fs::path& path,
   LoadedTokenModel loaded;
   loaded.directory = resolve_model_path(path);
   loaded.config = load_causal_config(loaded.directory);
-  std::unique_ptr<WeightSource> weights = open_stored_weights(loaded.directory);
+  std::unique_ptr<WeightSource> weights = open_stored_weights(loaded.directory, options.key);
   if (!are_numbers(*weights)) return std::nullopt;
   const auto source = std::make_shared<const ParameterSource>(loaded.config, std::move(weights));
   loaded.dtype = packed_dtype(options.dtype, source->stored_dtype());

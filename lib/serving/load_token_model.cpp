@@ -58,8 +58,8 @@ LoadedTokenModel load_token_model(const std::filesystem::path& path,
   LoadedTokenModel loaded;
   loaded.directory = resolve_model_path(path);
   loaded.config = load_causal_config(loaded.directory);
-  const auto source =
-      std::make_shared<const ParameterSource>(loaded.config, open_weights(loaded.directory));
+  const auto source = std::make_shared<const ParameterSource>(
+      loaded.config, open_weights(loaded.directory, options.key));
   const at::ScalarType dtype = choose_dtype(options.dtype, source->stored_dtype(), device);
   const c10::InferenceMode inference;
   loaded.device = device.str();

@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 
+#include "base/encryption_key.h"
 #include "model/model_config.h"
 #include "serving/token_model.h"
 
@@ -26,6 +27,7 @@ struct TokenModelOptions {
   std::string quantize = "none";
   bool allow_packed = true;
   int threads = 0;  // of a packed model; 0: as many as LibTorch has
+  EncryptionKey key = {};  // opens what is encrypted
 };
 
 struct LoadedTokenModel {

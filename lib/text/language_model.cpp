@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/config.h"
+#include "base/encryption_key.h"
 #include "base/error.h"
 #include "serving/autoregressive.h"
 #include "serving/conversation_engine.h"
@@ -95,8 +96,10 @@ std::unique_ptr<LanguageModel::Parts> LanguageModel::Parts::open(
     const std::string& path, const LanguageModelOptions& options) {
   const std::optional<InferenceConfig>& config = options.inference;
   if (config) check_inference_config(*config);
-  const TokenModelOptions as_stored = {
-      .device = options.device, .dtype = options.dtype, .threads = options.threads};
+  const TokenModelOptions as_stored = {.device = options.device,
+                                       .dtype = options.dtype,
+                                       .threads = options.threads,
+                                       .key = read_encryption_key(options.encryption_key_file)};
   TokenModelOptions tokens = as_stored;
   if (config) tokens.quantize = config->quantization;
   TextModel text = open_text_model({.model = path,

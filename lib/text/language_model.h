@@ -32,12 +32,13 @@
 namespace llm {
 
 struct LanguageModelOptions {
-  std::string tokenizer_path;   // "": the model's own
-  std::string adapter;          // directory of a LoRA adapter (PEFT's layout); "": none
-  std::string base_model_path;  // where the model is an adapter; "": the base that it names
-  std::string device = "auto";  // auto, cpu, cuda, cuda:N
-  std::string dtype = "auto";   // auto is as stored; float32, bfloat16, float16
-  int threads = 0;              // 0: all cores; with LibTorch the number of the whole process
+  std::string tokenizer_path = {};   // "": the model's own
+  std::string adapter = {};          // directory of a LoRA adapter (PEFT's layout); "": none
+  std::string base_model_path = {};  // where the model is an adapter; "": the base that it names
+  std::string device = "auto";       // auto, cpu, cuda, cuda:N
+  std::string dtype = "auto";        // auto is as stored; float32, bfloat16, float16
+  int threads = 0;                   // 0: all cores; with LibTorch the number of the whole process
+  std::string encryption_key_file = {};  // of encrypted weights (formats.md); "": none
   /// Batching, memory, speculation, quantisation. Absent: memory for one whole context, and for
   /// generate_all as much as its texts need.
   std::optional<InferenceConfig> inference = {};

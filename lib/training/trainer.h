@@ -22,6 +22,7 @@
 #include <string>
 #include <vector>
 
+#include "base/encryption_key.h"
 #include "model/transformer.h"
 #include "training/checkpoint.h"
 #include "training/loss.h"
@@ -57,6 +58,7 @@ struct TrainerSetup {
       token_bytes;  // decoded length of each id, 0 for special ones; empty = no bits per byte
   std::vector<std::filesystem::path>
       model_files;  // tokenizer.model and the like, copied into every checkpoint
+  EncryptionKey encryption_key;  // opens checkpoints and seals what is saved; none: plain
 
   std::function<bool()> stop_requested;              // looked at between micro-batches
   std::function<void(const StepRecord&)> on_record;  // after each logged step
@@ -114,8 +116,9 @@ class Trainer {
   std::unique_ptr<Core> core_;
 };
 
-/// Writes RUN/final (a model directory without training state), atomically.
+/// Writes RUN/final (a model directory without training state), atomically; sealed with a key.
 std::filesystem::path save_final(const std::filesystem::path& run, const Transformer& model,
-                                 const std::vector<std::filesystem::path>& model_files);
+                                 const std::vector<std::filesystem::path>& model_files,
+                                 const EncryptionKey& key = {});
 
 }  // namespace llm

@@ -9,6 +9,7 @@
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/sealed_file.h"
 #include "model/model_io.h"
 #include "training/trainer_core.h"
 
@@ -19,17 +20,17 @@ namespace fs = std::filesystem;
 
 constexpr const char* kOptimizerFile = "training_state/optimizer.safetensors";
 
-void write_optimizer(Optimizer& optimizer, const fs::path& checkpoint) {
+void write_optimizer(Optimizer& optimizer, const fs::path& checkpoint, const EncryptionKey& key) {
   TensorMap tensors;
   for (const OptimizerTensor& state : optimizer.state()) {
     tensors.emplace_back(state.name, state.tensor);
   }
-  save_tensors(checkpoint / kOptimizerFile, tensors, {{"optimizer", optimizer.name()}});
+  save_tensors(checkpoint / kOptimizerFile, tensors, {{"optimizer", optimizer.name()}}, key);
 }
 
-void read_optimizer(Optimizer& optimizer, const fs::path& checkpoint) {
+void read_optimizer(Optimizer& optimizer, const fs::path& checkpoint, const EncryptionKey& key) {
   const at::NoGradGuard no_grad;
-  const TensorFile file = map_tensors(checkpoint / kOptimizerFile);
+  const TensorFile file = map_tensors(checkpoint / kOptimizerFile, key);
   const std::string where = checkpoint.filename().string() + "/" + kOptimizerFile;
   const std::vector<OptimizerTensor> wanted = optimizer.state();
   for (const OptimizerTensor& state : wanted) {
@@ -92,15 +93,18 @@ std::vector<std::string> Trainer::Core::resume(const fs::path& checkpoint) {
   std::vector<std::string> changes = compare_models(load_model_config(checkpoint), model.config());
   const std::vector<std::string> others = compare_states(saved, state(), setup.checkpoint);
   changes.insert(changes.end(), others.begin(), others.end());
-  load_weights(model, checkpoint, /*check_finite=*/true);
+  load_weights(model, checkpoint, /*check_finite=*/true, setup.encryption_key);
   if (model.flat_compute_copy().defined()) {
     model.refresh_compute_copy();
   }
   if (setup.checkpoint.reset_optimizer) {
     changes.push_back("the optimizer starts anew");
   } else {
-    read_optimizer(*optimizer, checkpoint);
+    read_optimizer(*optimizer, checkpoint, setup.encryption_key);
     optimizer->updates = saved.optimizer_updates;
+  }
+  if (setup.encryption_key && !is_sealed(checkpoint / kOptimizerFile)) {
+    changes.push_back("encrypted from the next checkpoint on; those before it stay as they are");
   }
   step = saved.step;
   row = saved.row;
@@ -144,11 +148,13 @@ void Trainer::Core::check_weights() const {
 fs::path Trainer::Core::save() {
   check_weights();
   const std::vector<CheckpointPart> parts = {
-      [&](const fs::path& directory) { save_model(model, directory); },
+      [&](const fs::path& directory) {
+        save_model(model, directory, {.key = setup.encryption_key});
+      },
       copy_of(setup.model_files),
       [&](const fs::path& directory) {
         make_directories(directory / "training_state");
-        write_optimizer(*optimizer, directory);
+        write_optimizer(*optimizer, directory, setup.encryption_key);
         write_training_state(directory, state());
       },
   };
@@ -168,11 +174,11 @@ fs::path Trainer::Core::save() {
 }
 
 fs::path save_final(const fs::path& run, const Transformer& model,
-                    const std::vector<fs::path>& model_files) {
+                    const std::vector<fs::path>& model_files, const EncryptionKey& key) {
   const fs::path target = run / "final";
   AtomicDirectory directory(target, model.flat_parameters().nbytes() + (1u << 16),
                             "the checkpoints are intact");
-  save_model(model, directory.temporary());
+  save_model(model, directory.temporary(), {.key = key});
   copy_of(model_files)(directory.temporary());
   directory.commit();
   return target;

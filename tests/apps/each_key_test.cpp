@@ -340,6 +340,7 @@ std::vector<Row> model_table() {
 const std::map<std::string, const char*> kElsewhere = {
     {"device", "where it is computed"},
     {"threads", "how many share the work"},
+    {"encryption_key_file", "the same weights under a key: encrypt_test.sh"},
     {"data.workers", "who reads ahead; the same order, below"},
     {"model.attention_type", "two ways to one result: tests/model"},
     {"model.use_gradient_checkpointing", "memory for work: tests/model"},

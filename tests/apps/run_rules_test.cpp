@@ -90,6 +90,7 @@ TEST_F(RunRules, EveryRuleIsClaimed) {
 const std::set<std::string> kAlwaysHeard = {"device",
                                             "threads",
                                             "seed",
+                                            "encryption_key_file",
                                             "tokenizer.path",
                                             "data.path",
                                             "data.shuffle",
