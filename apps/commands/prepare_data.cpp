@@ -126,8 +126,7 @@ void report(const PrepareResult& result, double val_fraction) {
     log_warn("{} bad rows were left out; the first: {}", result.skipped_rows, result.first_bad_row);
   }
   if (val_fraction > 0 && result.val.prefix.empty()) {
-    log_warn(
-        "no document fell into the validation part; for one long document use --val-split tail");
+    log_warn("{}", kNoValidationDocument);
   }
   write_stdout(line_of("train:", result.train) + line_of("validation:", result.val));
   double tokens = static_cast<double>(result.train.tokens + result.val.tokens);

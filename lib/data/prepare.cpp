@@ -242,11 +242,16 @@ class Preparation {
     check_input(train_->tokens() > 0 || any_validation,
                 "the input holds no text: dataset has 0 tokens");
     check_input(train_->tokens() > 0, "no training text is left: all of it went to validation");
+    const std::filesystem::path prefix = token_file_prefix(options_.output);
     if (any_validation) {
       result_.val = validation_->finish();
+      mark_as_split_off(result_.val.prefix);
+    } else {
+      clear_validation_part(prefix);
     }
-    const std::filesystem::path kept = dataset_template_path(token_file_prefix(options_.output));
+    const std::filesystem::path kept = dataset_template_path(prefix);
     remove_file(kept);
+    unmark_as_split_off(prefix);
     result_.train = train_->finish();
     if (rendered_ > 0) {
       write_file_atomically(kept, options_.chat.chat_template->source());
@@ -269,16 +274,6 @@ class Preparation {
 ValidationSplit parse_validation_split(std::string_view name) {
   check(name == "hash" || name == "tail", "val-split: '{}' is not known; choose hash, tail", name);
   return name == "hash" ? ValidationSplit::hash : ValidationSplit::tail;
-}
-
-std::filesystem::path validation_prefix(const std::filesystem::path& prefix) {
-  std::string name = prefix.filename().string();
-  constexpr std::string_view kTrain = "train";
-  size_t found = name.rfind(kTrain);
-  std::string other = found == std::string::npos
-                          ? name + "-val"
-                          : name.substr(0, found) + "val" + name.substr(found + kTrain.size());
-  return prefix.parent_path() / other;
 }
 
 PrepareResult prepare_data(const PrepareOptions& options, const Tokenizer& tokenizer) {

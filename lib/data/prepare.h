@@ -3,7 +3,8 @@
 // Worker threads take raw records from one reader, parse and encode them, and hand the ids on;
 // sequences are written in input order, so the files are the same bytes for any number of workers,
 // and memory does not grow with the input. Validation documents go to a second dataset: PREFIX with
-// its last "train" replaced by "val", else PREFIX-val. Where conversations were rendered,
+// its last "train" replaced by "val", else PREFIX-val; a later run that splits nothing off removes
+// it (validation_part.h). Where conversations were rendered,
 // PREFIX.jinja keeps the template.
 #pragma once
 
@@ -15,6 +16,7 @@
 
 #include "data/chat_format.h"
 #include "data/text_reader.h"
+#include "data/validation_part.h"
 
 namespace llm {
 
@@ -60,10 +62,8 @@ struct PrepareResult {
 };
 
 /// Exit 3: no text in the input, or none left for training. A validation part without a token to
-/// learn is not written (val.prefix is empty).
+/// learn is not written (val.prefix is empty); what an earlier run split off is removed then, and
+/// another set in its place is warned of.
 PrepareResult prepare_data(const PrepareOptions& options, const Tokenizer& tokenizer);
-
-/// Where the validation part of a dataset lies.
-std::filesystem::path validation_prefix(const std::filesystem::path& prefix);
 
 }  // namespace llm

@@ -7,9 +7,7 @@
 #include "base/json_reader.h"
 #include "base/log.h"
 #include "base/sha256.h"
-#include "data/block_checksums.h"
 #include "data/data_config.h"
-#include "data/loss_mask.h"
 #include "data/synthetic.h"
 #include "data/token_file.h"
 #include "tokenizer/tokenizer.h"
@@ -167,13 +165,8 @@ RunData prepare_text(const DataConfig& config, const Tokenizer& tokenizer,
   RunData data{folder / "train", folder / "val", false, 0};
   if (reads_once || !unchanged(folder / "prepared.json", now)) {
     remove_file(folder / "prepared.json");
-    for (const std::filesystem::path& part : {data.train, data.validation}) {
-      remove_file(token_index_path(part));
-      remove_file(token_bin_path(part));
-      remove_file(loss_mask_path(part));
-      remove_file(block_checksums_path(part));
-      remove_file(dataset_template_path(part));
-    }
+    remove_dataset(data.train);
+    remove_dataset(data.validation);
     PrepareOptions options = config.text.prepare_options();
     options.seed = seed;
     options.chat = chat;
@@ -193,6 +186,9 @@ RunData prepare_text(const DataConfig& config, const Tokenizer& tokenizer,
     data.validation = token_file_prefix(config.validation_path);
   } else if (!is_token_file(data.validation)) {
     data.validation.clear();
+    if (config.text.val_fraction > 0) {
+      log_warn("{}", kNoValidationDocument);
+    }
   }
   return data;
 }

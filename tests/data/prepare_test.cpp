@@ -182,6 +182,65 @@ TEST(Prepare, ValidationLiesBesideTraining) {
   EXPECT_EQ(validation_prefix("data/corpus"), "data/corpus-val");
 }
 
+/// 40 rows, of which the hash puts some aside where a fraction asks for it.
+PrepareOptions options_with_rows(const Scratch& scratch, double val_fraction) {
+  std::string text;
+  for (int i = 0; i < 40; ++i) text += "row " + std::to_string(i) + "\n";
+  PrepareOptions options = options_for(scratch, {scratch.file("rows.txt", text)});
+  options.val_fraction = val_fraction;
+  return options;
+}
+
+TEST(Prepare, WhatAnEarlierRunSplitOffDoesNotStayBesideAllOfTheText) {
+  Scratch scratch;
+  const std::filesystem::path val = scratch.path / "out" / "val";
+  PrepareOptions options = options_with_rows(scratch, 0.3);
+  EXPECT_EQ(prepare_data(options, ByteTokenizer()).val.prefix, val);
+  EXPECT_TRUE(std::filesystem::exists(val.string() + ".split"));
+  options.val_fraction = 0;
+  EXPECT_EQ(prepare_data(options, ByteTokenizer()).train.documents, 40);
+  for (const char* suffix : {".bin", ".index", ".sum", ".split"}) {
+    EXPECT_FALSE(std::filesystem::exists(val.string() + suffix)) << suffix;
+  }
+  // A fraction that no document falls into is no other case.
+  options.val_fraction = 0.3;
+  prepare_data(options, ByteTokenizer());
+  options.inputs = {scratch.file("one.txt", "one\n")};
+  options.val_fraction = 1e-9;
+  EXPECT_TRUE(prepare_data(options, ByteTokenizer()).val.prefix.empty());
+  EXPECT_FALSE(is_token_file(val));
+}
+
+TEST(Prepare, AValidationSetOfItsOwnStays) {
+  Scratch scratch;
+  const std::filesystem::path val = scratch.path / "out" / "val";
+  // Split off once, then prepared by itself: the mark of the split goes with it.
+  PrepareOptions options = options_with_rows(scratch, 0.3);
+  prepare_data(options, ByteTokenizer());
+  PrepareOptions own = options_for(scratch, {scratch.file("own.txt", "mine\n")});
+  own.output = val;
+  prepare_data(own, ByteTokenizer());
+  EXPECT_FALSE(std::filesystem::exists(val.string() + ".split"));
+  options.val_fraction = 0;
+  testing::internal::CaptureStderr();
+  prepare_data(options, ByteTokenizer());
+  EXPECT_NE(testing::internal::GetCapturedStderr().find("is not from this run"), std::string::npos);
+  EXPECT_EQ(documents_of(val), (Texts{"mine$"}));
+
+  // Split off, then replaced by hand: its index is not the one that was split off.
+  options.val_fraction = 0.3;
+  prepare_data(options, ByteTokenizer());
+  own.output = scratch.path / "other";
+  prepare_data(own, ByteTokenizer());
+  for (const char* suffix : {".bin", ".index", ".sum"}) {
+    std::filesystem::copy_file(own.output.string() + suffix, val.string() + suffix,
+                               std::filesystem::copy_options::overwrite_existing);
+  }
+  options.val_fraction = 0;
+  prepare_data(options, ByteTokenizer());
+  EXPECT_EQ(documents_of(val), (Texts{"mine$"}));
+}
+
 TEST(Prepare, ABadRowEndsItWithNothingLeftBehind) {
   Scratch scratch;
   std::string rows = many_rows(3000) + "{\"text\": 5}\n" + many_rows(3000) + "{\"title\": 1}\n";

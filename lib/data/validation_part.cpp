@@ -1,0 +1,76 @@
+#include "data/validation_part.h"
+
+#include <string>
+#include <string_view>
+
+#include "base/atomic_file.h"
+#include "base/file_io.h"
+#include "base/log.h"
+#include "base/sha256.h"
+#include "data/block_checksums.h"
+#include "data/chat_format.h"
+#include "data/loss_mask.h"
+#include "data/token_file.h"
+
+namespace llm {
+namespace {
+
+std::filesystem::path split_mark_path(const std::filesystem::path& prefix) {
+  return prefix.string() + ".split";
+}
+
+std::string split_mark_of(const std::filesystem::path& validation) {
+  return sha256_file(token_index_path(validation)) + "\n";
+}
+
+bool was_split_off(const std::filesystem::path& validation) {
+  std::error_code absent;
+  const std::filesystem::path mark = split_mark_path(validation);
+  return std::filesystem::is_regular_file(mark, absent) &&
+         read_file(mark) == split_mark_of(validation);
+}
+
+}  // namespace
+
+std::filesystem::path validation_prefix(const std::filesystem::path& prefix) {
+  std::string name = prefix.filename().string();
+  constexpr std::string_view kTrain = "train";
+  size_t found = name.rfind(kTrain);
+  std::string other = found == std::string::npos
+                          ? name + "-val"
+                          : name.substr(0, found) + "val" + name.substr(found + kTrain.size());
+  return prefix.parent_path() / other;
+}
+
+void remove_dataset(const std::filesystem::path& prefix) {
+  for (const std::filesystem::path& file :
+       {token_index_path(prefix), token_bin_path(prefix), loss_mask_path(prefix),
+        block_checksums_path(prefix), dataset_template_path(prefix), split_mark_path(prefix)}) {
+    remove_file(file);
+  }
+}
+
+void mark_as_split_off(const std::filesystem::path& validation) {
+  write_file_atomically(split_mark_path(validation), split_mark_of(validation));
+}
+
+void unmark_as_split_off(const std::filesystem::path& prefix) {
+  remove_file(split_mark_path(prefix));
+}
+
+void clear_validation_part(const std::filesystem::path& train) {
+  const std::filesystem::path old = validation_prefix(train);
+  std::error_code absent;
+  if (!std::filesystem::exists(token_index_path(old), absent)) {
+    return;
+  }
+  if (was_split_off(old)) {
+    remove_dataset(old);
+    log_info("removed '{}': it was split off what '{}' held before", old.string(), train.string());
+  } else {
+    log_warn("'{}' is not from this run; training on '{}' validates on it", old.string(),
+             train.string());
+  }
+}
+
+}  // namespace llm
