@@ -294,6 +294,7 @@ FrozenGenerationConfig freeze(GenerationConfig config, const GenerationLimits& l
   FrozenGenerationConfig frozen;
   frozen.seed_ = config.seed == -1 ? fresh_seed() : static_cast<uint64_t>(config.seed);
   config.seed = static_cast<int64_t>(frozen.seed_);
+  frozen.tokens_ = limits.tokens;
   frozen.config_ = std::move(config);
   return frozen;
 }

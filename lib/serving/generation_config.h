@@ -81,6 +81,7 @@ void adopt_model_defaults_from(GenerationConfig& config, const std::filesystem::
 struct GenerationLimits {
   int64_t vocab_size = 0;
   int64_t context_length = 0;
+  int64_t tokens = 0;  // ids below it are tokens, rows above only pad the embedding; 0 = all are
 };
 
 /// The settings after checks: cannot change any more, cheap to copy.
@@ -92,12 +93,14 @@ class FrozenGenerationConfig {
   uint64_t seed() const { return seed_; }  // never -1: the seed in force
   bool greedy() const;                     // argmax: do_sample off or temperature below 1e-5
   bool ends_text(int32_t id) const;  // id is an end-of-text id, whether or not ignore_eos is set
+  int64_t tokens() const { return tokens_; }  // of the limits: others are never chosen
 
  private:
   friend FrozenGenerationConfig freeze(GenerationConfig config, const GenerationLimits& limits,
                                        std::vector<std::string>* warnings);
   GenerationConfig config_;
   uint64_t seed_ = 0;
+  int64_t tokens_ = 0;
 };
 
 /// Checks every field (usage error naming it), fills what was left open (max_new_tokens 20 with a

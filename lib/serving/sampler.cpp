@@ -248,12 +248,18 @@ void Sampler::count(int32_t id) {
   ++counts_[static_cast<size_t>(slot - 1)].second;
 }
 
+/// Ids beyond them have a row in the model and nothing that they stand for.
+std::span<const float> Sampler::of_tokens(std::span<const float> logits) const {
+  const auto tokens = static_cast<size_t>(config_.tokens());
+  return tokens > 0 && tokens < logits.size() ? logits.first(tokens) : logits;
+}
+
 std::span<const float> Sampler::adjusted(std::span<const float> logits,
                                          std::span<const uint32_t> allowed) {
   const bool mask_eos = generated_ < config_->min_new_tokens && !config_->eos_token_id.empty();
   if (!mask_eos && distinct_.empty() && counts_.empty() && config_->logit_bias.empty() &&
       allowed.empty())
-    return logits;
+    return of_tokens(logits);
   work_.assign(logits.begin(), logits.end());
   if (!allowed.empty()) apply_mask(work_, allowed);
   if (mask_eos) {
@@ -263,7 +269,7 @@ std::span<const float> Sampler::adjusted(std::span<const float> logits,
     work_[static_cast<size_t>(id)] += static_cast<float>(bias);
   apply_repetition_penalty(work_, distinct_, config_->repetition_penalty);
   apply_count_penalties(work_, counts_, config_->frequency_penalty, config_->presence_penalty);
-  return work_;
+  return of_tokens(work_);
 }
 
 TokenChoice Sampler::choose(std::span<const float> logits) {
@@ -271,7 +277,7 @@ TokenChoice Sampler::choose(std::span<const float> logits) {
   if (config_->temperature != 1.0) {
     if (work_.empty() || logits.data() != work_.data()) work_.assign(logits.begin(), logits.end());
     apply_temperature(work_, config_->temperature);
-    logits = work_;
+    logits = std::span<const float>(work_).first(logits.size());
   }
   Candidates candidates = take_top_k(logits, config_->top_k);
   std::vector<double> weights = weights_of(candidates);

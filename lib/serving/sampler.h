@@ -1,7 +1,7 @@
 // From logits to the next token, in the documented order:
-//   tokens that a grammar forbids and, while fewer than min_new_tokens exist, end-of-text masked;
-//   logit bias; repetition, frequency, presence penalty; temperature; top_k; top_p; min_p; softmax;
-//   draw.
+//   rows that no token has (a padded embedding) left out; tokens that a grammar forbids and, while
+//   fewer than min_new_tokens exist, end-of-text masked; logit bias; repetition, frequency,
+//   presence penalty; temperature; top_k; top_p; min_p; softmax; draw.
 //
 // Logits are V float32 values of one position. -inf is an impossible token, +inf a certain one; NaN
 // (or nothing possible at all) is an error, exit 5. Ties are settled by the lower id everywhere, so
@@ -76,8 +76,8 @@ class Sampler {
   TokenChoice next(std::span<const float> logits, std::span<const uint32_t> allowed = {});
   /// Remembers a token that was chosen elsewhere.
   void accept(int32_t id);
-  /// What next() would choose from, where the choice is not drawn: the logits after masks, bias and
-  /// penalties. Valid until the next call.
+  /// What next() would choose from, where the choice is not drawn: the logits of tokens after
+  /// masks, bias and penalties. Valid until the next call.
   std::span<const float> adjusted(std::span<const float> logits,
                                   std::span<const uint32_t> allowed = {});
   int64_t generated() const { return generated_; }
@@ -87,6 +87,7 @@ class Sampler {
  private:
   void remember(int32_t id);  // for the repetition penalty
   void count(int32_t id);     // for frequency and presence
+  std::span<const float> of_tokens(std::span<const float> logits) const;
   TokenChoice choose(std::span<const float> logits);
 
   FrozenGenerationConfig config_;

@@ -88,7 +88,8 @@ GenerationConfig with_model_defaults(GenerationConfig config, const TextModel& m
 
 GenerationLimits limits_of(const TextModel& model) {
   return {.vocab_size = model.loaded.config.vocab_size,
-          .context_length = model.loaded.config.max_position_embeddings};
+          .context_length = model.loaded.config.max_position_embeddings,
+          .tokens = model.tokenizer->vocab_size()};
 }
 
 FrozenGenerationConfig freeze_for(const TextModel& model, GenerationConfig config) {

@@ -324,5 +324,44 @@ TEST(Sampler, LogprobsAreThoseOfTheRawDistribution) {
   EXPECT_EQ(choice.probability, 1.0);  // all that top_k = 1 left
 }
 
+/// Every way to choose, over 8 rows of which 5 are tokens.
+TEST(Sampler, RowsThatNoTokenHasAreNeverChosen) {
+  const std::vector<float> logits = {1, 2, 3, 2, 1, 9, 9, 9};
+  const std::vector<uint32_t> all = {0xFFu};
+  const auto make = [](const std::function<void(GenerationConfig&)>& change) {
+    GenerationConfig config;
+    config.temperature = 1;
+    config.seed = 11;
+    change(config);
+    return freeze(config, {.vocab_size = 8, .tokens = 5});
+  };
+  const std::vector<std::function<void(GenerationConfig&)>> ways = {
+      [](GenerationConfig& c) { c.do_sample = false; },
+      [](GenerationConfig&) {},
+      [](GenerationConfig& c) { c.temperature = 0.7; },
+      [](GenerationConfig& c) { c.top_k = 4, c.top_p = 0.95; },
+      [](GenerationConfig& c) {
+        c.logit_bias = {{6, 50.0}}, c.temperature = 0.7;
+      },
+      [](GenerationConfig& c) { c.repetition_penalty = 1.5, c.frequency_penalty = 0.5; }};
+  for (size_t way = 0; way < ways.size(); ++way) {
+    Sampler sampler(make(ways[way]), std::vector<int32_t>{7, 2}, 8);
+    for (int i = 0; i < 100; ++i) {
+      EXPECT_LT(sampler.next(logits, i % 2 == 0 ? std::span<const uint32_t>() : all).id, 5) << way;
+    }
+    EXPECT_EQ(sampler.adjusted(logits).size(), 5u) << way;
+  }
+  Sampler greedy(make([](GenerationConfig& c) {
+                   c.do_sample = false;
+                   c.return_logprobs = true;
+                   c.top_logprobs = 1;
+                 }),
+                 {}, 8);
+  const TokenChoice choice = greedy.next(logits);
+  EXPECT_EQ(choice.id, 2);
+  EXPECT_EQ(choice.logprob, log_probability(logits, 2));  // of the raw distribution
+  EXPECT_EQ(choice.top.front().id, 5);
+}
+
 }  // namespace
 }  // namespace llm

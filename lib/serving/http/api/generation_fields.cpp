@@ -181,7 +181,8 @@ GenerationFields read_generation(const http::FieldReader& body, const ServedMode
 FrozenGenerationConfig freeze_for(const ServedModel& model, GenerationConfig config) {
   try {
     return freeze(std::move(config), {.vocab_size = model.model().vocab_size(),
-                                      .context_length = model.max_model_len()});
+                                      .context_length = model.max_model_len(),
+                                      .tokens = model.tokenizer().vocab_size()});
   } catch (const Error& error) {
     throw HttpError(400, "invalid_value", error.message());
   }
