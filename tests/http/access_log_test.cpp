@@ -38,7 +38,7 @@ TEST(AccessLog, OneLineForOneExchange) {
 
 TEST(AccessLog, AClientThatLeftIs499AndAHalfAnswerIsCut) {
   Exchange left = kExchange;
-  left.status = 0;
+  left.status = 499;
   left.bytes_sent = 0;
   left.complete = false;
   left.client = "";

@@ -63,7 +63,12 @@ TEST(Connection, ALeavingClientIsNoticedWhileNothingIsWritten) {
     }
   }
   EXPECT_EQ(test.server->stats().abandoned, 4u);
-  for (const Exchange& exchange : test.finished()) EXPECT_FALSE(exchange.complete);
+  std::vector<int> statuses;
+  for (const Exchange& exchange : test.finished()) {
+    EXPECT_FALSE(exchange.complete);
+    statuses.push_back(exchange.status);
+  }
+  EXPECT_EQ(statuses, (std::vector{499, 200, 499, 200}));  // no answer, a stream that had begun
 }
 
 TEST(Connection, ALeavingClientIsNoticedBehindAFullPipeline) {
@@ -103,6 +108,24 @@ TEST(Connection, AHalfClosedClientStillGetsItsAnswer) {
   EXPECT_TRUE(test.held(0)->send(200, "text/plain", "late"));
   EXPECT_EQ(waiting.read_answer().body, "late");
   EXPECT_EQ(waiting.read_to_end(), "");
+}
+
+TEST(Connection, AHalfClosedClientWhoseWorkIsDroppedIsToldWhy) {
+  TestServer test;
+  RawClient client(test.port());
+  client.send(get_request("/hold"));
+  ASSERT_TRUE(test.wait_held(1));
+  client.close_sending_half();
+  ASSERT_TRUE(soon([&] { return test.closed == 1; }));
+  test.forget_held();
+  const RawAnswer answer = client.read_answer();
+  EXPECT_EQ(answer.status, 499);
+  EXPECT_NE(answer.head.find("Client Closed Request"), std::string::npos);
+  EXPECT_NE(answer.body.find("\"client_closed_request\""), std::string::npos);
+  EXPECT_EQ(client.read_to_end(), "");
+  ASSERT_TRUE(soon([&] { return test.finished().size() == 1; }));
+  EXPECT_EQ(test.finished()[0].status, 499);
+  EXPECT_FALSE(test.finished()[0].complete);
 }
 
 TEST(Connection, AHalfSentRequestThatEndsIsForgotten) {

@@ -6,7 +6,7 @@ namespace llm::http {
 
 void log_access(const Exchange& exchange, LogLevel level) {
   if (!log_enabled(level)) return;
-  const int64_t status = exchange.status == 0 ? 499 : exchange.status;
+  const int64_t status = exchange.status;
   const std::string method = loggable(exchange.method);
   const std::string path = loggable(exchange.path);
   const std::string key = exchange.client.empty() ? "" : fmt::format(", key {}", exchange.client);

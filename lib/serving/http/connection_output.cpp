@@ -11,6 +11,7 @@ namespace {
 
 constexpr auto kNever = Connection::Clock::time_point::max();
 constexpr std::chrono::seconds kPeerCheck{1};  // while no read can be pending
+constexpr int kClientLeft = 499;
 
 }  // namespace
 
@@ -64,7 +65,8 @@ bool Connection::flush() {
 
 void Connection::report(bool complete) {
   if (!core_.observer) return;
-  exchange_.status = outbox_->progress().status;
+  const int status = outbox_->progress().status;
+  exchange_.status = status == 0 ? kClientLeft : status;
   exchange_.client = outbox_->client();
   exchange_.complete = complete && !client_left_;
   exchange_.milliseconds = std::chrono::duration<double, std::milli>(Clock::now() - begun_).count();

@@ -29,7 +29,7 @@ using Handler = std::function<void(Request&&, const ReplyPtr&)>;
 /// it had a handler (then method and path may be empty).
 struct Exchange {
   std::string method, path, id, address, client;  // client: what Reply::set_client was given
-  int status = 0;                                 // 0: the client left before there was one
+  int status = 0;                                 // 499: the client left before there was one
   uint64_t bytes_sent = 0;                        // header and body
   double milliseconds = 0;                        // first byte of the request to the last we sent
   bool complete = false;                          // all of the answer left for the client

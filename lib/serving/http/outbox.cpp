@@ -62,6 +62,8 @@ std::string_view status_phrase(int status) {
       return "Too Many Requests";
     case 431:
       return "Request Header Fields Too Large";
+    case 499:
+      return "Client Closed Request";
     case 500:
       return "Internal Server Error";
     case 501:
@@ -192,9 +194,11 @@ void Outbox::end() {
 
 void Outbox::abandon() {
   std::function<void()> callback;  // nobody is left to be told; destroyed outside the lock
+  bool left = false;
   {
     const std::lock_guard lock(mutex_);
     if (ended_ || !wake_) return;
+    left = left_;
     if (status_ != 0) {
       dropped_ = true;
       std::swap(callback, callback_);
@@ -202,8 +206,12 @@ void Outbox::abandon() {
       return;
     }
   }
-  const HttpError error(500, "server_error", "the request was dropped without an answer");
-  send(500, "application/json", error_body(error), {});
+  // A client that closed its sending half only can still read why it gets nothing.
+  const HttpError error =
+      left ? HttpError(499, "client_closed_request",
+                       "the client closed its side of the connection before there was an answer")
+           : HttpError(500, "server_error", "the request was dropped without an answer");
+  send(error.status(), "application/json", error_body(error), {});
 }
 
 void Outbox::on_close(std::function<void()> callback) {

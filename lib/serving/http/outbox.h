@@ -37,7 +37,7 @@ class Outbox {
   bool begin(int status, std::string_view type, const Headers& extra);
   bool write(std::string_view text);
   void end();
-  void abandon();  // nobody will answer: 500, or a stream that breaks off
+  void abandon();  // nobody will answer: 500 (499 if the client left), or a stream that breaks off
   void on_close(std::function<void()> callback);
   void ping(std::chrono::milliseconds interval, std::string text);
   void set_client(std::string tag);

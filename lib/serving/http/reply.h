@@ -4,8 +4,8 @@
 // wins: a send() or begin() after it returns false and changes nothing. Texts are queued and
 // written by an io thread; a stream whose client takes nothing is bounded by
 // Limits::stream_queue_bytes, then counts as gone. A Reply that is dropped without an answer is
-// answered with 500; a stream that is dropped before end() breaks the connection off, so that the
-// client sees that it is cut.
+// answered with 500, or 499 where the client had left; a stream that is dropped before end() breaks
+// the connection off, so that the client sees that it is cut.
 //
 // on_close tells the engine to cancel. A client that closes its side of the connection, even only
 // the sending half, counts as gone at once, also while nothing is being written: a closed and a
