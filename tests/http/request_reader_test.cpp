@@ -103,6 +103,8 @@ TEST(RequestReader, RefusesWhatTwoProgramsCouldReadDifferently) {
            "GET / HTTP/1.1\r\n\r\n",
            "GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n",
            post + "Authorization: a\r\nAuthorization: b\r\n\r\n",
+           "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3, 3\r\n\r\nabc",
+           "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3,\r\n\r\nabc",
            "GET  / HTTP/1.1\r\nHost: x\r\n\r\n",
            "GET /a b HTTP/1.1\r\nHost: x\r\n\r\n",
            "GET /\r\nHost: x\r\n\r\n",

@@ -186,6 +186,10 @@ void RequestReader::read_header_fields() {
       return refuse(400, "bad_request", fmt::format("the header {} is given twice", name));
     }
   }
+  const std::string_view length = request_.header("Content-Length");
+  if (length.find_first_not_of("0123456789") != std::string_view::npos) {  // "3, 3"
+    return refuse(400, "bad_request", "Content-Length must be one number");
+  }
   if (http11_ && count_headers(request_.headers, "Host") == 0) {
     return refuse(400, "bad_request", "the Host header is missing");
   }
