@@ -26,6 +26,7 @@ TEST(HttpError, EachStatusHasItsType) {
   EXPECT_EQ(error_type(429), "rate_limit_error");
   EXPECT_EQ(error_type(500), "server_error");
   EXPECT_EQ(error_type(503), "server_error");
+  EXPECT_EQ(error_type(505), "invalid_request_error");
 }
 
 HttpError error_of_thrown(const std::function<void()>& action) {

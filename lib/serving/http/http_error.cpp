@@ -19,6 +19,7 @@ HttpError::HttpError(int status, std::string code, std::string message, std::str
 std::string_view error_type(int status) {
   if (status == 403) return "permission_error";
   if (status == 429) return "rate_limit_error";
+  if (status == 505) return "invalid_request_error";  // the client chose the version
   return status >= 500 ? "server_error" : "invalid_request_error";
 }
 
