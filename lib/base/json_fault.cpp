@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <iterator>
 
 #include "base/json_builder.h"
 #include "base/utf8.h"
@@ -10,10 +11,61 @@
 namespace llm {
 namespace {
 
-JsonFault worded(JsonFault fault, std::string_view text) {
-  if (fault.kind == JsonFault::Kind::syntax) {
+/// Counts what a parser has taken.
+struct CountedText {
+  using iterator_category = std::forward_iterator_tag;
+  using value_type = char;
+  using difference_type = std::ptrdiff_t;
+  using pointer = const char*;
+  using reference = const char&;
+  const char* at;
+  size_t* taken;
+
+  const char& operator*() const { return *at; }
+  CountedText& operator++() {
+    ++at;
+    ++*taken;
+    return *this;
+  }
+  CountedText operator++(int) {
+    const CountedText before = *this;
+    ++*this;
+    return before;
+  }
+  bool operator==(const CountedText& other) const { return at == other.at; }
+};
+
+/// Where the builder stops the parser, which does not tell it: the text is read again up to there.
+size_t stopping_byte(std::string_view text, const JsonCaps& caps) {
+  nlohmann::json unused;
+  GuardedBuilder<nlohmann::json> builder(unused, caps);
+  size_t taken = 0;
+  nlohmann::json::sax_parse(CountedText{text.data(), &taken},
+                            CountedText{text.data() + text.size(), &taken}, &builder);
+  return taken > 0 ? taken - 1 : 0;
+}
+
+/// The opening quote of the text whose closing quote is at `end`.
+size_t opening_quote(std::string_view text, size_t end) {
+  size_t at = end;
+  while (at > 0) {
+    at = text.rfind('"', at - 1);
+    if (at == std::string_view::npos) return end;
+    const size_t other = text.substr(0, at).find_last_not_of('\\');
+    const size_t slashes = at - (other == std::string_view::npos ? 0 : other + 1);
+    if (slashes % 2 == 0) return at;
+  }
+  return end;
+}
+
+JsonFault worded(JsonFault fault, std::string_view text, const JsonCaps& caps) {
+  using Kind = JsonFault::Kind;
+  if (fault.kind == Kind::syntax) {
     fault.byte = json_fault_byte(fault, text);
-    if (json_ends_at(text, fault.byte)) fault = {JsonFault::Kind::unexpected_end, text.size(), {}};
+    if (json_ends_at(text, fault.byte)) fault = {Kind::unexpected_end, text.size(), {}};
+  } else {
+    fault.byte = stopping_byte(text, caps);
+    if (fault.kind != Kind::depth) fault.byte = opening_quote(text, fault.byte);
   }
   return fault;
 }
@@ -82,9 +134,9 @@ std::optional<JsonFault> read_json(std::string_view text, nlohmann::json& docume
     const std::string finite = with_finite_numbers(text);
     GuardedBuilder<nlohmann::json> again(document, caps);
     if (nlohmann::json::sax_parse(finite, &again)) return std::nullopt;
-    return worded(again.fault(), text);
+    return worded(again.fault(), finite, caps);
   }
-  return worded(builder.fault(), text);
+  return worded(builder.fault(), text, caps);
 }
 
 }  // namespace llm

@@ -26,7 +26,7 @@ struct JsonFault {
     members,    // an object has more than the limit
   };
   Kind kind = Kind::syntax;
-  size_t byte = 0;  // from 0; of depth, duplicate and members: not known, 0
+  size_t byte = 0;  // from 0; of duplicate and members: where the key begins
   std::string key;
 };
 

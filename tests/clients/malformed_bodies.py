@@ -72,6 +72,7 @@ TABLE = [  # name, body, status, code, a part of the message
     ("too long for the model", json.dumps({"messages": [{"role": "user", "content": "ab " * 9000}]}).encode(), 400, "context_length_exceeded", "this model allows 2048"),
     ("11 MB", b" " * (11 << 20), 413, "body_too_large", "limit is 10485760 bytes"),
     ("NUL in a text", b'{"messages":[{"role":"user","content":"a\\u0000b"}],"max_tokens":1}', 200, None, ""),
+    ("a bare NUL in a text", b'{"messages":[{"role":"user","content":"a\x00b"}],"max_tokens":1}', 400, "invalid_json", "at byte 40"),
 ]
 ODD = [None, True, False, 0, -1, 1, 2 ** 31, 2 ** 53, 2 ** 63, 2 ** 64, 10 ** 30, -10 ** 30, 1.5, 1e308, 5e-324, "", "a", "\u0000", "\U0001f600", "a" * 3000, [], {}, [[]],
        [None], [1, "a"], [[1], "a"], {"a": {"a": {}}}, [-1], [10 ** 10], {"type": "json_schema"}, {"type": 7}, [{"role": []}], [{"type": 7}], "<s>", ["", ""]]

@@ -1,5 +1,6 @@
 #include "serving/http/json_body.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <functional>
@@ -42,9 +43,11 @@ TEST(JsonBody, RefusesBodiesByTheTable) {
   refuse_body("{\"prompt\":", "invalid_json", "invalid JSON at byte 10: unexpected end");
   refuse_body("[1]", "invalid_type", "body must be a JSON object");
   refuse_body("7", "invalid_type", "body must be a JSON object");
-  refuse_body(std::string(1000000, '['), "invalid_json", "nesting deeper than 64");
-  refuse_body("{\"a\":" + std::string(1000000, '['), "invalid_json", "nesting deeper than 64");
-  refuse_body("{\"n\": 1, \"m\": 2, \"n\": 3}", "duplicate_field", "'n' appears twice", "n");
+  refuse_body(std::string(1000000, '['), "invalid_json", "nesting deeper than 64 at byte 64");
+  refuse_body("{\"a\":" + std::string(1000000, '['), "invalid_json",
+              "nesting deeper than 64 at byte 68");
+  refuse_body("{\"n\": 1, \"m\": 2, \"n\": 3}", "duplicate_field",
+              "'n' appears twice, again at byte 17", "n");
   refuse_body("{\"prompt\": \"0123456789012345678\xFF\"}", "invalid_json",
               "invalid UTF-8 at byte 31");
   refuse_body("\xEF\xBB\xBF{}", "invalid_json", "invalid JSON at byte 0: a byte order mark");
@@ -53,7 +56,14 @@ TEST(JsonBody, RefusesBodiesByTheTable) {
   refuse_body("{\"a\": \"\\udc00\"}", "invalid_json", "invalid JSON at byte 12");
   std::string many = "{";
   for (int i = 0; i < 100000; ++i) many += (i ? ",\"" : "\"") + std::to_string(i) + "\":1";
-  refuse_body(many + "}", "invalid_json", "an object has more than 10000 members");
+  refuse_body(many + "}", "invalid_json",
+              fmt::format("an object has more than 10000 members at byte {}",
+                          many.find("\"10000\"")));
+}
+
+TEST(JsonBody, NulIsTextWhereItIsEscaped) {
+  // (A model may write it, and what it wrote comes back in the next request of a chat.)
+  EXPECT_EQ(parse_body(R"({"a": "x\u0000"})")["a"], std::string("x\0", 2));
 }
 
 TEST(JsonBody, TakesJsonTypesOnly) {

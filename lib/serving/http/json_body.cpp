@@ -33,15 +33,18 @@ using nlohmann::json;
       invalid(fmt::format("invalid UTF-8 at byte {}", fault.byte));
       break;
     case Kind::depth:
-      invalid(fmt::format("nesting deeper than {}", JsonCaps{}.max_depth));
+      invalid(fmt::format("nesting deeper than {} at byte {}", JsonCaps{}.max_depth, fault.byte));
       break;
     case Kind::members:
-      invalid(fmt::format("an object has more than {} members", JsonCaps{}.max_members));
+      invalid(fmt::format("an object has more than {} members at byte {}", JsonCaps{}.max_members,
+                          fault.byte));
       break;
     case Kind::duplicate:
       break;
   }
-  throw HttpError(400, "duplicate_field", fmt::format("'{}' appears twice", fault.key), fault.key);
+  throw HttpError(400, "duplicate_field",
+                  fmt::format("'{}' appears twice, again at byte {}", fault.key, fault.byte),
+                  fault.key);
 }
 
 bool is_json_type(std::string_view content_type) {
@@ -237,8 +240,11 @@ std::string FieldReader::path_of(std::string_view name) const {
 
 void FieldReader::refuse(std::string_view name, std::string_view problem, std::string code) const {
   const std::string path = path_of(name);
-  const std::string message =
-      problem.starts_with(path) ? std::string(problem) : fmt::format("{} {}", path, problem);
+  // A problem that begins with the name gets the path for it.
+  const std::string message = problem.starts_with(path) ? std::string(problem)
+                              : problem.starts_with(name)
+                                  ? path + std::string(problem.substr(name.size()))
+                                  : fmt::format("{} {}", path, problem);
   throw HttpError(400, std::move(code), message, path);
 }
 

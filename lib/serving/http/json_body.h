@@ -24,7 +24,7 @@
 namespace llm::http {
 
 /// The body of a POST: 415 unless Content-Type is application/json (UTF-8, not compressed), then
-/// 400 invalid_json, invalid_type or duplicate_field, with the byte where it is known.
+/// 400 invalid_json, invalid_type or duplicate_field, with the byte.
 nlohmann::json json_body(const Request& request);
 
 /// The look at the headers alone.
