@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <limits>
 #include <optional>
 #include <utility>
@@ -13,6 +14,8 @@
 
 namespace llm {
 
+using TopLogprobs = std::shared_ptr<const std::vector<TokenLogprob>>;
+
 struct BeamGeneration::Beam {
   std::shared_ptr<TokenSequence> sequence;  // shared only between the steps of advance()
   std::vector<int32_t> history;
@@ -22,6 +25,7 @@ struct BeamGeneration::Beam {
   std::string text;
   double sum = 0;
   std::vector<double> logprobs;
+  std::vector<TopLogprobs> tops;  // with top_logprobs; shared with the beams that begin alike
 
   int64_t pending() const { return std::ssize(history) - (sequence ? sequence->length() : 0); }
 };
@@ -30,6 +34,7 @@ struct BeamGeneration::Candidate {
   size_t beam;
   int32_t id;
   double sum, logprob;  // with this token; of this token in the raw distribution
+  TopLogprobs top;      // of its place; null unless asked for
 };
 
 struct BeamGeneration::Finished {
@@ -40,7 +45,12 @@ struct BeamGeneration::Finished {
 
 BeamGeneration::BeamGeneration(GenerationRequest request, const ContextPlan& plan,
                                int64_t vocab_size, Clock::time_point asked)
-    : request_(std::move(request)), plan_(plan), vocab_size_(vocab_size), clock_(asked) {
+    : request_(std::move(request)),
+      plan_(plan),
+      vocab_size_(vocab_size),
+      clock_(asked),
+      prompt_tokens_(request_.prompt_ids.size() - plan_.dropped),
+      prompt_logprobs_(*request_.config, prompt_tokens_) {
   Beam first{.sequence = nullptr,
              .history = {request_.prompt_ids.begin() + static_cast<std::ptrdiff_t>(plan_.dropped),
                          request_.prompt_ids.end()},
@@ -48,9 +58,9 @@ BeamGeneration::BeamGeneration(GenerationRequest request, const ContextPlan& pla
              .streamer = TextStreamer(request_.config->stop_strings),
              .constraint = {},
              .text = {},
-             .logprobs = {}};
+             .logprobs = {},
+             .tops = {}};
   if (request_.constraint) first.constraint = *request_.constraint;
-  prompt_tokens_ = first.history.size();
   beams_.push_back(std::move(first));
   result_.seed = request_.config.seed();
   result_.prompt_tokens_dropped = static_cast<int64_t>(plan_.dropped);
@@ -77,7 +87,8 @@ int64_t BeamGeneration::generated_tokens() const {
 
 bool BeamGeneration::plan(int64_t budget, SequenceSource& source, std::vector<TokenSegment>& pass) {
   const bool full = plan_.limit > 0 && std::ssize(beams_.front().history) > plan_.limit;
-  if (request_.config.max_new_tokens() == 0 || full) {
+  const bool prompt_only = request_.config.max_new_tokens() == 0;
+  if ((prompt_only && !prompt_logprobs_.pending()) || full) {
     finish(FinishReason::length);
     return true;
   }
@@ -86,11 +97,15 @@ bool BeamGeneration::plan(int64_t budget, SequenceSource& source, std::vector<To
     if (beam.sequence) continue;
     const int64_t capacity =
         static_cast<int64_t>(prompt_tokens_) + request_.config.max_new_tokens();
-    beam.sequence = source.start(beam.history, std::max(capacity, std::ssize(beam.history)), true,
-                                 request_.adapter);
+    beam.sequence = source.start(beam.history, std::max(capacity, std::ssize(beam.history)),
+                                 !prompt_logprobs_.pending(), request_.adapter);
     if (!beam.sequence) return false;
+    if (!choosing_) result_.prompt_tokens_cached = beam.sequence->length();
   }
-  // All beams at once, or a chunk of one that leaves its last token for that.
+  // All beams at once, or a chunk of one that leaves its last token for that. (Log probabilities of
+  // the prompt are noted while there is one beam.)
+  const auto part =
+      prompt_logprobs_.pending() ? TokenSegment::Logits::all : TokenSegment::Logits::none;
   whole_ = pending_tokens() <= std::max(budget, std::ssize(beams_));
   std::vector<TokenSegment> segments;
   reading_.assign(beams_.size(), {});
@@ -101,8 +116,9 @@ bool BeamGeneration::plan(int64_t budget, SequenceSource& source, std::vector<To
     if (count == 0) continue;
     if (!beam.sequence->reserve(length + count)) return false;
     reading_[i].assign(beam.history.begin() + length, beam.history.begin() + length + count);
-    segments.push_back({beam.sequence.get(), reading_[i],
-                        whole_ ? TokenSegment::Logits::last : TokenSegment::Logits::none});
+    const bool last = whole_ && part == TokenSegment::Logits::none;
+    segments.push_back(
+        {beam.sequence.get(), reading_[i], last ? TokenSegment::Logits::last : part});
     if (!whole_) break;
   }
   pass.insert(pass.end(), segments.begin(), segments.end());
@@ -123,6 +139,11 @@ std::vector<BeamGeneration::Candidate> BeamGeneration::best_candidates(
       if (beam.constraint->mask(allowed) == 0) continue;
     }
     const double raw_total = log_sum_exp(row);
+    const int64_t tops = request_.config->top_logprobs;
+    const auto top =
+        tops == 0
+            ? nullptr
+            : std::make_shared<const std::vector<TokenLogprob>>(top_log_probabilities(row, tops));
     const auto adjusted = beam.sampler.adjusted(row, allowed);
     const double total = log_sum_exp(adjusted);
     const int64_t wanted = 2 * request_.config->num_beams;
@@ -130,7 +151,7 @@ std::vector<BeamGeneration::Candidate> BeamGeneration::best_candidates(
       const float value = adjusted[static_cast<size_t>(best.id)];
       if (value == -std::numeric_limits<float>::infinity()) break;
       all.push_back({i, best.id, beam.sum + static_cast<double>(value) - total,
-                     static_cast<double>(row[static_cast<size_t>(best.id)]) - raw_total});
+                     static_cast<double>(row[static_cast<size_t>(best.id)]) - raw_total, top});
     }
   }
   std::stable_sort(all.begin(), all.end(), [](const Candidate& a, const Candidate& b) {
@@ -146,6 +167,7 @@ BeamGeneration::Beam BeamGeneration::extended(size_t parent, const Candidate& ca
   beam.history.push_back(candidate.id);
   beam.sum = candidate.sum;
   beam.logprobs.push_back(candidate.logprob);
+  if (candidate.top) beam.tops.push_back(candidate.top);
   beam.sampler.accept(candidate.id);
   if (beam.constraint) beam.constraint->accept(candidate.id);
   if (request_.token_bytes) beam.text += beam.streamer.feed(request_.token_bytes(candidate.id));
@@ -155,7 +177,16 @@ BeamGeneration::Beam BeamGeneration::extended(size_t parent, const Candidate& ca
 void BeamGeneration::take(std::span<const float> logits) {
   if (!whole_) return;
   choosing_ = true;
+  if (prompt_logprobs_.pending()) {
+    const Beam& only = beams_.front();
+    const auto vocab = static_cast<size_t>(vocab_size_);
+    const size_t read = reading_.front().size();
+    prompt_logprobs_.note(logits, vocab, static_cast<size_t>(only.sequence->length()) - read,
+                          only.history, result_);
+    logits = logits.last(vocab);
+  }
   clock_.drew_token();
+  if (request_.config.max_new_tokens() == 0) return finish(FinishReason::length);
   advance(best_candidates(logits));
   if (finished()) return;
   const bool used_up = generated_tokens() >= request_.config.max_new_tokens();
@@ -228,32 +259,41 @@ void BeamGeneration::preempt() {
 
 void BeamGeneration::finish(FinishReason reason, std::string_view error) {
   if (finished()) return;
+GenerationResult BeamGeneration::text_of(Finished& one) const {
+  GenerationResult text = result_;  // for what is the prompt's
+  text.token_ids.assign(one.beam.history.begin() + static_cast<std::ptrdiff_t>(prompt_tokens_),
+                        one.beam.history.end());
+  text.text = one.beam.text + one.beam.streamer.finish();
+  text.finish_reason = one.reason;
+  if (request_.config->return_logprobs) text.logprobs = std::move(one.beam.logprobs);
+  for (const TopLogprobs& top : one.beam.tops) text.top_logprobs.push_back(*top);
+  text.score = one.score;
+  text.timing = clock_.timing(prompt_tokens_, text.token_ids.size());
+  return text;
+}
+
+/// The best texts become the result.
+void BeamGeneration::hand_out() {
+  const auto wanted = static_cast<size_t>(request_.config->num_return_sequences);
+  std::vector<GenerationResult> texts;
+  for (size_t i = 0; i < std::min(finished_.size(), wanted); ++i)
+    texts.push_back(text_of(finished_[i]));
+  if (texts.size() == 1 && texts[0].token_ids.empty()) {
+    const GenerationResult empty = texts[0];
+    texts.resize(wanted, empty);
+  }
+  result_ = std::move(texts[0]);
+  result_.others.assign(std::make_move_iterator(texts.begin() + 1),
+                        std::make_move_iterator(texts.end()));
+}
+
   if (reason == FinishReason::length) {
     for (Beam& beam : beams_) keep_finished(std::move(beam), FinishReason::length);
   }
   beams_.clear();
   result_.finish_reason = reason;
   result_.error = error;
-  const bool given_up = reason == FinishReason::error || reason == FinishReason::cancelled;
-  const auto wanted = static_cast<size_t>(request_.config->num_return_sequences);
-  for (size_t i = 0; i < std::min(finished_.size(), wanted) && !given_up; ++i) {
-    Finished& one = finished_[i];
-    GenerationResult text;
-    text.token_ids.assign(one.beam.history.begin() + static_cast<std::ptrdiff_t>(prompt_tokens_),
-                          one.beam.history.end());
-    text.text = one.beam.text + one.beam.streamer.finish();
-    text.finish_reason = one.reason;
-    text.seed = result_.seed;
-    if (request_.config->return_logprobs) text.logprobs = std::move(one.beam.logprobs);
-    text.score = one.score;
-    text.prompt_tokens_dropped = result_.prompt_tokens_dropped;
-    text.timing = clock_.timing(prompt_tokens_, text.token_ids.size());
-    if (i == 0) {
-      result_ = std::move(text);
-    } else {
-      result_.others.push_back(std::move(text));
-    }
-  }
+  if (reason != FinishReason::error && reason != FinishReason::cancelled) hand_out();
   if (!request_.on_token) return;
   request_.on_token({-1, result_.text, 0, {}});
 }

@@ -8,6 +8,10 @@
 // better than the worst of them; running texts count as finished when the length is used up. The
 // beams of a request are rows of the engine's pass as other requests are, and share the blocks of
 // what they have in common.
+//
+// The result is the best text, its `others` the next best: num_return_sequences together, fewer
+// only where a grammar allows no more. Where no token may be written, the empty text is given that
+// often. What the prompt has (log probabilities, cached tokens) is in all of them.
 #pragma once
 
 #include <memory>
@@ -16,6 +20,7 @@
 
 #include "serving/context_plan.h"
 #include "serving/generation.h"
+#include "serving/prompt_logprobs.h"
 #include "serving/request_clock.h"
 
 namespace llm {
@@ -46,6 +51,8 @@ class BeamGeneration final : public Generation {
   void advance(const std::vector<Candidate>& candidates);
   Beam extended(size_t parent, const Candidate& candidate) const;
   void keep_finished(Beam beam, FinishReason reason);
+  void hand_out();
+  GenerationResult text_of(Finished& one) const;
   bool hopeless() const;
   double score_of(double sum, size_t length) const;
 
@@ -56,7 +63,8 @@ class BeamGeneration final : public Generation {
   std::vector<Beam> beams_;
   std::vector<Finished> finished_;  // best first, at most num_beams
   std::vector<std::vector<int32_t>> reading_;
-  size_t prompt_tokens_ = 0;
+  size_t prompt_tokens_;
+  PromptLogprobs prompt_logprobs_;
   bool choosing_ = false, whole_ = false;
   GenerationResult result_;
 };

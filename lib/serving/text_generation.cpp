@@ -18,13 +18,14 @@ TextGeneration::TextGeneration(GenerationRequest request, const ContextPlan& pla
       stopping_(request_.config),
       text_(request_.config->stop_strings),
       drafter_(std::move(drafter)),
-      clock_(asked) {
+      clock_(asked),
+      prompt_tokens_(request_.prompt_ids.size() - plan_.dropped),
+      prompt_logprobs_(*request_.config, prompt_tokens_) {
   if (request_.constraint) constraint_ = std::make_unique<Constraint>(*request_.constraint);
   result_.seed = request_.config.seed();
   result_.prompt_tokens_dropped = static_cast<int64_t>(plan_.dropped);
   history_.assign(request_.prompt_ids.begin() + static_cast<std::ptrdiff_t>(plan_.dropped),
                   request_.prompt_ids.end());
-  prompt_tokens_ = history_.size();
 }
 
 TextGeneration::~TextGeneration() = default;
@@ -35,20 +36,13 @@ int64_t TextGeneration::pending_tokens() const {
   return std::ssize(history_) - (sequence_ ? sequence_->length() : 0);
 }
 
-/// Prompt tokens whose logits are wanted and not yet noted.
-int64_t TextGeneration::unread_prompt() const {
-  return request_.config->return_input_logprobs
-             ? static_cast<int64_t>(prompt_tokens_ - std::min(noted_prompt_, prompt_tokens_))
-             : 0;
-}
-
 bool TextGeneration::open_sequence(SequenceSource& source) {
   if (sequence_) return true;
   clock_.began();
   const int64_t wanted = static_cast<int64_t>(prompt_tokens_) + request_.config.max_new_tokens();
   const int64_t capacity = plan_.limit == 0 ? wanted : std::min(wanted, plan_.limit);
-  sequence_ = source.start(history_, std::max(capacity, std::ssize(history_)), unread_prompt() == 0,
-                           request_.adapter);
+  sequence_ = source.start(history_, std::max(capacity, std::ssize(history_)),
+                           !prompt_logprobs_.pending(), request_.adapter);
   if (sequence_ && !choosing_) result_.prompt_tokens_cached = sequence_->length();
   return sequence_ != nullptr;
 }
@@ -76,7 +70,7 @@ std::vector<int32_t> TextGeneration::drafted_tokens() const {
 }
 
 bool TextGeneration::plan(int64_t budget, SequenceSource& source, std::vector<TokenSegment>& pass) {
-  if (request_.config.max_new_tokens() == 0 && unread_prompt() == 0) {
+  if (request_.config.max_new_tokens() == 0 && !prompt_logprobs_.pending()) {
     finish(FinishReason::length);
     return true;
   }
@@ -98,7 +92,7 @@ bool TextGeneration::plan(int64_t budget, SequenceSource& source, std::vector<To
     drafts_ = 0;
     if (!sequence_->reserve(length + 1)) return false;
   }
-  const bool all = drafts_ > 0 || unread_prompt() > 0;
+  const bool all = drafts_ > 0 || prompt_logprobs_.pending();
   pass.push_back({sequence_.get(), reading_,
                   all      ? TokenSegment::Logits::all
                   : whole_ ? TokenSegment::Logits::last
@@ -106,26 +100,12 @@ bool TextGeneration::plan(int64_t budget, SequenceSource& source, std::vector<To
   return true;
 }
 
-/// Log probabilities of the prompt's tokens from a pass that began within it.
-void TextGeneration::note_prompt(std::span<const float> logits) {
-  const auto vocab = static_cast<size_t>(vocab_size_);
-  const size_t first = static_cast<size_t>(sequence_->length()) - reading_.size();
-  for (size_t row = 0; row < reading_.size(); ++row) {
-    const size_t place = first + row + 1;  // whose probability this row tells
-    if (place != noted_prompt_ || place >= prompt_tokens_) continue;
-    const auto values = logits.subspan(row * vocab, vocab);
-    result_.input_logprobs.push_back(log_probability(values, history_[place]));
-    if (request_.config->top_logprobs > 0)
-      result_.input_top_logprobs.push_back(
-          top_log_probabilities(values, request_.config->top_logprobs));
-    ++noted_prompt_;
-  }
-}
-
 void TextGeneration::take(std::span<const float> logits) {
   const auto vocab = static_cast<size_t>(vocab_size_);
-  const bool noted = unread_prompt() > 0;
-  if (noted) note_prompt(logits);
+  const bool noted = prompt_logprobs_.pending();
+  if (noted)
+    prompt_logprobs_.note(logits, vocab, static_cast<size_t>(sequence_->length()) - reading_.size(),
+                          history_, result_);
   if (!whole_) return;
   if (request_.config.max_new_tokens() == 0) return finish(FinishReason::length);
   choosing_ = true;

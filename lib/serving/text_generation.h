@@ -13,6 +13,7 @@
 #include "serving/context_plan.h"
 #include "serving/draft.h"
 #include "serving/generation.h"
+#include "serving/prompt_logprobs.h"
 #include "serving/request_clock.h"
 #include "serving/sampler.h"
 
@@ -44,11 +45,9 @@ class TextGeneration final : public Generation {
   bool open_sequence(SequenceSource& source);
   bool make_room();
   std::vector<int32_t> drafted_tokens() const;
-  void note_prompt(std::span<const float> logits);
   void choose(std::span<const float> logits);
   std::span<const uint32_t> allowed_tokens();
   void settle(const TokenChoice& choice);
-  int64_t unread_prompt() const;
 
   GenerationRequest request_;
   ContextPlan plan_;
@@ -63,7 +62,8 @@ class TextGeneration final : public Generation {
   std::unique_ptr<TokenSequence> sequence_;
   std::vector<int32_t> history_;  // what the model sees, the newest token included
   std::vector<int32_t> reading_;  // what is planned: history not yet read, then drafted tokens
-  size_t prompt_tokens_ = 0, noted_prompt_ = 1;
+  size_t prompt_tokens_ = 0;
+  PromptLogprobs prompt_logprobs_;
   bool choosing_ = false;  // the prompt has been read once
   bool whole_ = false;     // the pass ends with the newest token: a choice follows
   size_t drafts_ = 0;      // of reading_

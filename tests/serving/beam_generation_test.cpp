@@ -123,20 +123,84 @@ TEST(BeamSearch, MoreBeamsNeverScoreWorseThanGreedyHere) {
 
 TEST(BeamSearch, EarlyStoppingEndsWithTheFirstFinishedTexts) {
   CountingModel model(kFew);
-  // The end is likely at once, better texts come later.
+  // Two texts end within two tokens; a better one needs five.
   model.write = [](const std::vector<int32_t>& ids, std::span<float> logits) {
     std::fill(logits.begin(), logits.end(), 0.0f);
-    if (ids.size() == 2) logits[0] = 1, logits[3] = 1.5f;
-    if (ids.size() > 2) logits[ids.size() == 6 ? 0 : 3] = 9;
+    if (ids.size() <= 3) logits[0] = 1, logits[3] = 1.5f;
+    if (ids.size() > 3) logits[ids.size() == 6 ? 0 : 3] = 9;
   };
-  const auto length = [&](bool early) {
+  const auto text = [&](bool early) {
     const auto request = beams(2, 10, [&](auto& c) {
       c.eos_token_id = {0}, c.early_stopping = early, c.length_penalty = 1;
     });
-    return run_all(model, with_blocks(100), {request})[0].token_ids.size();
+    return run_all(model, with_blocks(100), {request})[0].token_ids;
   };
-  EXPECT_EQ(length(false), 5u);
-  EXPECT_LE(length(true), length(false));
+  EXPECT_EQ(text(false), (std::vector<int32_t>{3, 3, 3, 3, 0}));
+  EXPECT_EQ(text(true), (std::vector<int32_t>{3, 0}));
+}
+
+TEST(BeamSearch, TheLogProbabilitiesOfThePromptAreThoseOfTheModel) {
+  const CountingModel model(kFew);
+  std::vector<int32_t> prompt;
+  for (int32_t i = 0; i < 70; ++i) prompt.push_back((i * 7 + i / 5) % kFew);
+  for (const int64_t length : {0, 3}) {
+    const auto asked = [&](int64_t width) {
+      auto request = beams(width, length, [](auto& c) {
+        c.return_input_logprobs = true, c.top_logprobs = 2, c.num_return_sequences = 2;
+      });
+      request.prompt_ids = prompt;
+      return request;
+    };
+    const auto plain = run_all(model, with_blocks(100), {asked(1)})[0];
+    ASSERT_EQ(plain.input_logprobs.size(), prompt.size() - 1);
+    EngineOptions in_pieces = with_blocks(100);
+    in_pieces.prefill_chunk = 9;
+    for (const EngineOptions& options : {with_blocks(100), in_pieces}) {
+      // The second finds the beginning of the first in the cache, and reads it all the same.
+      for (const auto& result : run_all(model, options, {asked(3), asked(3)})) {
+        ASSERT_EQ(result.others.size(), 1u);
+        for (const GenerationResult* text : {&result, &result.others[0]}) {
+          EXPECT_EQ(text->input_logprobs, plain.input_logprobs);
+          EXPECT_EQ(text->input_top_logprobs, plain.input_top_logprobs);
+          EXPECT_EQ(std::ssize(text->token_ids), length);
+        }
+      }
+    }
+  }
+}
+
+TEST(BeamSearch, EachPlaceHasItsMostProbableTokens) {
+  const CountingModel model(kFew);
+  const auto request = beams(3, 6, [](auto& c) { c.top_logprobs = 2, c.num_return_sequences = 3; });
+  const auto result = run_all(model, with_blocks(100), {request})[0];
+  ASSERT_EQ(result.others.size(), 2u);
+  for (const GenerationResult* text : {&result, &result.others[0], &result.others[1]}) {
+    ASSERT_EQ(text->top_logprobs.size(), 6u);
+    std::vector<int32_t> ids = request.prompt_ids;
+    std::vector<float> logits(kFew);
+    for (size_t i = 0; i < 6; ++i) {
+      model.write(ids, logits);
+      EXPECT_EQ(text->top_logprobs[i], top_log_probabilities(logits, 2));
+      EXPECT_EQ(text->logprobs[i], log_probability(logits, text->token_ids[i]));
+      ids.push_back(text->token_ids[i]);
+    }
+  }
+}
+
+TEST(BeamSearch, AKnownBeginningIsCounted) {
+  const CountingModel model(kFew);
+  Engine engine(model, with_blocks(100));
+  std::vector<int64_t> cached;
+  for (const int64_t width : {1, 3}) {
+    auto next = beams(width, 4);
+    next.prompt_ids.assign(70, 1);
+    engine.submit(std::move(next), [&](GenerationResult&& result) {
+      cached.push_back(result.prompt_tokens_cached);
+    });
+    while (engine.step()) {
+    }
+  }
+  EXPECT_EQ(cached, (std::vector<int64_t>{0, 64}));
 }
 
 TEST(BeamSearch, ShortMemoryChangesNoText) {
