@@ -30,6 +30,7 @@ std::string chat_reply_json(const ChatReply& reply, std::span<const ChatTurn> tu
   if (result.tokens_drafted > 0)
     json["speculation"] = {{"drafted", result.tokens_drafted},
                            {"accepted", result.tokens_accepted}};
+  if (fields.top_logprobs) json["top_logprobs"] = api::top_logprobs_json(result);
   if (fields.logprobs) json["logprobs"] = result.logprobs;
   if (fields.probs) json["probs"] = result.probabilities;
   if (fields.input_logprobs) json["prompt_logprobs"] = result.input_logprobs;

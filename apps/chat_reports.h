@@ -11,7 +11,7 @@
 namespace llm {
 
 struct ChatJsonFields {  // that are wanted beside the usual ones
-  bool logprobs = false, probs = false, input_logprobs = false;
+  bool logprobs = false, top_logprobs = false, probs = false, input_logprobs = false;
 };
 
 /// One line without its end. `turns`: up to the one that was replied to.

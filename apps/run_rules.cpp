@@ -43,14 +43,6 @@ std::string no_effect(const RunRule& rule, const Fields& fields) {
 
 }  // namespace
 
-FieldTexts texts_of(const Fields& fields) {
-  FieldTexts texts;
-  for (const Field& row : fields.rows()) {
-    texts[row.path()] = row.text();
-  }
-  return texts;
-}
-
 std::vector<std::string> apply_run_rules(Fields& fields, const RunConfig& config,
                                          const FieldTexts& defaults) {
   std::vector<std::string> set_aside;
@@ -64,9 +56,7 @@ std::vector<std::string> apply_run_rules(Fields& fields, const RunConfig& config
     }
     for (const std::string& key : rule.keys) {
       const Field& row = *fields.find(key);
-      const bool harmless =
-          std::find(rule.harmless.begin(), rule.harmless.end(), row.text()) != rule.harmless.end();
-      if (harmless || asks_for_nothing(row, config, defaults)) {
+      if (IdleKeys(rule).is_harmless(row) || asks_for_nothing(row, config, defaults)) {
         continue;
       }
       const std::string said = fmt::format("{} ({})", key, row.text()),

@@ -9,33 +9,18 @@
 // (model/model_config.h).
 #pragma once
 
-#include <functional>
-#include <map>
 #include <string>
 #include <vector>
 
-#include "base/config.h"
+#include "apps/key_rules.h"
 
 namespace llm {
 
 struct RunConfig;
 
-struct RunRule {
-  std::vector<std::string> keys;
-  std::vector<std::string> decided_by;            // the keys that leave them without effect
-  std::function<bool(const RunConfig&)> is_idle;  // whether they do now
-  std::string why;   // behind "has no effect"; empty: "with KEY VALUE" of the first that decides
-  std::string hint;  // who would read them
-  std::vector<std::string> harmless = {};  // further values that ask for nothing
-  // The weakest source that is refused; values of weaker ones are put back.
-  FieldOrigin::Kind refused_from = FieldOrigin::by_default;
-};
+using RunRule = KeyRule<RunConfig>;
 
 const std::vector<RunRule>& run_rules();
-
-/// Each key's value as a person would type it.
-using FieldTexts = std::map<std::string, std::string>;
-FieldTexts texts_of(const Fields& fields);
 
 /// To be called once every source is read; `defaults` are the texts before the first. Throws
 /// Error(usage) at the first key that is without effect; returns a line for each value that was put

@@ -5,6 +5,7 @@
 
 #include "apps/api_inference.h"
 #include "apps/commands.h"
+#include "apps/key_rules.h"
 #include "apps/serving_config.h"
 #include "apps/text_model.h"
 #include "base/error.h"
@@ -31,7 +32,27 @@ struct ApiConfig {
   InferenceConfig inference;
 
   void fields(Fields& f);
+  static const std::vector<KeyRule<ApiConfig>>& rules();
 };
+
+/// Other settings are defaults of requests, which may give them an effect.
+const std::vector<KeyRule<ApiConfig>>& ApiConfig::rules() {
+  const auto always = [](const ApiConfig&) { return true; };
+  static const std::vector<KeyRule<ApiConfig>> all = {
+      {{"generation.num_return_sequences"},
+       {},
+       always,
+       "in a server",
+       "requests say how many texts they want (n)"},
+      {{"generation.return_probs", "generation.return_logprobs", "generation.return_input_logprobs",
+        "generation.top_logprobs", "generation.return_text"},
+       {},
+       always,
+       "in a server",
+       "requests say what their answers report (logprobs)"},
+  };
+  return all;
+}
 
 void ApiConfig::fields(Fields& f) {
   declare_model_rows(f, paths, false);
@@ -65,6 +86,10 @@ void ApiConfig::fields(Fields& f) {
   f.section("", runtime);
   f.section("generation", generation, "Defaults of requests that do not say otherwise");
   show_generation_rows(f);
+  f.cross_check("adapter", [this, &f, defaults = texts_of(f)] {
+    refuse_idle_keys(f, rules(), *this, defaults);
+    return std::string();
+  });
 }
 
 EngineOptions engine_options(const ServingConfig& config, const ServingMemory& memory,

@@ -10,6 +10,7 @@
 #include "apps/chat_loop.h"
 #include "apps/chat_session.h"
 #include "apps/commands.h"
+#include "apps/generation_rules.h"
 #include "apps/text_model.h"
 #include "base/error.h"
 #include "base/log.h"
@@ -31,7 +32,27 @@ struct ChatConfig {
   bool json = false;
 
   void fields(Fields& f);
+  static const std::vector<KeyRule<ChatConfig>>& rules();
 };
+
+const std::vector<KeyRule<ChatConfig>>& ChatConfig::rules() {
+  const auto always = [](const ChatConfig&) { return true; };
+  static const std::vector<KeyRule<ChatConfig>> all = {
+      {{"generation.return_probs", "generation.return_logprobs", "generation.return_input_logprobs",
+        "generation.top_logprobs"},
+       {"json"},
+       [](const ChatConfig& c) { return !c.json; },
+       "without --json",
+       "--json reports it"},
+      {{"generation.return_text"}, {}, always, "in a chat", "a reply is its text"},
+      {{"generation.length_penalty", "generation.early_stopping"},
+       {},
+       always,
+       "in a chat",
+       "a reply is found without beams"},
+  };
+  return all;
+}
 
 void ChatConfig::fields(Fields& f) {
   declare_model_rows(f, paths);
@@ -58,6 +79,11 @@ void ChatConfig::fields(Fields& f) {
   f.override_default("seed", "-1");
   f.section("generation", generation, "Length, sampling, stopping");
   show_generation_rows(f);
+  f.cross_check("json", [this, &f, defaults = texts_of(f)] {
+    refuse_idle_keys(f, rules(), *this, defaults);
+    refuse_idle_settings(f, generation);
+    return std::string();
+  });
 }
 
 void check_chat(const ChatConfig& config) {
@@ -83,6 +109,7 @@ FrozenGenerationConfig settle_chat(const ChatConfig& config, const Fields& field
   generation = with_model_defaults(generation, model, fields);
   generation.num_beams = 1;  // of the model's own settings
   generation.num_return_sequences = 1;
+  refuse_idle_settings(fields, config.generation, generation);
   generation.seed = config.runtime.seed;
   return freeze_for(model, std::move(generation));
 }
@@ -126,6 +153,7 @@ int run(ChatConfig& config, const Fields& fields) {
   ChatLoop loop(session, stop,
                 {.json = config.json,
                  .json_fields = {.logprobs = generation->return_logprobs,
+                                 .top_logprobs = generation->top_logprobs > 0,
                                  .probs = generation->return_probs,
                                  .input_logprobs = generation->return_input_logprobs}});
   if (config.prompt) {

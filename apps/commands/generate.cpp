@@ -10,6 +10,8 @@
 #include <utility>
 
 #include "apps/commands.h"
+#include "apps/generate_config.h"
+#include "apps/generation_rules.h"
 #include "apps/text_model.h"
 #include "base/json_reader.h"
 #include "base/log.h"
@@ -26,53 +28,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
-
-struct GenerateConfig {
-  RuntimeConfig runtime;
-  GenerationConfig generation;
-  TextModelPaths paths;
-  std::optional<std::string> prompt;
-  std::string prompt_file;
-  std::string grammar, json_schema, draft_model_path;
-  int64_t batch_size = 8;
-  bool stream = false;
-  bool json = false;
-
-  void fields(Fields& f) {
-    declare_model_rows(f, paths);
-    f("prompt", prompt, "Text to go on from; - reads it from standard input")
-        .flag("prompt")
-        .flag_only()
-        .when_empty("none")
-        .value_name("TEXT");
-    f("prompt_file", prompt_file, "One prompt per line; - is standard input")
-        .flag("prompt-file")
-        .flag_only()
-        .value_name("FILE");
-    f("batch_size", batch_size, "Prompts in flight together", in_range(1, 4096))
-        .flag("batch-size")
-        .flag_only();
-    f("grammar", grammar, "GBNF file that the text must keep to")
-        .flag("grammar")
-        .flag_only()
-        .value_name("FILE");
-    f("json_schema", json_schema, "JSON schema file that the text must keep to")
-        .flag("json-schema")
-        .flag_only()
-        .value_name("FILE");
-    f("draft_model_path", draft_model_path,
-      "Smaller model that guesses ahead; without it what was said before is looked up")
-        .flag("draft-model-path")
-        .flag_only()
-        .value_name("DIR");
-    f("stream", stream, "Print the text as it is written").flag("stream").flag_only();
-    f("json", json, "Print JSON: text, token ids, finish reason, timing").flag("json").flag_only();
-    f.section("", runtime);
-    f.override_default("seed", "-1");
-    f.section("generation", generation, "Length, sampling, stopping");
-    show_generation_rows(f);
-  }
-};
 
 /// The prompts, in the order of the results.
 struct Prompt {
@@ -120,6 +75,7 @@ std::vector<Prompt> read_prompts(const GenerateConfig& config) {
 FrozenGenerationConfig settle(const GenerateConfig& config, const Fields& fields,
                               const TextModel& model) {
   GenerationConfig generation = with_model_defaults(config.generation, model, fields);
+  refuse_idle_settings(fields, config.generation, generation);
   generation.seed = config.runtime.seed;
   return freeze_for(model, std::move(generation));
 }
@@ -139,16 +95,7 @@ Json json_of(const Prompt& prompt, const GenerationResult& result,
   if (generation.num_speculative_tokens > 0)
     json["speculation"] = {{"drafted", result.tokens_drafted},
                            {"accepted", result.tokens_accepted}};
-  if (generation.top_logprobs > 0) {
-    Json places = Json::array();
-    for (const auto& place : result.top_logprobs) {
-      Json top = Json::array();
-      for (const TokenLogprob& one : place)
-        top.push_back({{"id", one.id}, {"logprob", one.logprob}});
-      places.push_back(std::move(top));
-    }
-    json["top_logprobs"] = std::move(places);
-  }
+  if (generation.top_logprobs > 0) json["top_logprobs"] = api::top_logprobs_json(result);
   if (generation.return_logprobs) json["logprobs"] = result.logprobs;
   if (generation.return_probs) json["probs"] = result.probabilities;
   if (generation.return_input_logprobs) json["prompt_logprobs"] = result.input_logprobs;

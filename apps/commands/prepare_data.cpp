@@ -5,77 +5,19 @@
 #include <memory>
 
 #include "apps/commands.h"
-#include "base/device.h"
+#include "apps/prepare_config.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/number_text.h"
 #include "base/random.h"
 #include "base/signals.h"
 #include "base/stdout.h"
-#include "data/data_config.h"
 #include "data/loss_mask.h"
 #include "data/token_file.h"
 #include "tokenizer/tokenizer.h"
 
 namespace llm {
 namespace {
-
-/// The keys of a run config's data section that say what a document is; the others are for
-/// training.
-struct DocumentRules {
-  TextConfig text;
-  void fields(Fields& f) {
-    text.fields(f);
-    f.ignore({"path", "validation_path", "use_lmsys_dataset", "shuffle", "shift_windows", "workers",
-              "num_workers", "synthetic_stories", "synthetic_seed"});
-  }
-};
-
-struct PrepareDataConfig {
-  RuntimeConfig runtime;
-  std::vector<std::string> input;
-  std::string tokenizer_path;
-  std::string output = "data/preprocessed/train";
-  std::optional<int64_t> workers;
-  std::string verify;
-  std::string info;
-  DocumentRules data;
-
-  void fields(Fields& f) {
-    f.section("", runtime);
-    f("input", input,
-      "Files to read: text, JSON Lines, JSON arrays, any of them as .zst, - for standard input")
-        .flag("input")
-        .flag_only()
-        .verbatim()
-        .value_name("FILE");
-    f("tokenizer_path", tokenizer_path, "Tokenizer file, or the model directory that holds one")
-        .flag("tokenizer-path")
-        .flag_only()
-        .value_name("PATH");
-    f("output", output, "Where to write: PREFIX.bin and PREFIX.index, validation beside it",
-      non_empty())
-        .flag("output")
-        .flag_only()
-        .value_name("PREFIX");
-    f("workers", workers, "Threads that encode; the files are the same for any number",
-      in_range(1, 256))
-        .flag("workers")
-        .flag_only();
-    f("verify", verify,
-      "Check a dataset in full instead: every length, every checksum, every id (below the "
-      "vocabulary if --tokenizer-path is given)")
-        .flag("verify")
-        .flag_only()
-        .value_name("PREFIX");
-    f("info", info, "Print what a dataset says of itself instead")
-        .flag("info")
-        .flag_only()
-        .value_name("PREFIX");
-    f.section("data", data, "What a document is");
-    f.show_only({"", "data"});
-  }
-};
 
 std::string describe(const TokenFile& file) {
   std::error_code ignored;

@@ -12,8 +12,6 @@ namespace {
 constexpr size_t kReadBytes = size_t{256} << 10;
 constexpr std::string_view kSpace = " \t\r\n";
 
-bool has_suffix(std::string_view name, std::string_view suffix) { return name.ends_with(suffix); }
-
 /// Where to cut a text that has no line break: before a character that would be torn.
 size_t whole_characters(std::string_view text) {
   size_t torn = utf8::incomplete_suffix_length(text);
@@ -41,14 +39,11 @@ RecordCutter::RecordCutter(ByteSource& source, const TextReaderOptions& options)
 }
 
 RecordCutter::Shape RecordCutter::choose_shape(const TextReaderOptions& options) {
-  std::string_view name = source_.name();
-  if (has_suffix(name, ".zst")) {
-    name.remove_suffix(4);
-  }
   bool rows = options.format != TextFormat::text;
   if (options.format == TextFormat::automatic) {
-    rows = has_suffix(name, ".jsonl") || has_suffix(name, ".ndjson") || has_suffix(name, ".json");
-    if (!rows && !has_suffix(name, ".txt")) {
+    if (const std::optional<bool> named = rows_by_name(source_.name())) {
+      rows = *named;
+    } else {
       fill(kReadBytes);
       std::string_view line = ahead().substr(0, ahead().find('\n'));
       line = line.substr(0, line.find_last_not_of(kSpace) + 1);

@@ -31,8 +31,7 @@ Value named_value(std::string_view what, std::string_view name,
   fail(Exit::bad_input,
        fmt::format("{}: invalid UTF-8 at byte {}", *record.source,
                    record.source_byte + static_cast<int64_t>(offset)),
-       utf16 ? "this looks like UTF-16: iconv -f UTF-16 -t UTF-8 FILE"
-             : hint);
+       utf16 ? "this looks like UTF-16: iconv -f UTF-16 -t UTF-8 FILE" : hint);
 }
 
 }  // namespace
@@ -52,6 +51,16 @@ TextSplit parse_text_split(std::string_view name) {
       {"document", TextSplit::document},
       {"blank-line", TextSplit::blank_line}};
   return named_value("split", name, kTable);
+}
+
+std::optional<bool> rows_by_name(std::string_view name) {
+  if (name.ends_with(".zst")) {
+    name.remove_suffix(4);
+  }
+  if (name.ends_with(".jsonl") || name.ends_with(".ndjson") || name.ends_with(".json")) {
+    return true;
+  }
+  return name.ends_with(".txt") ? std::optional<bool>(false) : std::nullopt;
 }
 
 std::string place_of(const RawRecord& record) {

@@ -24,6 +24,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -39,6 +40,10 @@ enum class TextSplit { line, document, blank_line };
 TextFormat parse_text_format(std::string_view name);
 /// "line" "document" "blank-line"; exit 2 otherwise.
 TextSplit parse_text_split(std::string_view name);
+
+/// Whether a file of this name holds rows of JSON (.jsonl .ndjson .json, before .zst) or plain text
+/// (.txt); nothing where its first line decides.
+std::optional<bool> rows_by_name(std::string_view name);
 
 struct TextReaderOptions {
   TextFormat format = TextFormat::automatic;

@@ -15,7 +15,6 @@ namespace llm {
 namespace {
 
 constexpr int64_t kDefaultNewTokens = 20;
-constexpr double kGreedyBelow = 1e-5;
 constexpr int64_t kLargestSeed = (int64_t{1} << 53) - 1;  // survives JSON
 constexpr int64_t kManyTokens = int64_t{1} << 40;
 

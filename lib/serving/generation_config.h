@@ -24,6 +24,9 @@ namespace llm {
 
 class Fields;
 
+/// Below this temperature a draw is the most probable token.
+inline constexpr double kGreedyBelow = 1e-5;
+
 struct GenerationConfig {
   std::optional<int64_t> max_new_tokens = 100;
   int64_t min_new_tokens = 0;  // end-of-text ids cannot be drawn before this many new tokens

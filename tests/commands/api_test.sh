@@ -59,6 +59,7 @@ done
 accept "the same file generates" -- generate "$model" --prompt a --max-tokens 1 --config inference.yaml
 printf 'inference: {block_size: 32}\n' > blocks.yaml
 refuse "blocks of another size" 2 "blocks.yaml:1:13: inference.block_size 32 is not supported" -- api "$model" --config blocks.yaml
+refuse "what requests say" 2 "--num-return-sequences (2) has no effect in a server" "requests say how many texts they want (n); leave it out" -- api "$model" --num-return-sequences 2 --port 0
 refuse "no effect" 2 "inference.num_speculative_tokens has no effect without use_speculative_decoding" -- api "$model" --inference.num_speculative_tokens 3
 refuse "a slip in it" 2 "slip.yaml:1:11: unknown key serving.prot" "port" -- api "$model" --config slip.yaml
 

@@ -72,6 +72,9 @@ piped "no template" $'Line 7:\nLine 8:\n' run "${greedy[@]}"
 holds "that there is no template is said once" [ "$(grep -c 'no chat template' err)" = 1 ]
 piped "a template of one's own" $'Line 7: the cat\nLine 8: the\n' run --chat-template spoken/chat_template.jinja "${greedy[@]}"; same "--chat-template" replies out
 
+accept "the most probable tokens" -- chat spoken -p "Line 7:" --max-tokens 2 --json --top-logprobs 2
+holds "two of them in each place" grep -qE '"top_logprobs":(\[|,)\[\{"id":[0-9]+,"logprob":[-0-9.e]+\},\{"id":[0-9]+,"logprob":[-0-9.e]+\}\],\[\{' out
+
 # /regen: other draws, the same ones in each session with this seed; what is replaced is forgotten.
 sampled=(--max-tokens 24 --temperature 1.2 --seed 3 --json)
 piped "regen" $'Line 7:\n/regen\n/regen\nLine 8:\n' spoken "${sampled[@]}"

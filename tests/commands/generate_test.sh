@@ -145,6 +145,14 @@ refuse "no prompt file" 2 "cannot open prompts 'nope': No such file or directory
 refuse "a folder of prompts" 2 "'own' is a directory" -- generate "$run" --prompt-file own
 refuse "too many beams" 2 "--num-beams" -- "${base[@]}" --num-beams 65
 refuse "a draft without guesses" 2 "--draft-model-path needs --num-speculative-tokens" -- "${base[@]}" --draft-model-path "$run"
+refuse "a filter without a draw" 2 "--top-k (5) has no effect with --do-sample false" "--do-sample true draws; leave it out" -- "${base[@]}" --do-sample false --top-k 5
+refuse "before a model is opened" 2 "--top-p (0.9) has no effect with --temperature 0.0" "--temperature above 0 draws; leave it out" -- generate nowhere --prompt a --temperature 0 --top-p 0.9
+refuse "a setting of beams without beams" 2 "--length-penalty (2.0) has no effect with --num-beams 1" "--num-beams above 1 reads it; leave it out" -- "${base[@]}" --length-penalty 2
+refuse "a report that nobody sees" 2 "--return-logprobs (true) has no effect without --json" "--json reports it; leave it out" -- "${base[@]}" --return-logprobs
+accept "what says the same" -- "${base[@]}" --do-sample false --temperature 0 --top-k 1; same "twice no draw" argmax out
+printf '{"do_sample": false}' > own/generation_config.json
+accept "a filter beside a model that does not draw" -- generate own "${base[@]:3}" --top-k 5
+expect "it is said" "--top-k (5) has no effect with --do-sample false of the model's generation_config.json: --do-sample true draws" err
 refuse "two grammars" 2 "--grammar and --json-schema cannot be used together" -- "${base[@]}" --grammar a --json-schema b
 refuse "no grammar file" 2 "cannot open grammar 'nope.gbnf'" -- "${base[@]}" --grammar nope.gbnf
 refuse "more texts than a stream shows" 2 "--stream shows one text" -- "${base[@]}" --stream --num-beams 2 --num-return-sequences 2

@@ -54,6 +54,9 @@ expect verify "verified:   every length and every id" out
 refuse "no input" 2 "--input is required" -- prepare-data --tokenizer-path "$TOKENIZER"
 refuse "no tokenizer" 2 "--tokenizer-path is required" -- prepare-data --input a.txt
 refuse "two tasks" 2 "cannot be used together" -- prepare-data --verify lines/train --info lines/train
+refuse "documents of rows" 2 "--split (document) has no effect with rows of JSON" "it is about plain text; leave it out" -- prepare-data --input a.jsonl --tokenizer-path "$TOKENIZER" --split document --output x/train
+refuse "a field of plain text" 2 "--field (body) has no effect with plain text" "it is about rows of JSON; leave it out" -- prepare-data --input a.txt --tokenizer-path "$TOKENIZER" --field body --output x/train
+refuse "how to prepare what is looked at" 2 "--val-fraction (0.1) has no effect with --info lines/train" -- prepare-data --info lines/train --val-fraction 0.1
 refuse "tail of standard input" 2 "standard input" -- prepare-data --input - --tokenizer-path "$TOKENIZER" --val-fraction 0.1 --val-split tail --output x/train
 refuse "an output that cannot be made" 4 "a.txt" -- prepare-data --input a.txt --tokenizer-path "$TOKENIZER" --output a.txt/x/train
 finish

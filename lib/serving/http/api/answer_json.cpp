@@ -42,6 +42,16 @@ OrderedJson tpot_json(const GenerationResult& result) {
   return result.token_ids.size() < 2 ? OrderedJson(nullptr) : OrderedJson(result.timing.tpot_ms);
 }
 
+OrderedJson top_logprobs_json(const GenerationResult& result) {
+  OrderedJson places = OrderedJson::array();
+  for (const auto& place : result.top_logprobs) {
+    OrderedJson top = OrderedJson::array();
+    for (const TokenLogprob& one : place) top.push_back({{"id", one.id}, {"logprob", one.logprob}});
+    places.push_back(std::move(top));
+  }
+  return places;
+}
+
 OrderedJson timings_json(const GenerationResult& result, size_t prompt_tokens) {
   return {{"prompt_n", prompt_tokens - static_cast<size_t>(result.prompt_tokens_cached)},
           {"prompt_per_second", result.timing.prompt_tokens_per_second},

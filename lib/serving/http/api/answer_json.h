@@ -28,6 +28,9 @@ struct Usage {
 /// Milliseconds a token after the first; null where there are fewer than two (features 4.3).
 OrderedJson tpot_json(const GenerationResult& result);
 
+/// [[{id, logprob}, ...], ...]: the most probable tokens in each place of a text, best first.
+OrderedJson top_logprobs_json(const GenerationResult& result);
+
 /// llama.cpp's `timings` of the first result.
 OrderedJson timings_json(const GenerationResult& result, size_t prompt_tokens);
 
