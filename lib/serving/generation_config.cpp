@@ -68,6 +68,12 @@ struct DefaultsReader {
   void read(std::string_view key, bool& value) const {
     if (const auto found = open_key(key)) value = found->as_bool();
   }
+  /// transformers' "never" goes on until no text can become better, which is what false means here.
+  void read_early_stopping(bool& value) const {
+    const auto found = open_key("early_stopping");
+    if (!found) return;
+    value = found->value() == "never" ? false : found->as_bool();
+  }
   void read(std::string_view key, double& value, Range range) const {
     if (const auto found = open_key(key)) value = found->as_double(range.low, range.high);
   }
@@ -247,6 +253,8 @@ void adopt_model_defaults(GenerationConfig& config, std::string_view json_text,
   reader.read("frequency_penalty", config.frequency_penalty, kPenalty);
   reader.read("presence_penalty", config.presence_penalty, kPenalty);
   reader.read("num_beams", config.num_beams, 1);
+  reader.read("length_penalty", config.length_penalty, kLengthPenalty);
+  reader.read_early_stopping(config.early_stopping);
   reader.read("num_return_sequences", config.num_return_sequences, 1);
   reader.read("pad_token_id", config.pad_token_id, 0);
   reader.read("stop_strings", config.stop_strings);

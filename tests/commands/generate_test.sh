@@ -115,6 +115,9 @@ printf '{"temperature": 0, "eos_token_id": [2, 3],}' > own/generation_config.jso
 accept "greedy" -- "${greedy[@]}"; cp out argmax
 accept "generation_config.json" -- generate own "${base[@]:3:4}" --seed 9; same "the model's settings hold" argmax out
 accept "a flag wins" -- generate own "${base[@]:3}" --temperature 0.8; same "a flag wins over the model's settings" plain out
+accept "beams" -- "${base[@]}" --num-beams 3 --length-penalty 5; cp out beams
+printf '{"num_beams": 3, "length_penalty": 5, "early_stopping": "never"}' > own/generation_config.json
+accept "a model's beams" -- generate own "${base[@]:3}"; same "the model's settings of beams hold" beams out
 printf '{"add_bos_token": true}' > own/tokenizer_config.json
 accept "bos" -- generate own --prompt cat --max-tokens 1 --json; expect "a begin token is put first where the model was trained so" '    1,' out
 printf 'generation: {temperature: 0}\n' > settings.yaml

@@ -77,6 +77,23 @@ TEST(GenerationConfig, ModelDefaultsReplaceDefaultsButNeverExplicitValues) {
   EXPECT_EQ(config.max_new_tokens, 100);
 }
 
+TEST(GenerationConfig, ModelDefaultsMayAskForBeams) {
+  GenerationConfig config;
+  const std::string json = R"({"num_beams": 4, "length_penalty": 0.8, "early_stopping": true})";
+  adopt_model_defaults(config, json, "g.json", nothing_explicit);
+  EXPECT_EQ(config.num_beams, 4);
+  EXPECT_EQ(config.length_penalty, 0.8);
+  EXPECT_TRUE(config.early_stopping);
+  adopt_model_defaults(config, R"({"early_stopping": "never"})", "g.json", nothing_explicit);
+  EXPECT_FALSE(config.early_stopping);
+  GenerationConfig told;
+  adopt_model_defaults(told, json, "g.json",
+                       [](std::string_view key) { return key != "num_beams"; });
+  EXPECT_EQ(told.num_beams, 4);
+  EXPECT_EQ(told.length_penalty, 1.0);
+  EXPECT_FALSE(told.early_stopping);
+}
+
 TEST(GenerationConfig, EosListsAreMerged) {
   GenerationConfig config;
   config.eos_token_id = {7};
@@ -110,6 +127,11 @@ TEST(GenerationConfig, DamagedModelDefaultsAreBadInput) {
             std::string::npos);
   EXPECT_NE(message_of(adopt("{\"eos_token_id\": -5}"), Exit::bad_input).find("eos_token_id"),
             std::string::npos);
+  EXPECT_NE(message_of(adopt("{\"length_penalty\": 11}"), Exit::bad_input).find("length_penalty"),
+            std::string::npos);
+  EXPECT_NE(
+      message_of(adopt("{\"early_stopping\": \"soon\"}"), Exit::bad_input).find("early_stopping"),
+      std::string::npos);
   EXPECT_NE(message_of(adopt("{\"top_k\": 1"), Exit::bad_input).find("g.json"), std::string::npos);
   EXPECT_NE(message_of(adopt("[]"), Exit::bad_input).find("g.json"), std::string::npos);
 }
