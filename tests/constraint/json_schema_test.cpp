@@ -166,6 +166,8 @@ constexpr Refusal kRefusals[] = {
      "no number lies between the bounds (the top level)"},
     {R"({"type":"integer","enum":["a"]})",
      "no value of 'enum' or 'const' has the 'type' (the top level)"},
+    {R"({"enum":[]})", "'enum' must hold at least one value (the top level)"},
+    {R"({"enum":"a"})", "'enum' must be a list (the top level)"},
     {R"({"items":[{}]})", "a list in 'items' is not supported; use 'prefixItems' (the top level)"},
     {R"({"allOf":[{"type":"object"},{"type":"string"}]})",
      "allOf is supported for object schemas only (allOf[1])"},

@@ -92,7 +92,8 @@ Expr SchemaCompiler::compile_values(const Schema& schema, const std::string& pla
   const Schema* constant = find_keyword(schema, "const");
   if (constant != nullptr) values.push_back(constant);
   if (const Schema* list = find_keyword(schema, "enum")) {
-    if (!list->is_array() || list->empty()) refuse_schema("'enum' must be a list", place);
+    if (!list->is_array()) refuse_schema("'enum' must be a list", place);
+    if (list->empty()) refuse_schema("'enum' must hold at least one value", place);
     if (list->size() > kMaxEnumValues) {
       refuse_schema(fmt::format("more than {} values in 'enum'", kMaxEnumValues), place);
     }
