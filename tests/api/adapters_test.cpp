@@ -127,7 +127,10 @@ TEST(Adapters, LoadingIsRefusedForAReason) {
     return fmt::format("{} {}", answer.status, error["message"].get<std::string>());
   };
   const auto load = [&](const std::string& name, const std::string& path) {
-    return refusal({{"lora_name", name}, {"lora_path", path}});
+    const Json body = {{"lora_name", name}, {"lora_path", path}};
+    const Json error = api.served->post("/v1/load_lora_adapter", body, 400)["error"];
+    EXPECT_EQ(error["param"], name == "x" ? "lora_path" : "lora_name");
+    return refusal(body);
   };
   EXPECT_EQ(load("one", "two"), "400 adapter 'one' is loaded already");
   EXPECT_EQ(load("letters", "two"), "400 adapter 'letters': the model itself is called that");

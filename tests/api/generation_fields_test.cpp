@@ -57,6 +57,15 @@ TEST(GenerationFields, EveryFaultOfAResponseFormatIsAnUnsupportedSchema) {
   }
 }
 
+TEST(GenerationFields, OneThingBindsATextOnly) {
+  const Served one;
+  const Json error = one.post(
+      "/v1/completions",
+      {{"prompt", "a"}, {"grammar", "root ::= \"a\""}, {"guided_json", {{"type", "boolean"}}}},
+      400)["error"];
+  EXPECT_EQ(error["message"], "response_format, grammar and guided_json: give one of them only");
+}
+
 TEST(GenerationFields, SpeculationHasTwoNames) {
   const Served one;
   const std::string a = std::to_string(LetterTokenizer::id_of('a'));

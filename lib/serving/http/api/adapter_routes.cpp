@@ -36,11 +36,13 @@ void answer_load_adapter(ServedModel& model, const http::Request& request,
   body.require("lora_path");
   if (body.flag("load_inplace", false))
     body.refuse("load_inplace", "load_inplace: unload the adapter first");
+  const char* blamed = "lora_name";
   try {
+    model.adapters().check_new_name(name);
+    blamed = "lora_path";
     model.adapters().load_within(name, body.text("lora_path", ""));
   } catch (const Error& error) {
-    throw HttpError(400, "invalid_value", error.message(),
-                    error.code() == Exit::usage ? "lora_name" : "lora_path");
+    throw HttpError(400, "invalid_value", error.message(), blamed);
   }
   reply->send_json(200, dumped({{"status", "success"},
                                 {"message", fmt::format("adapter '{}' is loaded", name)}}));

@@ -47,12 +47,14 @@ void AdapterSet::check_name(const std::string& name) const {
 
 void AdapterSet::load(const std::string& name, const fs::path& directory) {
   check(open_ != nullptr, "this model takes no adapters");
-  {
-    const std::lock_guard guard(mutex_);
-    check_name(name);
-  }
+  check_new_name(name);
   add(name, open_(directory));  // may take long: others are served meanwhile
   log_info("adapter '{}' from {}", name, directory.string());
+void AdapterSet::check_new_name(const std::string& name) const {
+  const std::lock_guard guard(mutex_);
+  check_name(name);
+}
+
 }
 
 void AdapterSet::add(const std::string& name, ModelAdapterPtr adapter) {

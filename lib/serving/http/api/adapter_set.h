@@ -35,8 +35,9 @@ class AdapterSet {
   /// folder: the one that load_within() may read from; empty: none.
   AdapterSet(std::string base_name, Open open, const std::filesystem::path& folder);
 
-  /// Throws Error(usage) for a name that is empty, too long, the model's own or taken, and what
-  /// opening throws.
+  /// Throws Error(usage) for a name that is empty, too long, the model's own or taken.
+  void check_new_name(const std::string& name) const;
+  /// The same, and what opening throws.
   void load(const std::string& name, const std::filesystem::path& directory);
   /// One that was opened already.
   void add(const std::string& name, ModelAdapterPtr adapter);

@@ -34,11 +34,13 @@ ChatTools read_chat_tools(const OrderedJson& body, const ServedModel& model) {
   tools.parallel = body.value("parallel_tool_calls", OrderedJson(nullptr)) != false;
   const OrderedJson given = body.value("tools", OrderedJson(nullptr));
   const OrderedJson choice = body.value("tool_choice", OrderedJson(nullptr));
+  const char* blamed = "tools";
   try {
     if (!given.is_null()) tools.functions = read_tools(given);
+    blamed = "tool_choice";
     tools.choice = read_tool_choice(choice, tools.functions);
   } catch (const Error& error) {
-    throw http::HttpError(400, "invalid_value", error.message(), "tools");
+    throw http::HttpError(400, "invalid_value", error.message(), blamed);
   }
   if (tools.functions.empty()) tools.choice.kind = ToolChoice::Kind::none;
   if (!tools.offered()) return tools;

@@ -237,7 +237,8 @@ std::shared_ptr<const Constraint> requested_constraint(const http::FieldReader& 
     ++given;
   }
   if (given > 1)
-    body.refuse("response_format", "only one of response_format, grammar, guided_json");
+    body.refuse("response_format",
+                "response_format, grammar and guided_json: give one of them only");
   return grammar ? model.constraint(grammar) : nullptr;
 }
 
