@@ -42,11 +42,14 @@ bool stderr_has_color() {
   return is_set("FORCE_COLOR") || (stderr_is_terminal() && !is_set("NO_COLOR"));
 }
 
-Progress::Progress(int64_t total, std::string label, std::string unit)
+Progress::Progress(int64_t total, std::string label, std::string unit, int64_t first, Now now)
     : total_(total),
+      first_(first),
+      done_(first),
       label_(std::move(label)),
       unit_(std::move(unit)),
-      start_(Clock::now()),
+      now_(std::move(now)),
+      start_(now_()),
       shown_(start_),
       terminal_(stderr_is_terminal()) {}
 
@@ -58,7 +61,7 @@ Progress::~Progress() {
 
 void Progress::update(int64_t done, std::string_view note) {
   done_ = done;
-  const Clock::time_point now = Clock::now();
+  const Clock::time_point now = now_();
   if (log_is_quiet() || now - start_ < kPatience ||
       now - shown_ < (terminal_ ? Clock::duration(kRedraw) : Clock::duration(kLineEvery))) {
     return;
@@ -69,6 +72,12 @@ void Progress::update(int64_t done, std::string_view note) {
     set_status_line(line(note));
   } else {
     log_info("{}", line(note));
+  }
+}
+
+void Progress::put_off() {
+  if (!terminal_) {
+    shown_ = now_();
   }
 }
 
@@ -84,26 +93,34 @@ void Progress::finish() {
   }
 }
 
+/// "1.2K rows/s | eta 3m", or the time that has passed where the end is not known.
+std::string Progress::speed_and_time() const {
+  const double elapsed = std::max(1e-3, std::chrono::duration<double>(now_() - start_).count());
+  if (total_ == 0 && unit_.empty()) {
+    return human_duration(elapsed);
+  }
+  const double rate = static_cast<double>(done_ - first_) / elapsed;
+  const std::string number =
+      rate < 10 ? fmt::format("{:.1f}", rate) : human_count(static_cast<int64_t>(rate));
+  const std::string speed = fmt::format("{} {}/s", number, unit_.empty() ? "items" : unit_);
+  if (total_ == 0) {
+    return fmt::format("{} | {}", speed, human_duration(elapsed));
+  }
+  const auto left = static_cast<double>(total_ - std::min(done_, total_));
+  return fmt::format("{} | eta {}", speed, rate > 0 ? human_duration(left / rate) : "?");
+}
+
 std::string Progress::line(std::string_view note) const {
-  const double elapsed =
-      std::max(1e-3, std::chrono::duration<double>(Clock::now() - start_).count());
-  const double rate = static_cast<double>(done_) / elapsed;
-  const std::string speed = fmt::format("{} {}/s", human_count(static_cast<int64_t>(rate)),
-                                        unit_.empty() ? "items" : unit_);
-  std::string text;
+  std::string text = label_;
   if (total_ > 0) {
     const double share =
         std::clamp(static_cast<double>(done_) / static_cast<double>(total_), 0.0, 1.0);
-    const std::string left =
-        rate > 0 ? human_duration(static_cast<double>(total_ - std::min(done_, total_)) / rate)
-                 : "?";
-    text = fmt::format("{} {:.0f}%{} {}/{} | {} | eta {}", label_, share * 100,
-                       terminal_ ? " " + bar(share, 20) : "", human_count(done_),
-                       human_count(total_), speed, left);
-  } else {
-    text =
-        fmt::format("{} {} | {} | {}", label_, human_count(done_), speed, human_duration(elapsed));
+    text += fmt::format(" {:.0f}%{} {}/{}", share * 100, terminal_ ? " " + bar(share, 20) : "",
+                        human_count(done_), human_count(total_));
+  } else if (!unit_.empty()) {
+    text += " " + human_count(done_);
   }
+  text += " | " + speed_and_time();
   if (!note.empty()) {
     text += fmt::format(" | {}", note);
   }

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -12,23 +13,33 @@ namespace llm {
 
 class Progress {
  public:
-  /// total 0 = unknown. unit: "tokens", "MB".
-  Progress(int64_t total, std::string label, std::string unit = {});
+  using Clock = std::chrono::steady_clock;
+  using Now = std::function<Clock::time_point()>;
+
+  /// total 0 = unknown; with no unit either, the time that has passed is shown alone. unit:
+  /// "tokens", "MB". first: what was done before, which says nothing about the speed. now: a clock
+  /// for tests.
+  Progress(int64_t total, std::string label, std::string unit = {}, int64_t first = 0,
+           Now now = Clock::now);
   ~Progress();
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
   void update(int64_t done, std::string_view note = {});
+  /// Something else was logged: the next line is due ten seconds from now.
+  void put_off();
   /// Removes the bar, or writes the last line if lines were written before.
   void finish();
 
  private:
-  using Clock = std::chrono::steady_clock;
   std::string line(std::string_view note) const;
+  std::string speed_and_time() const;
   int64_t total_;
-  int64_t done_ = 0;
+  int64_t first_;
+  int64_t done_;
   std::string label_;
   std::string unit_;
+  Now now_;
   Clock::time_point start_;
   Clock::time_point shown_;
   bool terminal_;
