@@ -26,6 +26,12 @@ void on_stop_signal(int number) {
 
 }  // namespace
 
+void end_if_asked(const StopRequest& stop) {
+  if (stop && stop()) {
+    throw Stopped();
+  }
+}
+
 StopSignal::StopSignal() {
   check(!installed.exchange(true), "signals: one StopSignal at a time");
   received = 0;

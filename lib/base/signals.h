@@ -6,7 +6,22 @@
 // SIGINT 130, SIGTERM 143, SIGUSR1 0 (Slurm's "time is nearly over": a clean stop).
 #pragma once
 
+#include <exception>
+#include <functional>
+
 namespace llm {
+
+/// Asked between pieces of work; true: end. An empty one never asks to.
+using StopRequest = std::function<bool()>;
+
+/// Work ended because a StopRequest said so: no fault, and not an Error.
+class Stopped : public std::exception {
+ public:
+  const char* what() const noexcept override { return "stopped as asked"; }
+};
+
+/// Throws Stopped where `stop` asks for it.
+void end_if_asked(const StopRequest& stop);
 
 class StopSignal {
  public:
