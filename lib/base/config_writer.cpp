@@ -229,6 +229,9 @@ std::string Fields::print_config() const {
   size_t width = 0;
   std::vector<std::pair<std::string, std::string>> lines;
   for (const Field& row : rows_) {
+    if (row.hidden_ && row.flag_only_ && !row.is_set()) {
+      continue;  // no key of a file, and none of the flags that a user is told of
+    }
     const std::string value = row.secret_ ? "***" : ConfigWriter::value(row, true);
     lines.emplace_back(fmt::format("{} = {}", row.path_, value), row.origin_.text());
     width = std::max(width, std::min<size_t>(lines.back().first.size(), 60));

@@ -154,5 +154,16 @@ TEST_F(ConfigWriting, HelpNamesFlagDefaultAndChoices) {
   EXPECT_NE(help.find("Keys of the sections model can be given too"), std::string::npos);
 }
 
+TEST(PrintConfig, LeavesOutHiddenFlagsThatWereNotGiven) {
+  bool hidden_flag = false, hidden_key = false;
+  Fields fields;
+  fields("test_hook", hidden_flag, "For tests").flag_only().hidden();
+  fields("rare_key", hidden_key, "A key of files").hidden();
+  EXPECT_EQ(fields.print_config(), "rare_key = false  # default\n");
+  fields.apply_flag("test_hook", "true");
+  EXPECT_EQ(fields.print_config(),
+            "test_hook = true  # --test_hook\nrare_key = false  # default\n");
+}
+
 }  // namespace
 }  // namespace llm

@@ -78,6 +78,7 @@ for spelling in --workers --num-workers --num_workers --data.workers --data.num_
     expect "$verb $spelling" "data.workers = 3 " out
   done
 done
+holds "a hidden flag is not printed" [ "$(grep -c kill_at_step out)" = 0 ]
 accept "human numbers" -- pretrain --max-steps 10k --print-config
 expect "human numbers" "training.max_steps = 10000 " out
 accept "auto" -- pretrain --max-steps auto --print-config
