@@ -6,10 +6,10 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <new>
 #include <nlohmann/json.hpp>
 
 #include "apps/arguments.h"
+#include "apps/program_error.h"
 #include "apps/shared_options.h"
 #include "apps/torch_side.h"
 #include "base/config_node.h"
@@ -141,21 +141,6 @@ int run_command(const Command& command, const std::vector<std::string>& argument
            : near);
 }
 
-int report(const Error& error) {
-  if (!error.message().empty()) {
-    std::fputs(fmt::format("llm: error: {}\n", error.message()).c_str(), stderr);
-  }
-  if (!error.hint().empty()) {
-    std::fputs(fmt::format("hint: {}\n", error.hint()).c_str(), stderr);
-  }
-  return static_cast<int>(error.code());
-}
-
-/// LibTorch's texts go on for pages; the first line is the cause.
-std::string first_line(std::string_view text) {
-  return std::string(text.substr(0, text.find('\n')));
-}
-
 }  // namespace
 
 const Command* find_command(const std::vector<Command>& commands, const std::string& name) {
@@ -210,16 +195,8 @@ int run_main(const CommandTable& table, int argc, char** argv) {
     const int code = run_program(table(arguments.empty() ? "" : arguments.front()), arguments);
     flush_stdout();
     return code;
-  } catch (const Error& error) {
-    return report(error);
-  } catch (const std::filesystem::filesystem_error& error) {
-    return report(
-        Error(Exit::io, fmt::format("'{}': {}", error.path1().string(), error.code().message())));
-  } catch (const std::bad_alloc&) {
-    return report(Error(Exit::internal, "not enough memory",
-                        "a smaller batch, sequence length or model needs less"));
-  } catch (const std::exception& error) {
-    return report(Error(Exit::internal, "internal error: " + first_line(error.what())));
+  } catch (...) {
+    return report_failure(error_in_flight());
   }
 }
 

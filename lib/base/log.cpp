@@ -218,6 +218,21 @@ void log_record(LogLevel level, std::string_view message, std::span<const LogFie
   emit(level, message, fields);
 }
 
+void log_failure(std::string_view message, std::string_view hint) {
+  Logger& log = logger();
+  const std::lock_guard lock(log.mutex);
+  const LogField advice{"hint", hint};
+  const std::span<const LogField> fields(&advice, hint.empty() ? 0 : 1);
+  const std::string text =
+      hint.empty() ? std::string(message) : fmt::format("{}\nhint: {}", message, hint);
+  const std::string json = log.json ? json_line(LogLevel::error, message, fields) : "";
+  put_stderr((log.status.empty() ? "" : "\r\033[K") +
+             (log.json ? json : fmt::format("llm: error: {}\n", text)));
+  if (log.file) {
+    append_to_file(log, log.json ? json : text_for_file(LogLevel::error, text));
+  }
+}
+
 void set_status_line(std::string_view text) {
   static const bool terminal = stderr_is_terminal();
   Logger& log = logger();

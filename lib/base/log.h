@@ -51,6 +51,11 @@ struct LogField {
 /// A line with values: as text the message alone, as JSON the fields beside it.
 void log_record(LogLevel level, std::string_view message, std::span<const LogField> fields);
 
+/// The last words of a program that fails: "llm: error: message" and, where there is one, "hint:
+/// hint" on stderr whatever the level; one JSON line with both where the log is JSON. The log file
+/// gets them too.
+void log_failure(std::string_view message, std::string_view hint);
+
 /// A last line on the terminal that stays below the log while it moves on (a progress bar); ""
 /// removes it. Only where stderr is a terminal.
 void set_status_line(std::string_view text);

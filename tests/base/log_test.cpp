@@ -45,6 +45,30 @@ TEST_F(Log, TextOnStderrNamesTheLevelUnlessInfo) {
             "step 1\nwarning: low\nerror: bad\n");
 }
 
+TEST_F(Log, AFailureIsToldAtEveryLevelAndInTheFile) {
+  configure_log({"error", "text", true});
+  attach_log_file(folder_ / "run.log");
+  EXPECT_EQ(stderr_of([] {
+              log_failure("no such file", "");
+              log_failure("no memory", "a smaller batch");
+            }),
+            "llm: error: no such file\nllm: error: no memory\nhint: a smaller batch\n");
+  const std::vector<std::string> written = lines("run.log");
+  ASSERT_EQ(written.size(), 3u);
+  EXPECT_TRUE(written[0].ends_with("Z ERROR no such file")) << written[0];
+  EXPECT_TRUE(written[1].ends_with("Z ERROR no memory")) << written[1];
+  EXPECT_EQ(written[2], "    hint: a smaller batch");
+}
+
+TEST_F(Log, AFailureIsOneJsonLineWhereTheLogIsJson) {
+  configure_log({"info", "json", false});
+  const auto json = nlohmann::json::parse(stderr_of([] { log_failure("no memory", "buy some"); }));
+  EXPECT_EQ(json["level"], "error");
+  EXPECT_EQ(json["message"], "no memory");
+  EXPECT_EQ(json["hint"], "buy some");
+  EXPECT_FALSE(nlohmann::json::parse(stderr_of([] { log_failure("no", ""); })).contains("hint"));
+}
+
 TEST_F(Log, LevelsFilter) {
   const auto all = [] {
     log_debug("d");
