@@ -36,13 +36,13 @@ int64_t pieces_asked(const RunConfig& config, const Fields& fields) {
 }
 
 std::unique_ptr<const Tokenizer> train_run_tokenizer(RunConfig& config, const Fields& fields,
-                                                     const fs::path& run) {
+                                                     const fs::path& run, const StopRequest& stop) {
   TokenizerTrainerConfig& tokenizer = config.tokenizer;
   tokenizer.fewer_allowed = tells_stories(config);
   tokenizer.vocab_size = pieces_asked(config, fields);
   log_info("training a {} tokenizer of {} pieces on the run's text", tokenizer.model_type,
            tokenizer.vocab_size);
-  const TokenizerTraining result = train_tokenizer(tokenizer, training_text(config.data));
+  const TokenizerTraining result = train_tokenizer(tokenizer, training_text(config.data), stop);
   return load_tokenizer_bytes(result.model, (run / "tokenizer.model").string());
 }
 
@@ -53,7 +53,7 @@ std::string absolute_text(const std::string& path) {
 }
 
 RunTokenizer choose_tokenizer(RunConfig& config, const Fields& fields,
-                              const std::optional<ResumeChoice>& start) {
+                              const std::optional<ResumeChoice>& start, const StopRequest& stop) {
   const fs::path run = config.checkpoint.output_dir;
   std::optional<fs::path> source;
   if (!config.tokenizer.path.empty()) {
@@ -70,7 +70,7 @@ RunTokenizer choose_tokenizer(RunConfig& config, const Fields& fields,
   RunTokenizer chosen;
   chosen.trained_here = !source;
   chosen.tokenizer = source ? open_model_tokenizer(*source, source->string())
-                            : train_run_tokenizer(config, fields, run);
+                            : train_run_tokenizer(config, fields, run, stop);
   if (!config.checkpoint.model_path.empty() && !fields.is_set("data.add_bos")) {
     config.data.text.add_bos = begins_texts_with_bos(*chosen.tokenizer);
   }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "apps/run_config.h"
+#include "base/signals.h"
 #include "tokenizer/tokenizer.h"
 #include "training/checkpoint.h"
 
@@ -24,8 +25,10 @@ struct RunTokenizer {
   bool trained_here = false;
   bool fewer_pieces = false;  // than were asked for: the built-in stories do not give more
 };
+/// Throws Stopped where `stop` asks while one is trained.
 RunTokenizer choose_tokenizer(RunConfig& config, const Fields& fields,
-                              const std::optional<ResumeChoice>& start);
+                              const std::optional<ResumeChoice>& start,
+                              const StopRequest& stop = {});
 
 /// A path as it stands in RUN/config.yaml; "" and "-" stay.
 std::string absolute_text(const std::string& path);

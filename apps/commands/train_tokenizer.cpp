@@ -6,8 +6,10 @@
 #include <filesystem>
 
 #include "apps/commands.h"
+#include "apps/shell_word.h"
 #include "base/log.h"
 #include "base/number_text.h"
+#include "base/signals.h"
 #include "base/stdout.h"
 #include "data/text_reader.h"
 #include "tokenizer/tokenizer.h"
@@ -58,23 +60,6 @@ struct TrainTokenizerConfig {
   }
 };
 
-/// A file name as a shell wants it.
-std::string quoted(const std::string& name) {
-  const bool plain =
-      !name.empty() &&
-      name.find_first_not_of(
-          "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-/+=:@%") ==
-          std::string::npos;
-  if (plain) return name;
-  std::string out = "'";
-  for (const char c : name) {
-    if (c == '\'') out += "'\\'";
-    out += c;
-  }
-  out += '\'';
-  return out;
-}
-
 void print_result(const TrainTokenizerConfig& config, const TokenizerTraining& training,
                   const std::string& sample) {
   const auto tokenizer = load_tokenizer(config.output);
@@ -95,9 +80,10 @@ void print_next_command(const TrainTokenizerConfig& config) {
   std::string inputs;
   for (const std::string& name : config.input) {
     inputs += ' ';
-    inputs += name == "-" ? "FILE" : quoted(name);
+    inputs += name == "-" ? "FILE" : shell_word(name);
   }
-  log_info("next: llm prepare-data --input{} --tokenizer-path {}", inputs, quoted(config.output));
+  log_info("next: llm prepare-data --input{} --tokenizer-path {}", inputs,
+           shell_word(config.output));
 }
 
 int run(TrainTokenizerConfig& config, const Fields& fields) {
@@ -127,7 +113,15 @@ int run(TrainTokenizerConfig& config, const Fields& fields) {
     sample.append(text, 0, kSampleBytes - sample.size());
     return true;
   };
-  const TokenizerTraining training = train_tokenizer(config.tokenizer, source, config.output);
+  const StopSignal stop;
+  TokenizerTraining training;
+  try {
+    training =
+        train_tokenizer(config.tokenizer, source, config.output, [&] { return stop.requested(); });
+  } catch (const Stopped&) {
+    log_warn("ended by {}; nothing was written", stop.name());
+    return stop.exit_code();
+  }
   if (!config.hf_output.empty()) write_hf_tokenizer(training.model, config.hf_output);
   print_result(config, training, sample);
   print_next_command(config);

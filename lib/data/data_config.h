@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/signals.h"
 #include "data/prepare.h"
 
 namespace llm {
@@ -72,10 +73,11 @@ struct RunData {
 std::function<bool(std::string&)> training_text(const DataConfig& config);
 
 /// Prepares RUN/data/{train,val} where needed; what lies there already is used again if text files,
-/// settings, seed and tokenizer are unchanged.
+/// settings, seed and tokenizer are unchanged. Throws Stopped where `stop` asks; nothing half
+/// written is left then.
 RunData prepare_run_data(const DataConfig& config, const Tokenizer& tokenizer,
                          const std::filesystem::path& run_directory, uint64_t seed,
-                         const ChatFormat& chat = {});
+                         const ChatFormat& chat = {}, const StopRequest& stop = {});
 
 /// Bytes of text that the ids of a dataset stand for: what bits per byte divides by. Reads all of
 /// it.

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/json_reader.h"
 #include "base/log.h"
+#include "base/progress.h"
 #include "base/sha256.h"
 #include "data/data_config.h"
 #include "data/synthetic.h"
@@ -103,10 +104,14 @@ bool unchanged(const std::filesystem::path& record, const nlohmann::json& now) {
 }
 
 void write_stories(const DataConfig& config, const Tokenizer& tokenizer,
-                   const std::filesystem::path& prefix, int64_t first, int64_t count) {
+                   const std::filesystem::path& prefix, int64_t first, int64_t count,
+                   const StopRequest& stop) {
   StoryCorpus corpus(static_cast<uint64_t>(config.synthetic_seed));
   TokenFileWriter writer(prefix, tokenizer.sha256());
+  Progress progress(count, "writing the stories", "stories");
   for (int64_t i = first; i < first + count; ++i) {
+    end_if_asked(stop);
+    progress.update(i - first);
     if (config.text.add_bos && tokenizer.bos_id() >= 0) {
       int32_t bos = tokenizer.bos_id();
       writer.add({&bos, 1});
@@ -129,14 +134,14 @@ double story_entropy(const DataConfig& config, const std::filesystem::path& vali
 }
 
 RunData prepare_stories(const DataConfig& config, const Tokenizer& tokenizer,
-                        const std::filesystem::path& folder) {
+                        const std::filesystem::path& folder, const StopRequest& stop) {
   StoryRange range = story_range(config);
   nlohmann::json now = fingerprint(config, {}, tokenizer, 0, {});
   RunData data{folder / "train", range.validation > 0 ? folder / "val" : "", true, 0};
   if (!unchanged(folder / "prepared.json", now)) {
-    write_stories(config, tokenizer, data.train, 0, range.training);
+    write_stories(config, tokenizer, data.train, 0, range.training, stop);
     if (range.validation > 0) {
-      write_stories(config, tokenizer, data.validation, range.training, range.validation);
+      write_stories(config, tokenizer, data.validation, range.training, range.validation, stop);
     }
     write_file_atomically(folder / "prepared.json", dump_json(now, 1) + "\n");
   }
@@ -146,14 +151,22 @@ RunData prepare_stories(const DataConfig& config, const Tokenizer& tokenizer,
   return data;
 }
 
-void report(const PrepareResult& result) {
+/// Prepares a set of texts of the run.
+void prepare_part(PrepareOptions& options, const Tokenizer& tokenizer, const StopRequest& stop) {
+  options.stop_requested = stop;
+  options.show_progress = !log_is_quiet();
+  const PrepareResult result = prepare_data(options, tokenizer);
+  if (result.stopped) {
+    throw Stopped();
+  }
   if (result.skipped_rows > 0) {
     log_warn("{} bad rows were left out; the first: {}", result.skipped_rows, result.first_bad_row);
   }
 }
 
 RunData prepare_text(const DataConfig& config, const Tokenizer& tokenizer,
-                     const std::filesystem::path& folder, uint64_t seed, const ChatFormat& chat) {
+                     const std::filesystem::path& folder, uint64_t seed, const ChatFormat& chat,
+                     const StopRequest& stop) {
   bool own_validation = !config.validation_path.empty();
   std::vector<std::string> inputs = config.path;
   if (own_validation && !is_token_file(config.validation_path)) {
@@ -173,12 +186,11 @@ RunData prepare_text(const DataConfig& config, const Tokenizer& tokenizer,
     options.inputs = config.path;
     options.output = data.train;
     options.val_fraction = own_validation ? 0 : options.val_fraction;
-    options.show_progress = !log_is_quiet();
-    report(prepare_data(options, tokenizer));
+    prepare_part(options, tokenizer, stop);
     if (own_validation && !is_token_file(config.validation_path)) {
       options.inputs = {config.validation_path};
       options.output = data.validation;
-      report(prepare_data(options, tokenizer));
+      prepare_part(options, tokenizer, stop);
     }
     write_file_atomically(folder / "prepared.json", dump_json(now, 1) + "\n");
   }
@@ -195,7 +207,7 @@ RunData prepare_text(const DataConfig& config, const Tokenizer& tokenizer,
 
 RunData existing_dataset(const DataConfig& config, const std::filesystem::path& prefix,
                          const std::filesystem::path& folder, const Tokenizer& tokenizer,
-                         const ChatFormat& chat) {
+                         const ChatFormat& chat, const StopRequest& stop) {
   RunData data{prefix, {}, false, 0};
   if (config.validation_path.empty()) {
     data.validation = is_token_file(validation_prefix(prefix)) ? validation_prefix(prefix) : "";
@@ -207,7 +219,7 @@ RunData existing_dataset(const DataConfig& config, const std::filesystem::path& 
     options.chat = chat;
     options.inputs = {config.validation_path};
     options.output = data.validation = folder / "val";
-    report(prepare_data(options, tokenizer));
+    prepare_part(options, tokenizer, stop);
   }
   return data;
 }
@@ -245,16 +257,16 @@ std::function<bool(std::string&)> training_text(const DataConfig& given) {
 
 RunData prepare_run_data(const DataConfig& given, const Tokenizer& tokenizer,
                          const std::filesystem::path& run_directory, uint64_t seed,
-                         const ChatFormat& chat) {
+                         const ChatFormat& chat, const StopRequest& stop) {
   DataConfig config = resolved(given);
   std::filesystem::path folder = run_directory / "data";
   RunData data;
   if (config.path.empty()) {
-    data = prepare_stories(config, tokenizer, folder);
+    data = prepare_stories(config, tokenizer, folder, stop);
   } else if (auto prefix = dataset_in(config.path)) {
-    data = existing_dataset(config, *prefix, folder, tokenizer, chat);
+    data = existing_dataset(config, *prefix, folder, tokenizer, chat, stop);
   } else {
-    data = prepare_text(config, tokenizer, folder, seed, chat);
+    data = prepare_text(config, tokenizer, folder, seed, chat, stop);
   }
   for (const std::filesystem::path& part : {data.train, data.validation}) {
     if (!part.empty()) {

@@ -4,10 +4,13 @@
 
 #include <algorithm>
 #include <charconv>
+#include <memory>
 #include <unordered_map>
 
 #include "base/atomic_file.h"
+#include "base/progress.h"
 #include "base/sha256.h"
+#include "base/watched_work.h"
 #include "tokenizer/byte_bpe_trainer.h"
 #include "tokenizer/sentencepiece_model.h"
 #include "tokenizer/tokenizer.h"
@@ -107,23 +110,54 @@ void check_promises(const Tokenizer& tokenizer) {
          "training gave the special tokens other ids than pad 0, bos 1, eos 2, unk 3, mask 4");
 }
 
+/// Takes every text of the source, and says now and then how far it is.
+template <typename Take>
+void take_texts(const TextSource& source, Progress& progress, const StopRequest& stop, Take take) {
+  constexpr size_t kLookEvery = size_t{1} << 20;
+  size_t bytes = 0, looked = 0;
+  for (std::string text; source(text);) {
+    bytes += text.size();
+    if (bytes - looked >= kLookEvery) {
+      looked = bytes;
+      end_if_asked(stop);
+      progress.update(0, fmt::format("{} MB read", bytes / 1'000'000));
+    }
+    take(text);
+  }
+  end_if_asked(stop);
+}
+
+/// What SentencePiece works on; shared with the thread that may outlive the caller.
+struct SentencePieceJob {
+  std::unordered_map<std::string, std::string> settings;
+  LineIterator lines;
+  std::string model;
+  sentencepiece::util::Status status;
+};
+
 /// Byte-level BPE is this program's own; its file is a tokenizer.json.
-TokenizerTraining train_byte_level(const TokenizerTrainerConfig& config, const TextSource& source) {
+TokenizerTraining train_byte_level(const TokenizerTrainerConfig& config, const TextSource& source,
+                                   Progress& progress, const StopRequest& stop) {
   check(config.vocab_size > kSpecialPieces + kBytePieces,
         "vocab_size {} is too low: the special tokens and bytes alone are {}", config.vocab_size,
         kSpecialPieces + kBytePieces);
   TokenizerTraining result;
-  WordCounts words;
-  for (std::string text; source(text);) {
+  const auto words = std::make_shared<WordCounts>();
+  take_texts(source, progress, stop, [&](const std::string& text) {
     result.text_bytes += static_cast<int64_t>(text.size());
     result.lines += std::count(text.begin(), text.end(), '\n') + (text.ends_with('\n') ? 0 : 1);
-    words.add(text);
-  }
+    words->add(text);
+  });
   result.lines_used = result.lines;
-  check_input(words.size() > 0, "there is no text to train a tokenizer on ({} bytes read)",
+  check_input(words->size() > 0, "there is no text to train a tokenizer on ({} bytes read)",
               result.text_bytes);
-  const ByteBpeVocabulary vocabulary = train_byte_bpe(
-      words, {"<pad>", "<s>", "</s>", "<unk>", "<mask>"}, static_cast<size_t>(config.vocab_size));
+  const auto learnt = std::make_shared<ByteBpeVocabulary>();
+  run_watched(
+      [words, learnt, pieces = static_cast<size_t>(config.vocab_size)] {
+        *learnt = train_byte_bpe(*words, {"<pad>", "<s>", "</s>", "<unk>", "<mask>"}, pieces);
+      },
+      progress, stop);
+  const ByteBpeVocabulary& vocabulary = *learnt;
   const auto most = static_cast<int64_t>(vocabulary.pieces.size());
   if (most < config.vocab_size && !config.fewer_allowed) {
     fail(Exit::bad_input,
@@ -147,15 +181,17 @@ TokenizerTraining train_byte_level(const TokenizerTrainerConfig& config, const T
 
 }  // namespace
 
-TokenizerTraining train_tokenizer(const TokenizerTrainerConfig& config, const TextSource& source) {
-  if (config.model_type == "byte-bpe") return train_byte_level(config, source);
+TokenizerTraining train_tokenizer(const TokenizerTrainerConfig& config, const TextSource& source,
+                                  const StopRequest& stop) {
+  Progress progress(0, "training the tokenizer");
+  if (config.model_type == "byte-bpe") return train_byte_level(config, source, progress, stop);
   const int64_t fixed_pieces = kSpecialPieces + (config.byte_fallback ? kBytePieces : 0);
   check(config.vocab_size > fixed_pieces,
         "vocab_size {} is too low: the special tokens{} alone are {}", config.vocab_size,
         config.byte_fallback ? " and byte pieces" : "", fixed_pieces);
 
   TrainingLines lines(config.max_sentences, config.model_type == "char");
-  for (std::string text; source(text);) lines.add(text);
+  take_texts(source, progress, stop, [&](const std::string& text) { lines.add(text); });
   TokenizerTraining result;
   result.text_bytes = lines.text_bytes();
   result.lines = lines.seen();
@@ -164,10 +200,15 @@ TokenizerTraining train_tokenizer(const TokenizerTrainerConfig& config, const Te
   check_input(!sample.empty(), "there is no text to train a tokenizer on ({} bytes read)",
               result.text_bytes);
 
-  LineIterator iterator(std::move(sample));
-  const auto status = sentencepiece::SentencePieceTrainer::Train(settings(config, lines.has_tab()),
-                                                                 &iterator, &result.model);
-  if (!status.ok()) fail_training(config, status.error_message());
+  const auto job = std::make_shared<SentencePieceJob>(
+      SentencePieceJob{settings(config, lines.has_tab()), LineIterator(std::move(sample)), {}, {}});
+  const auto train = [job] {
+    job->status =
+        sentencepiece::SentencePieceTrainer::Train(job->settings, &job->lines, &job->model);
+  };
+  run_watched(train, progress, stop);
+  if (!job->status.ok()) fail_training(config, job->status.error_message());
+  result.model = std::move(job->model);
 
   const auto tokenizer = load_tokenizer_bytes(result.model, "the trained tokenizer");
   check_promises(*tokenizer);
@@ -177,8 +218,8 @@ TokenizerTraining train_tokenizer(const TokenizerTrainerConfig& config, const Te
 }
 
 TokenizerTraining train_tokenizer(const TokenizerTrainerConfig& config, const TextSource& source,
-                                  const std::filesystem::path& output) {
-  TokenizerTraining result = train_tokenizer(config, source);
+                                  const std::filesystem::path& output, const StopRequest& stop) {
+  TokenizerTraining result = train_tokenizer(config, source, stop);
   if (output.has_parent_path()) make_directories(output.parent_path());
   write_file_atomically(output, result.model);
   return result;

@@ -23,6 +23,7 @@
 #include <string>
 
 #include "base/config.h"
+#include "base/signals.h"
 
 namespace llm {
 
@@ -53,13 +54,17 @@ struct TokenizerTraining {
 };
 
 /// Memory is bounded by max_sentences, not by the input. Throws Error(Exit::bad_input) when the
-/// text is too small or too varied for vocab_size and says which size would do.
-TokenizerTraining train_tokenizer(const TokenizerTrainerConfig& config, const TextSource& source);
+/// text is too small or too varied for vocab_size and says which size would do. Reports its
+/// progress (base/progress.h). Throws Stopped soon after `stop` asks; what was being learnt then
+/// goes on in the background until the process ends.
+TokenizerTraining train_tokenizer(const TokenizerTrainerConfig& config, const TextSource& source,
+                                  const StopRequest& stop = {});
 
 /// The same, written to `output` in one step (base/atomic_file.h); its folder is made if it is
 /// missing.
 TokenizerTraining train_tokenizer(const TokenizerTrainerConfig& config, const TextSource& source,
-                                  const std::filesystem::path& output);
+                                  const std::filesystem::path& output,
+                                  const StopRequest& stop = {});
 
 /// Writes tokenizer.json, tokenizer_config.json and special_tokens_map.json of a trained tokenizer
 /// (bpe, unigram, byte-bpe) into `directory`, as Hugging Face's libraries read them.

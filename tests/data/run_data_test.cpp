@@ -153,5 +153,23 @@ TEST(DataConfig, EveryRowHasItsKeyAndFlag) {
   expect_error(Exit::usage, "sentence", [&] { fields.apply_flag("split", "sentence"); });
 }
 
+TEST(RunData, AStopLeavesNothingHalfWritten) {
+  Scratch scratch;
+  DataConfig config;
+  config.synthetic_stories = 100;
+  int asked = 0;
+  const StopRequest soon = [&] { return ++asked > 3; };
+  const auto prepare = [&] {
+    prepare_run_data(config, ByteTokenizer(), scratch.path / "run", 42, {}, soon);
+  };
+  EXPECT_THROW(prepare(), Stopped);
+  config.path = {scratch.file("a.txt", "one\ntwo\nthree\n")};
+  asked = 3;
+  EXPECT_THROW(prepare(), Stopped);
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(scratch.path / "run")) {
+    EXPECT_FALSE(entry.is_regular_file()) << entry.path();
+  }
+}
+
 }  // namespace
 }  // namespace llm

@@ -207,5 +207,25 @@ TEST(TrainingLines, TheSampleIsEven) {
   EXPECT_NEAR(mean, 5'000, 300);  // 3.3 standard deviations
 }
 
+TEST(TokenizerTrainer, EndsWhereItIsAskedTo) {
+  for (const char* model_type : {"bpe", "byte-bpe"}) {
+    TokenizerTrainerConfig config;
+    config.model_type = model_type;
+    config.vocab_size = 400;
+    // Asked while it reads: the source has no end.
+    int given = 0;
+    const std::string text = sample_prose(600'000);
+    const auto endless = [&](std::string& out) {
+      out = text;
+      return ++given < 100;
+    };
+    EXPECT_THROW(train_tokenizer(config, endless, [&] { return given >= 4; }), Stopped);
+    EXPECT_EQ(given, 4) << model_type;
+    // Asked just after the text: nothing is learnt any more.
+    EXPECT_THROW(train_tokenizer(config, source_of(sample_prose(10'000)), [] { return true; }),
+                 Stopped);
+  }
+}
+
 }  // namespace
 }  // namespace llm
