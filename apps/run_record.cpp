@@ -34,6 +34,7 @@ void write_run_record(const std::filesystem::path& run, const RunRecord& record)
   j["device"] = record.device;
   j["threads"] = record.threads;
   j["precision"] = record.precision;
+  j["kernels"] = record.kernels;
   j["config_sha256"] = record.identity.config_sha256;
   j["data_sha256"] = record.identity.data_sha256;
   j["tokenizer_sha256"] = record.identity.tokenizer_sha256;

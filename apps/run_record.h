@@ -20,6 +20,7 @@ struct RunRecord {
   RunIdentity identity;
   int64_t parameters = 0;
   std::string precision;
+  std::string kernels;                // training_kernels()
   std::string resumed_from;           // checkpoint, empty for a new run
   std::string result;                 // running, finished, early_stopping, signal
   double entropy_nats_per_token = 0;  // of built-in data, else 0

@@ -18,6 +18,7 @@
 #include "base/sha256.h"
 #include "base/signals.h"
 #include "base/stdout.h"
+#include "model/device.h"
 #include "model/kernels/cpu_backend.h"
 #include "model/model_size.h"
 
@@ -41,6 +42,26 @@ void resume(Trainer& trainer, const ResumeChoice& start) {
     log_info("{}", line);
   }
   log_info("resumed from {}", start.checkpoint.string());
+}
+
+/// A resume keeps what the run chose for itself when it began, whatever it would choose now.
+void keep_choices(RunConfig& run, const fs::path& checkpoint) {
+  const bool any_precision = run.training.precision == "auto" && run.runtime.dtype == "auto";
+  if (run.runtime.seed >= 0 && !any_precision) {
+    return;
+  }
+  const TrainingState saved = read_training_state(checkpoint);
+  if (run.runtime.seed < 0) {
+    run.runtime.seed = saved.seed;
+  }
+  if (any_precision) {
+    run.training.precision = saved.precision;
+    const std::string usual = native_precision(resolve_device(run.runtime.device));
+    if (usual != saved.precision) {
+      log_info("training.precision auto: {} as in {}, where {} would be usual here",
+               saved.precision, checkpoint.filename().string(), usual);
+    }
+  }
 }
 
 std::string report(const fs::path& run, const TrainingResult& result, const RunData& data,
@@ -107,8 +128,8 @@ int run_training(RunConfig& run, const Fields& fields, const TrainingVerb& verb)
   RunRecord record;
   record.started = utc_now();
   const std::optional<ResumeChoice> start = choose_start(run.checkpoint);
-  if (start && run.runtime.seed < 0) {
-    run.runtime.seed = read_training_state(start->checkpoint).seed;
+  if (start) {
+    keep_choices(run, start->checkpoint);
   }
   RunTokenizer tokenizer = choose_tokenizer(run, fields, start);
   settle_model(run, fields, tokenizer);
@@ -146,6 +167,7 @@ int run_training(RunConfig& run, const Fields& fields, const TrainingVerb& verb)
   record.threads = run.runtime.threads;
   record.device = model->device().str();
   record.precision = run.training.precision;
+  record.kernels = training_kernels(model->device());
   record.resumed_from = start ? start->checkpoint.string() : "";
   record.entropy_nats_per_token = data.entropy_nats_per_token;
   record.result = "running";

@@ -1,5 +1,7 @@
 #include "training/precision.h"
 
+#include <c10/core/DeviceType.h>
+
 #include <algorithm>
 
 #include "base/error.h"
@@ -10,6 +12,11 @@ namespace llm {
 std::string native_precision(const at::Device& device) {
   const bool native = device.is_cuda() || cpu_backend() == CpuBackend::avx512;
   return native ? "bf16-mixed" : "32-true";
+}
+
+std::string training_kernels(const at::Device& device) {
+  return device.is_cpu() ? std::string(cpu_backend_name(cpu_backend()))
+                         : c10::DeviceTypeName(device.type(), /*lower_case=*/true);
 }
 
 Precision parse_precision(std::string_view name, const at::Device& device) {

@@ -27,6 +27,9 @@ struct Precision {
 Precision parse_precision(std::string_view name, const at::Device& device);
 /// What "auto" means on this device.
 std::string native_precision(const at::Device& device);
+/// What computes a run there, as checkpoints record it: the backend of a CPU ("avx2",
+/// kernels/cpu_backend.h), else the kind of device ("cuda"). Others add in another order.
+std::string training_kernels(const at::Device& device);
 
 /// https://arxiv.org/abs/1710.03740, section 3.2. Scale is a power of two, so scaling and unscaling
 /// lose nothing.

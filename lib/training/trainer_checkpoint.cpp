@@ -82,6 +82,7 @@ TrainingState Trainer::Core::state() const {
   s.last_validation = last_validation;
   s.identity = setup.identity;
   s.precision = precision.name;
+  s.kernels = training_kernels(model.device());
   s.threads = at::get_num_threads();
   s.settings = settings_of(setup.training, setup.optimizer, setup.scheduler);
   s.settings.insert(setup.data_settings.begin(), setup.data_settings.end());
@@ -91,7 +92,8 @@ TrainingState Trainer::Core::state() const {
 std::vector<std::string> Trainer::Core::resume(const fs::path& checkpoint) {
   const TrainingState saved = read_training_state(checkpoint);
   std::vector<std::string> changes = compare_models(load_model_config(checkpoint), model.config());
-  const std::vector<std::string> others = compare_states(saved, state(), setup.checkpoint);
+  const TrainingState now = state();
+  const std::vector<std::string> others = compare_states(saved, now, setup.checkpoint);
   changes.insert(changes.end(), others.begin(), others.end());
   load_weights(model, checkpoint, /*check_finite=*/true, setup.encryption_key);
   if (model.flat_compute_copy().defined()) {
@@ -105,6 +107,10 @@ std::vector<std::string> Trainer::Core::resume(const fs::path& checkpoint) {
   }
   if (setup.encryption_key && !is_sealed(checkpoint / kOptimizerFile)) {
     changes.push_back("encrypted from the next checkpoint on; those before it stay as they are");
+  }
+  const std::string other_kernels = compare_kernels(saved, now, checkpoint.filename().string());
+  if (!other_kernels.empty()) {
+    log_warn("{}", other_kernels);
   }
   step = saved.step;
   row = saved.row;

@@ -55,6 +55,7 @@ ordered_json to_json(const TrainingState& s) {
                    {"tokenizer_sha256", s.identity.tokenizer_sha256},
                    {"data_sha256", s.identity.data_sha256}};
   j["precision"] = s.precision;
+  j["kernels"] = s.kernels;
   j["threads"] = s.threads;
   j["settings"] = s.settings;
   return j;
@@ -89,7 +90,7 @@ const std::set<std::string> kChangeableModelKeys = {
     "model.use_bidirectional_attention"};  // follows training.objective
 /// Keys that decide which rows come next.
 const std::set<std::string> kDataKeys = {"training.max_seq_length", "training.objective",
-                                         "training.rows", "training.mlm_probability",
+                                         "training.rows",           "training.mlm_probability",
                                          "training.noise_schedule", "data.shuffle",
                                          "data.shift_windows"};
 
@@ -161,6 +162,9 @@ TrainingState read_training_state(const fs::path& checkpoint) {
   s.identity = {identity.get_string("tokenizer_sha256"), identity.get_string("data_sha256"),
                 identity.get_string("config_sha256")};
   s.precision = view.get_string("precision");
+  if (const auto kernels = view.find("kernels")) {
+    s.kernels = kernels->as_string();
+  }
   s.threads = view.get_int("threads", 0, kLargest);
   const JsonView settings = view.at("settings");
   for (const std::string& key : settings.keys()) {
@@ -207,6 +211,17 @@ std::vector<std::string> compare_models(ModelConfig saved, ModelConfig wanted) {
     changes.push_back(fmt::format("{} changed from {} to {}", a.path(), a.text(), b.text()));
   }
   return changes;
+}
+
+std::string compare_kernels(const TrainingState& saved, const TrainingState& wanted,
+                            const std::string& checkpoint_name) {
+  if (saved.kernels.empty() || saved.kernels == wanted.kernels) {
+    return "";
+  }
+  return fmt::format(
+      "{} was written with kernels {}, this process uses {}: the run goes on, but equal only to "
+      "rounding",
+      checkpoint_name, saved.kernels, wanted.kernels);
 }
 
 std::vector<std::string> compare_states(const TrainingState& saved, const TrainingState& wanted,

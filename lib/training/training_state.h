@@ -8,8 +8,8 @@
 //  "good_steps": 0}, "rng": {"kind": "counter", "seed": 42}, "data_cursor": {"row": 32000}, "best":
 //  {"step": 900, "loss": 1.25} or null, "early_stopping": {"reference": 1.25, "without_gain": 0},
 //  "last_validation": {...} or null, "identity": {"config_sha256": ..., "tokenizer_sha256": ...,
-//  "data_sha256": ...}, "precision": "32-true", "threads": 2, "settings": {"training.batch_size":
-//  "8", ...}}
+//  "data_sha256": ...}, "precision": "32-true", "kernels": "avx2", "threads": 2, "settings":
+//  {"training.batch_size": "8", ...}}
 #pragma once
 
 #include <cstdint>
@@ -59,6 +59,7 @@ struct TrainingState {
   std::optional<LossTotals> last_validation;
   RunIdentity identity;
   std::string precision;
+  std::string kernels;  // the backend of a CPU (kernels/cpu_backend.h), else the device; older: ""
   int64_t threads = 0;
   std::map<std::string, std::string> settings;
 };
@@ -75,8 +76,14 @@ std::map<std::string, std::string> settings_of(TrainingConfig training, Optimize
 /// gradient checkpointing ...) are returned as lines for the log.
 std::vector<std::string> compare_models(ModelConfig saved, ModelConfig wanted);
 
-/// The same for everything else: refuses another optimizer, tokenizer, data, seed, objective, row
-/// length or parameter dtype, and a run that is complete; other settings may change and are
+/// Whether the steps after `saved` are computed with other sums than those before: one line for a
+/// warning, that the run equals the uninterrupted one only to rounding. "" where they are not, or
+/// where an older checkpoint does not say.
+std::string compare_kernels(const TrainingState& saved, const TrainingState& wanted,
+                            const std::string& checkpoint_name);
+
+/// compare_models for everything else: refuses another optimizer, tokenizer, data, seed, objective,
+/// row length or parameter dtype, and a run that is complete; other settings may change and are
 /// returned as lines.
 std::vector<std::string> compare_states(const TrainingState& saved, const TrainingState& wanted,
                                         const CheckpointConfig& options);

@@ -22,7 +22,7 @@ done
 there text "$(ls run/events.out.tfevents.* | head -1)"
 expect text '"vocab_size": 300' run/final/config.json
 expect text 'llm generate --model-path run' out
-for key in started finished seed version commit torch device config_sha256 data_sha256 tokenizer_sha256 parameters tokens final best resumed_from; do
+for key in started finished seed version commit torch device kernels config_sha256 data_sha256 tokenizer_sha256 parameters tokens final best resumed_from; do
   expect "run.json" "\"$key\"" run/run.json
 done
 for key in step epoch tokens loss lr grad_norm tokens_per_second step_ms mfu peak_memory_bytes skipped_steps val_loss val_perplexity val_bits_per_byte val_accuracy; do
@@ -66,6 +66,21 @@ accept "any seed" -- pretrain --config config.yaml --data-path "$TINY/text.txt" 
 accept "any seed, longer" -- pretrain --config config.yaml --data-path "$TINY/text.txt" --output-dir dice --seed -1 --max-steps 4
 expect "any seed, longer" 'resumed from' err
 refuse "patience without validation" 2 "training.early_stopping_patience (2) has no effect without validation data" "--validation-path" -- pretrain --config config.yaml --data-path "$TINY/data" --tokenizer-path "$TINY/tokenizer.model" --output-dir blind --early-stopping-patience 2
+# Kernels that add in another order are named; the precision that `auto` meant when the run began stays.
+kernels=$(sed -n 's/^ *"kernels": "\(.*\)",$/\1/p' run/run.json)
+if [ "$kernels" != none ]; then
+  moved=(pretrain --config config.yaml --data-path "$TINY/data" --tokenizer-path "$TINY/tokenizer.model" --output-dir moved)
+  accept "where it begins" -- "${moved[@]}" --max-steps 2 --precision bf16-mixed
+  export LLM_CPU_BACKEND=none
+  accept "where it goes on" -- "${moved[@]}" --max-steps 4 --precision auto
+  expect "other kernels" "step-00000002 was written with kernels $kernels, this process uses none: the run goes on, but equal only to rounding" err
+  expect "the precision" "training.precision auto: bf16-mixed as in step-00000002, where 32-true would be usual here" err
+  expect "the precision's record" '"precision": "bf16-mixed"' moved/run.json
+  expect "the kernels' record" '"kernels": "none"' moved/step-00000004/training_state/state.json
+  accept "and on" -- "${moved[@]}" --max-steps 6 --precision auto
+  holds "the same kernels are not named" [ "$(grep -c 'written with kernels' err)" = 0 ]
+  unset LLM_CPU_BACKEND
+fi
 # What a preparation that was killed left is cleared away.
 touch dice/data/.train.bin.4.tmp-99999999
 accept "leftovers" -- pretrain --config config.yaml --data-path "$TINY/text.txt" --output-dir dice --seed -1 --max-steps 6

@@ -268,6 +268,26 @@ TEST(Resume, FlagsGiveUpTheOptimizerOrTheDataPosition) {
             "accepted");
 }
 
+TEST(Resume, OtherKernelsAreNamedAndTheSameAreNot) {
+  TrainingState saved, wanted;
+  saved.kernels = "avx512";
+  wanted.kernels = "avx2";
+  EXPECT_EQ(compare_kernels(saved, wanted, "step-00000400"),
+            "step-00000400 was written with kernels avx512, this process uses avx2: the run goes "
+            "on, but equal only to rounding");
+  wanted.kernels = "avx512";
+  EXPECT_EQ(compare_kernels(saved, wanted, "step-00000400"), "");
+  saved.kernels = "";  // of a checkpoint that is older than the record
+  EXPECT_EQ(compare_kernels(saved, wanted, "step-00000400"), "");
+}
+
+TEST(Resume, ACheckpointRecordsItsKernels) {
+  const Scratch run;
+  const auto model = tiny_model();
+  Trainer(tiny_setup(3, run.path), *model).train();
+  EXPECT_EQ(read_training_state(run.path / checkpoint_name(3)).kernels, training_kernels(at::kCPU));
+}
+
 TEST(Resume, NanInTheWeightsOfACheckpointIsNamed) {
   const Scratch run;
   TrainerSetup setup = tiny_setup(3, run.path);
@@ -309,6 +329,7 @@ TEST(Resume, StateSurvivesTheRoundTripThroughItsFile) {
   state.last_validation = LossTotals{17.25, 12, 3, 40};
   state.identity = {"a", "b", "c"};
   state.precision = "16-mixed";
+  state.kernels = "avx512";
   state.settings = {{"training.batch_size", "4"}};
   write_training_state(scratch.path, state);
   const TrainingState read = read_training_state(scratch.path);
@@ -324,6 +345,7 @@ TEST(Resume, StateSurvivesTheRoundTripThroughItsFile) {
   EXPECT_EQ(read.best->loss, 1.0 / 3);
   EXPECT_EQ(read.early_stopping_reference, 0.1);
   EXPECT_EQ(read.last_validation->nll, 17.25);
+  EXPECT_EQ(read.kernels, "avx512");
   EXPECT_EQ(read.settings, state.settings);
 }
 
