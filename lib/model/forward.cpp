@@ -5,6 +5,7 @@
 #include "model/attention_mask.h"
 #include "model/block.h"
 #include "model/checkpointing.h"
+#include "model/kernels/cpu_backend.h"
 #include "model/transformer.h"
 
 namespace llm {
@@ -91,8 +92,7 @@ at::Tensor Transformer::hidden_states(const at::Tensor& input_ids,
   const double attention_dropout = options.training ? config_.attention_dropout_probability() : 0.0;
   const bool direct = attends_directly(config_, options, attention_dropout);
   // Elsewhere every layer would make a bias of its own of them.
-  const bool fused =
-      direct && fused_kernels_available() && input_ids.is_cpu() && dtype() != at::kDouble;
+  const bool fused = direct && has_cpu_backend() && input_ids.is_cpu() && dtype() != at::kDouble;
   const auto pattern = [&](std::optional<int64_t> window) {
     const VisibleKeys keys{T,         seen.length,    !config_.use_bidirectional_attention,
                            seen.mask, seen.positions, options.segments,

@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "model/kernels/cpu_backend.h"
-#include "model/kernels/packed_linear.h"
 #include "model/rope_frequencies.h"
 #include "serving/packed_model.h"
 
@@ -46,7 +45,7 @@ std::optional<std::string> unlike_llama(const ModelConfig& c) {
 }  // namespace
 
 std::optional<std::string> why_not_packed(const ModelConfig& config, std::string_view dtype) {
-  if (!packed_kernels_available()) return "kernels: " + cpu_backend_text();
+  if (!has_cpu_backend()) return "kernels: " + cpu_backend_text();
   if (dtype != "float32" && dtype != "bfloat16")
     return "its weights are neither float32 nor bfloat16";
   return unlike_llama(config);

@@ -5,6 +5,7 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include "model/kernels/cpu_backend.h"
 #include "model/kernels/kernels.h"
 
 namespace llm {
@@ -32,7 +33,7 @@ inline double relative_error(const at::Tensor& got, const at::Tensor& expected) 
 inline double tolerance(at::ScalarType type) { return type == at::kFloat ? 3e-6 : 1.6e-2; }
 
 #define SKIP_WITHOUT_FUSED_KERNELS()                                         \
-  if (!fused_kernels_available()) {                                          \
+  if (!has_cpu_backend()) {                                                  \
     GTEST_SKIP() << "this CPU lacks AVX2: only the reference operators run"; \
   }
 

@@ -1,5 +1,6 @@
 // Weights in codes (weight_codes.h): what the rounding loses, and that a product multiplies with
 // exactly what the codes stand for.
+#include "model/kernels/cpu_backend.h"
 #include "model/kernels/weight_codes.h"
 
 #include <ATen/ATen.h>
@@ -118,7 +119,7 @@ TEST(WeightCodes, AMatrixTakesTheBytesThatTheFormatSays) {
 class CodedProducts : public testing::Test {
  protected:
   void SetUp() override {
-    if (!packed_kernels_available()) GTEST_SKIP() << "this CPU has no AVX2";
+    if (!has_cpu_backend()) GTEST_SKIP() << "this CPU has no AVX2";
     at::manual_seed(5);
   }
 

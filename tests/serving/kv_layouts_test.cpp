@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "model/kernels/cpu_backend.h"
 #include "serving/engine.h"
 #include "serving/kv_pool.h"
 #include "serving/packed_model.h"
@@ -16,7 +17,7 @@ namespace {
 class KvLayouts : public testing::Test {
  protected:
   void SetUp() override {
-    if (!packed_kernels_available()) GTEST_SKIP() << "this CPU has no AVX2";
+    if (!has_cpu_backend()) GTEST_SKIP() << "this CPU has no AVX2";
   }
 
   static std::unique_ptr<TokenModel> model(

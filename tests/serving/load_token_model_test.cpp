@@ -1,3 +1,4 @@
+#include "model/kernels/cpu_backend.h"
 #include "serving/load_token_model.h"
 
 #include <ATen/ATen.h>
@@ -30,7 +31,7 @@ at::Tensor logits_of(const TokenModel& model) {
 class LoadTokenModel : public testing::Test {
  protected:
   void SetUp() override {
-    if (!packed_kernels_available()) GTEST_SKIP() << "this CPU has no AVX2";
+    if (!has_cpu_backend()) GTEST_SKIP() << "this CPU has no AVX2";
   }
 };
 

@@ -1,11 +1,11 @@
 // Adapters on packed weights: the same numbers as on a Transformer's Linears, whatever company a
 // row has.
+#include "model/kernels/cpu_backend.h"
 #include "serving/packed_adapter.h"
 
 #include <gtest/gtest.h>
 
 #include "base/random.h"
-#include "model/kernels/packed_linear.h"
 #include "model/parameter_layout.h"
 #include "serving/packed_model.h"
 #include "serving/transformer_model.h"
@@ -77,7 +77,7 @@ double distance(const std::vector<float>& a, const std::vector<float>& b) {
 class PackedAdapters : public testing::Test {
  protected:
   void SetUp() override {
-    if (!packed_kernels_available()) GTEST_SKIP() << "this CPU has no AVX2";
+    if (!has_cpu_backend()) GTEST_SKIP() << "this CPU has no AVX2";
   }
 };
 

@@ -1,3 +1,4 @@
+#include "model/kernels/cpu_backend.h"
 #include "model/kernels/packed_linear.h"
 
 #include <ATen/ATen.h>
@@ -16,7 +17,7 @@ namespace {
 class PackedLinear : public testing::Test {
  protected:
   void SetUp() override {
-    if (!packed_kernels_available()) GTEST_SKIP() << "this CPU has no AVX2";
+    if (!has_cpu_backend()) GTEST_SKIP() << "this CPU has no AVX2";
     at::manual_seed(5);
   }
 };

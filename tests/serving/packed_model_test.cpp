@@ -1,3 +1,4 @@
+#include "model/kernels/cpu_backend.h"
 #include "serving/packed_model.h"
 
 #include <ATen/Parallel.h>
@@ -64,7 +65,7 @@ const std::vector<std::pair<std::string, Change>>& packed_shapes() {
 class PackedModels : public testing::Test {
  protected:
   void SetUp() override {
-    if (!packed_kernels_available()) GTEST_SKIP() << "this CPU has no AVX2";
+    if (!has_cpu_backend()) GTEST_SKIP() << "this CPU has no AVX2";
   }
 };
 

@@ -6,7 +6,7 @@
 #include <functional>
 #include <iterator>
 
-#include "model/kernels/packed_linear.h"
+#include "model/kernels/cpu_backend.h"
 #include "serving/engine.h"
 #include "tests/support/expect_error.h"
 #include "tests/text/text_models.h"
@@ -72,7 +72,7 @@ TEST(Inference, TextsAreThoseOfAModelWithoutIt) {
 }
 
 TEST(Inference, MemoryIsKeptBetweenCallsOfAllKinds) {
-  if (!packed_kernels_available()) GTEST_SKIP() << "this CPU runs no model packed";
+  if (!has_cpu_backend()) GTEST_SKIP() << "this CPU runs no model packed";
   const TemporaryFolder folder;
   LanguageModel model = opened(write_text_model(folder, "llama"), [](auto&) {});
   const std::string said(70, 'a');
@@ -135,7 +135,7 @@ TEST(Inference, WeightsAreRoundedWhereItSaysSo) {
   const auto gpt2 = write_text_model(other, "gpt2");
   const auto int4 = [](auto& c) { c.quantization = "int4"; };
   expect_error_with([&] { opened(gpt2, int4); }, Exit::usage, "int4");
-  if (!packed_kernels_available()) GTEST_SKIP() << "this CPU runs no model packed";
+  if (!has_cpu_backend()) GTEST_SKIP() << "this CPU runs no model packed";
   const auto path = write_text_model(folder, "llama");
   LanguageModel plain = opened(path, [](auto&) {}), rounded = opened(path, int4);
   GenerationConfig config = settings(plain, 60);

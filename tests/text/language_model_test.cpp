@@ -1,3 +1,4 @@
+#include "model/kernels/cpu_backend.h"
 #include "text/language_model.h"
 
 #include <gtest/gtest.h>
@@ -7,7 +8,6 @@
 
 #include "base/error.h"
 #include "base/utf8.h"
-#include "model/kernels/packed_linear.h"
 #include "serving/autoregressive.h"
 #include "text/text_model.h"
 #include "tests/support/expect_error.h"
@@ -196,7 +196,7 @@ TEST(LanguageModel, TheNextTurnFindsWhatTheLastOneComputed) {
   const GeneratedText alone =
       fresh.chat({{"user", said}, {"assistant", first.text}, {"user", "b"}}, greedy(model, 3));
   EXPECT_EQ(second.ids, alone.ids);
-  EXPECT_EQ(second.cached_tokens, packed_kernels_available() ? 32 : 0);
+  EXPECT_EQ(second.cached_tokens, has_cpu_backend() ? 32 : 0);
 }
 
 TEST(LanguageModel, RefusesByName) {

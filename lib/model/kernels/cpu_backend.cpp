@@ -71,6 +71,8 @@ CpuBackend cpu_backend() {
   return chosen;
 }
 
+bool has_cpu_backend() { return cpu_backend() != CpuBackend::none; }
+
 std::string cpu_backend_text() {
   const CpuBackend backend = cpu_backend();
   std::string text(cpu_backend_name(backend));

@@ -22,6 +22,8 @@ enum class CpuBackend {
 /// The best that the processor has, or what LLM_CPU_BACKEND says. Error(usage) at the first call
 /// where that names no backend or one that this processor lacks. Decided once.
 CpuBackend cpu_backend();
+/// Whether there is one: kernels fuse, and models may run packed.
+bool has_cpu_backend();
 /// "avx512"
 std::string_view cpu_backend_name(CpuBackend backend);
 /// What `name` (the variable's value; "": the best) means on a processor whose best is `best`.

@@ -13,7 +13,7 @@ namespace {
 bool g_fused_enabled = true;
 
 bool fuses(const at::Tensor& x) {
-  return g_fused_enabled && fused_kernels_available() && x.device().is_cpu() &&
+  return g_fused_enabled && has_cpu_backend() && x.device().is_cpu() &&
          (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16);
 }
 
@@ -23,8 +23,6 @@ bool fuses_attention(const at::Tensor& x) {
 }
 
 }  // namespace
-
-bool fused_kernels_available() { return cpu_backend() != CpuBackend::none; }
 
 void set_fused_kernels_enabled(bool enabled) { g_fused_enabled = enabled; }
 

@@ -144,10 +144,8 @@ void adamw_step(at::Tensor parameter, at::Tensor gradient, at::Tensor exp_avg,
 /// rounding as tensor.to().
 void convert_into(at::Tensor destination, const at::Tensor& source);
 
-/// True where the fused versions run (a CPU with a backend, cpu_backend.h), but for attention in
-/// bfloat16, which needs AVX-512. For reports and tests.
-bool fused_kernels_available();
-/// Test hook and `--kernels reference`: forces the reference compositions.
+/// Test hook: false forces the reference compositions where the fused versions would run: on a CPU
+/// with a backend (cpu_backend.h); for attention in bfloat16 that must be AVX-512.
 void set_fused_kernels_enabled(bool enabled);
 
 }  // namespace llm

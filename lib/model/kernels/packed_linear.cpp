@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "base/error.h"
-#include "model/kernels/cpu_backend.h"
 #include "model/kernels/panel_packing.h"
 #include "model/kernels/weight_codes.h"
 #include "model/kernels/worker_team.h"
@@ -58,8 +57,6 @@ const std::byte* panel_in_cache(const PackedWeight& weight, int64_t index) {
 }
 
 }  // namespace
-
-bool packed_kernels_available() { return cpu_backend() != CpuBackend::none; }
 
 int64_t PackedWeight::bytes() const { return panel_count(rows) * panel_bytes(*this); }
 

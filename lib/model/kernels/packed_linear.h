@@ -34,9 +34,6 @@ namespace llm {
 
 class WorkerTeam;
 
-/// There is a backend.
-bool packed_kernels_available();
-
 struct PackedWeight {
   int64_t rows = 0, columns = 0;  // (out, in) as in the unpacked tensor
   bool bfloat = true;  // else float32: the inputs, and the weights where they are no codes

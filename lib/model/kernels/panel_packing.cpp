@@ -4,7 +4,7 @@
 #include <cstring>
 #include <vector>
 
-#include "model/kernels/packed_linear.h"
+#include "model/kernels/cpu_backend.h"
 
 namespace llm::packed {
 namespace {
@@ -14,7 +14,7 @@ using PanelSources = std::array<const StoredRows*, kPanelRows>;
 using PanelPointers = std::array<const std::byte*, kPanelRows>;
 
 void pack_words(const PanelPointers& rows, int64_t words, uint32_t* panel) {
-  int64_t word = packed_kernels_available() ? pack_rows(rows, words, panel) : 0;
+  int64_t word = has_cpu_backend() ? pack_rows(rows, words, panel) : 0;
   for (; word < words; ++word) {
     for (size_t row = 0; row < kPanelRows; ++row)
       std::memcpy(panel + word * kPanelRows + row, rows[row] + word * 4, 4);
@@ -22,7 +22,7 @@ void pack_words(const PanelPointers& rows, int64_t words, uint32_t* panel) {
 }
 
 void round_row(const float* x, int64_t count, uint16_t* y) {
-  if (packed_kernels_available()) return round_to_bfloat(x, count, y);
+  if (has_cpu_backend()) return round_to_bfloat(x, count, y);
   for (int64_t i = 0; i < count; ++i) y[i] = stored<uint16_t>(x[i]);
 }
 
