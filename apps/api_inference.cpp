@@ -33,14 +33,13 @@ void adopt_inference(const Fields& fields, const InferenceConfig& inference, Ser
                      fmt::format("inference.{} and {} say the same thing", key, row),
                      "leave one of them out");
   }
-  serving.continuous_batching = inference.use_continuous_batching;
-  if (set("max_batch_size")) serving.max_batch_size = inference.max_batch_size;
-  if (!inference.use_continuous_batching) serving.max_batch_size = inference.batch_size;
-  if (!inference.use_paged_attention) serving.kv_cache_layout = "slab";
-  if (set("max_num_blocks"))
-    serving.kv_cache_tokens = inference.max_num_blocks * inference.block_size;
-  if (inference.use_speculative_decoding)
-    generation.num_speculative_tokens = inference.num_speculative_tokens;
+  const InferencePlan plan = plan_of(inference);
+  serving.continuous_batching = plan.continuous_batching;
+  if (set("max_batch_size") || !plan.continuous_batching)
+    serving.max_batch_size = plan.max_batch_size;
+  if (set("use_paged_attention")) serving.kv_cache_layout = plan.kv_layout;
+  if (set("max_num_blocks")) serving.kv_cache_tokens = plan.kv_tokens;
+  if (plan.speculative_tokens > 0) generation.num_speculative_tokens = plan.speculative_tokens;
   if (set("quantization")) paths.quantize = inference.quantization;
   if (set("draft_model_path")) draft_model_path = inference.draft_model_path;
 }

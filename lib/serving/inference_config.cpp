@@ -84,12 +84,13 @@ constexpr std::array<InferenceRule, 7> kInferenceRules = {{
 
 /// Texts in flight where each has memory of its own: as many full contexts as there are blocks for,
 /// and one in any case.
-int64_t batch_without_pool(const InferenceConfig& config, int64_t most, int64_t context) {
+int64_t batch_without_pool(const InferenceConfig& config, const InferencePlan& plan,
+                           int64_t context) {
   check(config.use_paged_attention,
         "inference.use_paged_attention false has no effect: this model's texts have memory of "
         "their own");
-  if (context == 0) return most;
-  return std::clamp<int64_t>(config.max_num_blocks * kCountedTokens / context, 1, most);
+  if (context == 0) return plan.max_batch_size;
+  return std::clamp<int64_t>(plan.kv_tokens / context, 1, plan.max_batch_size);
 }
 
 }  // namespace
@@ -128,17 +129,27 @@ void check_inference_config(const InferenceConfig& config) {
   into.finish();
 }
 
+InferencePlan plan_of(const InferenceConfig& config) {
+  const bool continuous = config.use_continuous_batching;
+  return {
+      .continuous_batching = continuous,
+      .max_batch_size = continuous ? config.max_batch_size : config.batch_size,
+      .kv_layout = config.use_paged_attention ? "paged" : "slab",
+      .kv_tokens = config.max_num_blocks * kCountedTokens,
+      .speculative_tokens = config.use_speculative_decoding ? config.num_speculative_tokens : 0};
+}
+
 EngineOptions engine_options(const InferenceConfig& config, const TokenModel& model) {
   const int64_t context = model.context_length();
+  const InferencePlan plan = plan_of(config);
   EngineOptions options;
-  options.continuous_batching = config.use_continuous_batching;
-  options.max_batch_size =
-      config.use_continuous_batching ? config.max_batch_size : config.batch_size;
-  options.kv.max_blocks = config.max_num_blocks * kCountedTokens / kKvBlockTokens;
-  options.kv.layout = config.use_paged_attention ? "paged" : "slab";
+  options.continuous_batching = plan.continuous_batching;
+  options.max_batch_size = plan.max_batch_size;
+  options.kv.max_blocks = plan.kv_tokens / kKvBlockTokens;
+  options.kv.layout = plan.kv_layout;
   options.kv.slab_tokens = context;
   if (model.kv_bytes_per_token() == 0) {
-    options.max_batch_size = batch_without_pool(config, options.max_batch_size, context);
+    options.max_batch_size = batch_without_pool(config, plan, context);
     options.kv.max_blocks = 1;
   } else if (!config.use_paged_attention) {
     check(context > 0 && context <= options.kv.max_blocks * kKvBlockTokens,

@@ -38,6 +38,16 @@ struct InferenceConfig {
   void fields(Fields& f);
 };
 
+/// What the keys of a config say, in the words of an engine.
+struct InferencePlan {
+  bool continuous_batching = true;
+  int64_t max_batch_size = 0;      // texts in flight
+  std::string kv_layout;           // KvPoolOptions::layout
+  int64_t kv_tokens = 0;           // of the keys and values of all texts
+  int64_t speculative_tokens = 0;  // guessed in a step; 0: none
+};
+InferencePlan plan_of(const InferenceConfig& config);
+
 /// Throws Error(usage) at the first value that is out of range, has no effect beside the others, or
 /// cannot be had: what load_inference_config (text/language_model.h) refuses in a file, for a
 /// struct that was filled by hand.

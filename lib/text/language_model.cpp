@@ -134,8 +134,8 @@ InferenceConfig load_inference_config(const std::string& file) {
 GenerationConfig LanguageModel::generation_defaults() const {
   GenerationConfig config =
       with_model_defaults({}, parts_->text, [](std::string_view) { return false; });
-  if (parts_->inference && parts_->inference->use_speculative_decoding)
-    config.num_speculative_tokens = parts_->inference->num_speculative_tokens;
+  if (parts_->inference)
+    config.num_speculative_tokens = plan_of(*parts_->inference).speculative_tokens;
   return config;
 }
 
