@@ -15,6 +15,16 @@ namespace {
 
 namespace fs = std::filesystem;
 
+/// Of a run, complete or not: a user's own folder may have such a name too.
+bool is_checkpoint(const fs::directory_entry& entry) {
+  fs::path name = entry.path().filename();
+  if (name.extension() == ".damaged") {
+    name.replace_extension();
+  }
+  return step_of_checkpoint(name) && entry.is_directory() &&
+         (fs::exists(entry.path() / kManifestName) || fs::exists(entry.path() / "training_state"));
+}
+
 /// What a run leaves in its directory, prepared data aside.
 std::vector<fs::path> traces_of_a_run(const fs::path& run) {
   std::vector<fs::path> traces;
@@ -24,7 +34,7 @@ std::vector<fs::path> traces_of_a_run(const fs::path& run) {
     const bool is_fixed = name == "final" || name == "best" || name == "latest" ||
                           name == "run.json" || name == "config.yaml" ||
                           name == "skipped_steps.jsonl";
-    if (is_fixed || name.starts_with("step-") || name.starts_with("metrics.") ||
+    if (is_fixed || is_checkpoint(entry) || name.starts_with("metrics.") ||
         name.starts_with("events.out.tfevents.")) {
       traces.push_back(entry.path());
     }

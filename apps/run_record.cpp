@@ -2,8 +2,10 @@
 
 #include <torch/version.h>
 
+#include <cmath>
 #include <ctime>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "base/atomic_file.h"
 #include "base/json_reader.h"
@@ -24,9 +26,14 @@ void write_run_record(const std::filesystem::path& run, const RunRecord& record)
   const auto text_or_null = [](const std::string& text) {
     return text.empty() ? nlohmann::ordered_json(nullptr) : nlohmann::ordered_json(text);
   };
+  const auto number_or_null = [](const std::optional<double>& number) {
+    return number && std::isfinite(*number) ? nlohmann::ordered_json(*number)
+                                            : nlohmann::ordered_json(nullptr);
+  };
   j["started"] = record.started;
   j["finished"] = text_or_null(record.finished);
   j["result"] = record.result;
+  j["error"] = text_or_null(record.error);
   j["seed"] = record.seed;
   j["version"] = program_version();
   j["commit"] = program_commit();
@@ -43,9 +50,9 @@ void write_run_record(const std::filesystem::path& run, const RunRecord& record)
   j["tokens"] = record.training.tokens;
   j["skipped_steps"] = record.training.skipped_steps;
   const auto& validation = record.training.validation;
-  j["final"] = {{"loss", record.training.loss},
-                {"val_loss", validation ? nlohmann::ordered_json(validation->loss())
-                                        : nlohmann::ordered_json(nullptr)}};
+  j["final"] = {
+      {"loss", number_or_null(record.training.loss)},
+      {"val_loss", number_or_null(validation ? std::optional(validation->loss()) : std::nullopt)}};
   if (record.training.long_validation) {
     j["final"]["val_long_loss"] = record.training.long_validation->loss();
   }

@@ -22,7 +22,8 @@ struct RunRecord {
   std::string precision;
   std::string kernels;                // training_kernels()
   std::string resumed_from;           // checkpoint, empty for a new run
-  std::string result;                 // running, finished, early_stopping, signal
+  std::string result;                 // running, finished, early_stopping, signal, failed
+  std::string error;                  // why it failed, else empty
   double entropy_nats_per_token = 0;  // of built-in data, else 0
   TrainingResult training;
 };

@@ -1,6 +1,7 @@
 #include "training/trainer.h"
 
 #include <cmath>
+#include <limits>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -114,8 +115,19 @@ void Trainer::Core::record(const StepOutcome& outcome) {
     log_warn("step {}: the gradient of {} vanishes (norm {:.3g})", step, group,
              record.gradient_norms.at(group));
   }
+  if (progress) {
+    progress->put_off();
+  }
   if (setup.on_record) {
     setup.on_record(record);
+  }
+}
+
+void Trainer::Core::show_progress(int64_t rows, const std::string& what) {
+  if (progress) {
+    const std::string note = what.empty() ? fmt::format("step {}/{}", step + 1, setup.total_steps)
+                                          : fmt::format("step {}, {}", step, what);
+    progress->update(step * setup.training.rows_per_step() + rows, note);
   }
 }
 
@@ -150,17 +162,20 @@ TrainingResult Trainer::Core::train() {
   log_info(
       "speed of a plain 1024 x 1024 matrix product here: {:.0f} GFLOP/s (mfu is the share of it)",
       matmul_flops / 1e9);
-  TrainingResult result;
-  result.reason = StopReason::finished;
+  const int64_t rows = setup.training.rows_per_step();
+  const bool countable = setup.total_steps <= std::numeric_limits<int64_t>::max() / rows;
+  progress = std::make_unique<Progress>(countable ? setup.total_steps * rows : 0, "training",
+                                        "rows", step * rows, setup.progress_clock);
+  StopReason reason = StopReason::finished;
   while (step < setup.total_steps) {
     if (patience_is_over()) {  // also at once where a resumed run had stopped for this reason
       log_info("early stopping: {} validations in a row brought no gain above {}",
                evaluations_without_gain, setup.training.early_stopping_threshold);
-      result.reason = StopReason::early_stopping;
+      reason = StopReason::early_stopping;
       break;
     }
     if (stop_requested()) {
-      result.reason = StopReason::signal;
+      reason = StopReason::signal;
       break;
     }
     const auto start = Clock::now();
@@ -171,7 +186,7 @@ TrainingResult Trainer::Core::train() {
     window.seconds += seconds_since(start);
     window.tokens += outcome.tokens;
     window.steps += 1;
-    result.loss = outcome.loss;
+    last_loss = outcome.loss;
     const bool validated = validate_if_due();
     if (step % setup.metrics.logging_steps == 0 || step == 1 || step >= setup.total_steps ||
         validated || !gradient_norms.empty()) {
@@ -185,6 +200,15 @@ TrainingResult Trainer::Core::train() {
   if (saved_step != step && !setup.run_directory.empty()) {
     save();
   }
+  progress.reset();
+  TrainingResult end = result();
+  end.reason = reason;
+  return end;
+}
+
+TrainingResult Trainer::Core::result() const {
+  TrainingResult result;
+  result.loss = last_loss;
   result.steps = step;
   result.tokens = tokens;
   result.skipped_steps = skipped_steps;
@@ -205,6 +229,7 @@ std::vector<std::string> Trainer::resume(const std::filesystem::path& checkpoint
   return core_->resume(checkpoint);
 }
 TrainingResult Trainer::train() { return core_->train(); }
+TrainingResult Trainer::result() const { return core_->result(); }
 StepOutcome Trainer::training_step() { return core_->training_step(); }
 LossTotals Trainer::evaluate() { return core_->evaluate(); }
 std::filesystem::path Trainer::save_checkpoint() { return core_->save(); }

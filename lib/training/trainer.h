@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "base/encryption_key.h"
+#include "base/progress.h"
 #include "model/transformer.h"
 #include "training/checkpoint.h"
 #include "training/loss.h"
@@ -57,7 +58,7 @@ struct TrainerSetup {
   std::vector<int32_t>
       token_bytes;  // decoded length of each id, 0 for special ones; empty = no bits per byte
   std::vector<std::filesystem::path>
-      model_files;  // tokenizer.model and the like, copied into every checkpoint
+      model_files;               // tokenizer.model and the like, copied into every checkpoint
   EncryptionKey encryption_key;  // opens checkpoints and seals what is saved; none: plain
 
   std::function<bool()> stop_requested;              // looked at between micro-batches
@@ -66,6 +67,7 @@ struct TrainerSetup {
   std::function<void(const std::filesystem::path&)> on_checkpoint;
   std::function<void(int64_t step, const at::Tensor& flat_gradients)>
       on_gradients;  // before the norm is taken: tests plant NaN here
+  Progress::Now progress_clock = Progress::Clock::now;  // tests move their own
 };
 
 enum class StopReason { finished, early_stopping, signal };
@@ -75,7 +77,7 @@ struct TrainingResult {
   int64_t steps = 0;
   int64_t tokens = 0;
   int64_t skipped_steps = 0;
-  double loss = 0;                       // of the last step
+  std::optional<double> loss;            // of the last step made here; none before the first
   std::optional<LossTotals> validation;  // of the last evaluation
   std::optional<LossTotals> long_validation;
   int64_t best_step = 0;
@@ -103,6 +105,8 @@ class Trainer {
   std::vector<std::string> resume(const std::filesystem::path& checkpoint);
   /// Runs until total_steps, early stopping or a signal; saves at the end.
   TrainingResult train();
+  /// Where training stands, also after train() threw: what it counted, not why it ended.
+  TrainingResult result() const;
   /// One optimizer step.
   StepOutcome training_step();
   LossTotals evaluate();

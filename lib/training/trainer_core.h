@@ -48,6 +48,8 @@ struct Trainer::Core {
   std::optional<LossTotals> last_long_validation;
   std::map<std::string, double> gradient_norms;
   std::filesystem::path last_checkpoint;
+  std::optional<double> last_loss;
+  std::unique_ptr<Progress> progress;  // while train() runs
 
   Core(TrainerSetup setup, Transformer& model);
 
@@ -62,6 +64,7 @@ struct Trainer::Core {
   TrainingState state() const;
   // trainer.cpp
   TrainingResult train();
+  TrainingResult result() const;
 
   bool stop_requested() const { return setup.stop_requested && setup.stop_requested(); }
   double epoch() const {
@@ -71,6 +74,8 @@ struct Trainer::Core {
   }
 
  private:
+  /// `rows` of the step that is being made are done.
+  void show_progress(int64_t rows, const std::string& what = {});
   bool validate_if_due();
   void record(const StepOutcome& outcome);
   void save_if_due();

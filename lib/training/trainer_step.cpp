@@ -8,7 +8,6 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "base/progress.h"
 #include "base/random.h"
 #include "training/trainer_core.h"
 
@@ -75,9 +74,8 @@ StepOutcome Trainer::Core::training_step() {
   const double token_weight =
       scale.current() / static_cast<double>(std::max<int64_t>(1, outcome.tokens));
   double nll = 0;
-  Progress progress(parts, fmt::format("step {}/{}", step + 1, setup.total_steps), "micro-batches");
   for (int64_t part = 0; part < parts; ++part) {
-    progress.update(part);
+    show_progress(part * rows);
     if (stop_requested()) {
       gradients.zero_();
       outcome.interrupted = true;
@@ -180,6 +178,8 @@ LossTotals Trainer::Core::evaluate(const BatchSource& source, int64_t last_row, 
   ForwardOptions options;
   LossTotals totals;
   for (int64_t first = 0; first < last_row; first += rows) {
+    show_progress(0, fmt::format("validating {:.0f}%", 100.0 * static_cast<double>(first) /
+                                                           static_cast<double>(last_row)));
     const TrainingBatch batch = source(first, std::min(rows, last_row - first));
     look_at(batch, model.device(), options);
     const CrossEntropy loss = loss_of(model, batch, options, 1.0);

@@ -25,6 +25,8 @@ expect text 'llm generate --model-path run' out
 for key in started finished seed version commit torch device kernels config_sha256 data_sha256 tokenizer_sha256 parameters tokens final best resumed_from; do
   expect "run.json" "\"$key\"" run/run.json
 done
+holds "hash of the config" [ "$(sed -n 's/^ *"config_sha256": "\(.*\)",$/\1/p' run/run.json)" = "$(sha256sum < run/config.yaml | cut -d' ' -f1)" ]
+holds "a run that ended" [ "$(grep -cE '"(result": "finished"|error": null|steps": 6|skipped_steps": 0|loss": [0-9.]+),' run/run.json)" = 5 ]
 for key in step epoch tokens loss lr grad_norm tokens_per_second step_ms mfu peak_memory_bytes skipped_steps val_loss val_perplexity val_bits_per_byte val_accuracy; do
   expect "metrics.jsonl" "\"$key\"" run/metrics.jsonl
 done
@@ -86,7 +88,9 @@ touch dice/data/.train.bin.4.tmp-99999999
 accept "leftovers" -- pretrain --config config.yaml --data-path "$TINY/text.txt" --output-dir dice --seed -1 --max-steps 6
 rows=$((rows + 1)); [ -e dice/data/.train.bin.4.tmp-99999999 ] && wrong leftovers "one is still there"
 CHANGES=allowed refuse never 2 "holds a run already (step-00000012)" "--force" -- pretrain --config run/config.yaml --resume-from-checkpoint never
+mkdir run/step-photos
 accept force -- pretrain --config run/config.yaml --resume-from-checkpoint never --force
+there "a folder that is no checkpoint" run/step-photos
 expect force '"resumed_from": null' run/run.json
 accept from_model -- pretrain --model-path run --data-path "$TINY/text.txt" --output-dir onward --max-steps 2 --batch-size 2
 expect from_model '"hidden_size": 32' onward/final/config.json
@@ -118,6 +122,37 @@ rows=$((rows + 1)); grep -q max_new_tokens brief/final/generation_config.json &&
 # Token ids are the tokenizer's.
 refuse ids 2 "model.eos_token_id is 9, but" "taken from the tokenizer" -- pretrain --config config.yaml --data-path "$TINY/text.txt" --output-dir ids --model.eos_token_id 9
 
+# The commands that are proposed are words for a shell, and make sense.
+accept "a name in quotes" -- pretrain --config config.yaml --data-path "$TINY/text.txt" --output-dir "a b/ü run" --max-steps 1
+expect "a name in quotes" "  llm generate --model-path 'a b/ü run' --prompt \"Once\"" out
+expect "a name in quotes" "  llm inspect 'a b/ü run' --plot loss.svg" out
+expect "a name in quotes" "  llm pretrain --config 'a b/ü run/config.yaml' --output-dir 'a b/ü run' --max-steps 2" out
+accept "stopped early" -- pretrain --config config.yaml --data-path "$TINY/text.txt" --output-dir early --max-steps 20 --eval-steps 1 \
+  --early-stopping-patience 1 --training.early_stopping_threshold 100
+expect "stopped early" "Trained 2 steps on" out
+expect "stopped early" "llm inspect early" out
+holds "stopped early: no more steps are proposed" [ "$(grep -c -e --max-steps out)" = 0 ]
+
+# Memory that the system refuses. (Under AddressSanitizer nothing starts with so little address space.)
+if (ulimit -v 3000000; "$PROGRAM" --version > /dev/null 2>&1); then
+  command=(pretrain under ulimit -v)
+  (
+    ulimit -v 3000000
+    timeout 60 "$PROGRAM" pretrain --config config.yaml --data-path "$TINY/text.txt" --output-dir large --batch-size 200000 --max-steps 1 > .out 2> .err
+  )
+  status=$?
+  holds "ulimit -v: exit status $status" [ $status = 1 ]
+  expect "ulimit -v" "llm: error: not enough memory" .err
+  expect "ulimit -v" "hint: a smaller batch, sequence length or model needs less" .err
+fi
+
+# Where the log is JSON, so is the last line.
+"$PROGRAM" pretrain --config config.yaml --data-path "$TINY/text.txt" --output-dir run --resume-from-checkpoint never --log-format json > .out 2> .err
+status=$?
+command=(pretrain --log-format json)
+holds "a failure as JSON: exit status $status" [ $status = 2 ]
+holds "a failure as JSON" [ "$(tail -1 .err | grep -cE "^\{\"time\":\"[^\"]*\",\"level\":\"error\",\"message\":\"'run' holds a run already .*\",\"hint\":\".*\"\}$")" = 1 ]
+
 # A warning for a model from scratch at the default rate, none where it is set.
 accept rate -- pretrain --config config.yaml --optimizer.learning_rate 1e-5 --data-path "$TINY/text.txt" --output-dir slow --max-steps 1
 rows=$((rows + 1))
@@ -130,6 +165,7 @@ for _ in $(seq 100); do grep -q '^step 1/' busy.err && break; sleep 0.1; done
 CHANGES=allowed refuse 7.5.17 2 "'busy' is locked by pid $first on host" -- pretrain --config config.yaml --data-path "$TINY/text.txt" --output-dir busy
 kill -9 $first
 wait $first 2> /dev/null
+holds "a run that was killed" [ "$(grep -cE '"(result": "running"|finished": null|steps": 0|loss": null),' busy/run.json)" = 4 ]
 accept "a lock dies with its owner" -- pretrain --config config.yaml --data-path "$TINY/text.txt" --output-dir busy --max-steps 2
 
 # T4: a file-size limit in the middle of a save is an error that leaves the last checkpoint; SIGXFSZ does not kill.
@@ -175,6 +211,9 @@ last=$(readlink diverging/latest)
 expect T8 "$last is intact" diverged.err
 expect T8 '"first_row":' diverging/skipped_steps.jsonl
 there T8 "diverging/$last/manifest.json"
+holds "T8: the log" grep -qE 'ERROR the (loss|gradient) was not finite in 3 steps in a row' diverging/training.log
+holds "T8: the record" grep -qE '^  "error": "the (loss|gradient) was not finite in 3 steps in a row' diverging/run.json
+holds "T8: the record" [ "$(grep -cE '"(result": "failed"|finished": "20.*Z"|steps": [1-9][0-9]*|tokens": [1-9][0-9]*|skipped_steps": 3|loss": null),' diverging/run.json)" = 6 ]
 accept "T8: it is whole" -- generate "diverging/$last" --prompt a --max-tokens 2 --seed 1
 
 # B95: what the model makes of rows twice as long as it was trained on, for each way to stretch positions.

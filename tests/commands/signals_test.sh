@@ -49,6 +49,49 @@ check "a second signal: ends at once, without a checkpoint" [ ! -e twice/latest 
 check "a second signal: says nothing more" eval '! grep -q "ended by SIG" twice.err'
 sed -i 's/batch_size: 512,/batch_size: 8,/; s/gradient_accumulation_steps: 1/gradient_accumulation_steps: 8/' config.yaml
 
+# While the run trains its tokenizer or prepares its data nothing can be saved: it ends at once, with the same codes, and nothing is left.
+awk 'BEGIN { srand(1); for (i = 0; i < 600000; i++) { s = ""; for (j = 0; j < 9; j++) s = s sprintf("%c%c%c%c ", 97 + rand() * 26, 97 + rand() * 26, 97 + rand() * 26, 97 + rand() * 26); print s } }' > large.txt
+early() {  # signal, exit status, folder, what shows that it is time, arguments...
+  local signal=$1 due=$2 folder=$3 sign=$4
+  shift 4
+  "$PROGRAM" pretrain --config config.yaml --data-path large.txt --output-dir "$folder" --threads 1 "$@" > "$folder.out" 2> "$folder.err" &
+  pid=$!
+  for _ in $(seq 600); do eval "$sign" && break; sleep 0.05; done
+  sleep 0.3
+  kill -s "$signal" $pid
+  wait $pid
+  status=$?
+  check "$folder, SIG$signal: exit status $status" [ $status = "$due" ]
+  check "$folder, SIG$signal: said so" grep -q "ended by SIG$signal before the first step; nothing was trained" "$folder.err"
+  check "$folder, SIG$signal: nothing is left" [ ! -e "$folder" ]
+}
+for case in INT:130 TERM:143 USR1:0; do
+  early "${case%:*}" "${case#*:}" learning 'grep -q "training a bpe tokenizer" learning.err' --tokenizer.path "" --vocab-size 8000 --model.vocab_size 8000
+  early "${case%:*}" "${case#*:}" preparing 'ls preparing/data/.train.bin.*.tmp-* > /dev/null 2>&1' --data.workers 1
+done
+# Neither does a data folder that was there before keep a part of a file.
+mkdir -p kept/data
+touch kept/training.log
+"$PROGRAM" pretrain --config config.yaml --data-path large.txt --output-dir kept > kept.out 2> kept.err &
+pid=$!
+for _ in $(seq 600); do ls kept/data/.train.bin.*.tmp-* > /dev/null 2>&1 && break; sleep 0.05; done
+kill -s TERM $pid
+wait $pid
+check "a folder that was there: no part of a file" [ -z "$(find kept -name '*tmp-*')" ]
+check "a folder that was there: no data" [ ! -e kept/data/train.bin ]
+
+# The same for the verb that only trains a tokenizer.
+"$PROGRAM" train-tokenizer --input large.txt --vocab-size 8000 --output tokenizer.model > alone.out 2> alone.err &
+pid=$!
+sleep 1
+kill -s USR1 $pid
+wait $pid
+status=$?
+check "train-tokenizer: exit status $status" [ $status = 0 ]
+check "train-tokenizer: said so" grep -q "ended by SIGUSR1; nothing was written" alone.err
+check "train-tokenizer: nothing is left" [ ! -e tokenizer.model ]
+rm large.txt
+
 step=$(readlink INT/latest)
 accept "going on" -- pretrain --config config.yaml --output-dir INT --max-steps $((10#${step#step-} + 1))
 expect "going on" "resumed from INT/$step" err

@@ -261,6 +261,49 @@ TEST(Trainer, LossFallsInEveryPrecision) {
   }
 }
 
+TEST(Trainer, SaysWhereItIsWhereNoStepIsLogged) {
+  const auto model = tiny_model();
+  TrainerSetup setup = tiny_setup(8);
+  add_validation(setup);
+  setup.training.eval_steps = 0;
+  setup.metrics.logging_steps = 1000;
+  setup.metrics.gradient_norm_steps = 0;
+  Progress::Clock::time_point now;
+  setup.progress_clock = [&] { return now; };
+  setup.on_step = [&](int64_t) { now += std::chrono::seconds(4); };
+  testing::internal::CaptureStderr();
+  Trainer(setup, *model).train();
+  const std::string text = testing::internal::GetCapturedStderr();
+  std::vector<std::string> lines;
+  for (size_t begin = 0, end; (end = text.find('\n', begin)) != std::string::npos;
+       begin = end + 1) {
+    if (text.compare(begin, 9, "training ") == 0) lines.push_back(text.substr(begin, end - begin));
+  }
+  // Step 1 is logged, at 0 s. Twelve seconds later three more are made; so are three more then.
+  ASSERT_EQ(lines.size(), 2u) << text;
+  EXPECT_TRUE(lines[0].starts_with("training 38% ")) << lines[0];
+  EXPECT_TRUE(lines[0].ends_with("| eta 20s | step 4/8")) << lines[0];
+  EXPECT_TRUE(lines[1].ends_with("| eta 8s | step 7/8")) << lines[1];
+}
+
+TEST(Trainer, WhereAFailedRunStandsIsKnown) {
+  const auto model = tiny_model();
+  TrainerSetup setup = tiny_setup(100);
+  setup.training.max_skipped_steps = 2;
+  setup.on_gradients = [](int64_t step, const at::Tensor& gradients) {
+    if (step >= 3) gradients.fill_(NAN);
+  };
+  Trainer trainer(setup, *model);
+  EXPECT_EQ(trainer.result().loss, std::nullopt) << "no step was made";
+  EXPECT_THROW(trainer.train(), Error);
+  const TrainingResult result = trainer.result();
+  EXPECT_EQ(result.steps, 5);
+  EXPECT_EQ(result.skipped_steps, 2);
+  EXPECT_GT(result.tokens, 0);
+  ASSERT_TRUE(result.loss.has_value());
+  EXPECT_GT(*result.loss, 0);
+}
+
 TEST(Trainer, EarlyStoppingEndsAfterExactlyPatienceEvaluationsWithoutGain) {
   const Scratch run;
   const auto model = tiny_model();
