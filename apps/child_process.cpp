@@ -6,6 +6,9 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <thread>
 
 #include "base/error.h"
 
@@ -13,7 +16,31 @@ extern char** environ;
 
 namespace llm {
 
-ChildEnd run_self(const std::vector<std::string>& arguments) {
+namespace {
+
+/// Not one long waitpid(): a signal that came just before it would be seen only at its end.
+int status_of(pid_t child, const StopRequest& stop) {
+  constexpr auto kLookEvery = std::chrono::milliseconds(20);
+  bool asked = false;
+  for (int status = 0;;) {
+    const pid_t ended = waitpid(child, &status, WNOHANG);
+    if (ended == child) {
+      return status;
+    }
+    if (ended < 0 && errno != EINTR) {
+      fail_errno("cannot wait for a child process");
+    }
+    if (!asked && stop && stop()) {
+      asked = true;
+      ::kill(child, SIGTERM);
+    }
+    std::this_thread::sleep_for(kLookEvery);
+  }
+}
+
+}  // namespace
+
+ChildEnd run_self(const std::vector<std::string>& arguments, const StopRequest& stop) {
   std::vector<std::string> words = {"llm"};
   words.insert(words.end(), arguments.begin(), arguments.end());
   std::vector<char*> pointers;
@@ -32,12 +59,7 @@ ChildEnd run_self(const std::vector<std::string>& arguments) {
     errno = error;
     fail_errno("cannot start a child process");
   }
-  int status = 0;
-  while (waitpid(child, &status, 0) < 0) {
-    if (errno != EINTR) {
-      fail_errno("cannot wait for a child process");
-    }
-  }
+  const int status = status_of(child, stop);
   if (WIFSIGNALED(status)) {
     return {-1, WTERMSIG(status)};
   }

@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "base/signals.h"
+
 namespace llm {
 
 struct ChildEnd {
@@ -12,7 +14,7 @@ struct ChildEnd {
 };
 
 /// `llm <arguments>` with stdout discarded and stderr shared; waits for its end. Throws Error(io)
-/// where it cannot be started.
-ChildEnd run_self(const std::vector<std::string>& arguments);
+/// where it cannot be started. Where `stop` asks, the child gets SIGTERM.
+ChildEnd run_self(const std::vector<std::string>& arguments, const StopRequest& stop = {});
 
 }  // namespace llm

@@ -3,9 +3,12 @@
 #include <stdlib.h>
 
 #include <algorithm>
+#include <array>
 #include <csignal>
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <string_view>
 
 #include "apps/child_process.h"
 #include "apps/commands.h"
@@ -13,8 +16,10 @@
 #include "apps/shared_options.h"
 #include "base/atomic_file.h"
 #include "base/error.h"
+#include "base/file_lock.h"
 #include "base/json_reader.h"
 #include "base/log.h"
+#include "base/signals.h"
 #include "base/stdout.h"
 #include "model/model_io.h"
 
@@ -35,26 +40,71 @@ struct ResumeCheckConfig {
   }
 };
 
-/// Where the two runs of the check lie; a temporary folder unless one is named.
-struct WorkFolder {
-  fs::path path;
-  bool temporary;
-  explicit WorkFolder(const std::string& named) : path(named), temporary(named.empty()) {
-    if (temporary) {
-      std::string name = (fs::temp_directory_path() / "llm-resume-check-XXXXXX").string();
-      if (mkdtemp(name.data()) == nullptr) {
-        fail_errno("cannot create folder '" + name + "'");
-      }
-      path = name;
+constexpr const char* kConfigName = "resume-check.yaml";
+
+/// What a check makes in its folder; kConfigName marks the folder as that of a check.
+constexpr std::array<std::string_view, 5> kOwnNames{kConfigName, "tokenizer", "whole", "resumed",
+                                                    "run.lock"};
+
+/// The folder will be emptied: nothing but what a check left may lie there.
+void refuse_others_files(const fs::path& folder) {
+  std::error_code absent;
+  const bool is_ours = fs::exists(folder / kConfigName, absent);
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder, absent)) {
+    const std::string name = entry.path().filename().string();
+    const bool own = std::find(kOwnNames.begin(), kOwnNames.end(), name) != kOwnNames.end();
+    if (!own || (!is_ours && name != "run.lock")) {
+      fail(Exit::usage,
+           fmt::format("'{}' holds '{}', which no resume check made", folder.string(), name),
+           "choose another --output-dir; without one the check works in a temporary folder");
     }
+  }
+}
+
+std::string new_temporary_folder() {
+  std::string name = (fs::temp_directory_path() / "llm-resume-check-XXXXXX").string();
+  if (mkdtemp(name.data()) == nullptr) {
+    fail_errno("cannot create folder '" + name + "'");
+  }
+  return name;
+}
+
+/// Where the two runs of the check lie; a temporary folder unless one is named. A named one stays
+/// once keep() was called.
+class WorkFolder {
+ public:
+  explicit WorkFolder(const std::string& named)
+      : path(named.empty() ? new_temporary_folder() : named),
+        is_temporary_(named.empty()),
+        goes_again_(named.empty() || !fs::exists(named)) {
+    refuse_others_files(path);
     make_directories(path);
+    lock_.emplace(path);
   }
   ~WorkFolder() {
-    if (temporary) {
+    lock_.reset();
+    if (goes_again_) {
       discard(path);
     }
   }
+  WorkFolder(const WorkFolder&) = delete;
+  WorkFolder& operator=(const WorkFolder&) = delete;
+  void keep() { goes_again_ = is_temporary_; }
+
+  const fs::path path;
+
+ private:
+  bool is_temporary_;
+  bool goes_again_;
+  std::optional<RunLock> lock_;
 };
+
+/// Only where the user asks for it now: every complete config names the folder of its own run.
+std::string named_folder(const RunConfig& run, const Fields& fields) {
+  const FieldOrigin::Kind kind = fields.find("checkpoint.output_dir")->origin().kind;
+  const bool asked = kind == FieldOrigin::by_flag || kind == FieldOrigin::by_environment;
+  return asked ? run.checkpoint.output_dir : "";
+}
 
 std::vector<std::string> lines_of(const fs::path& file) {
   std::vector<std::string> lines;
@@ -67,8 +117,8 @@ std::vector<std::string> lines_of(const fs::path& file) {
 }
 
 /// "38 tensors equal", or an Error that names the first that differs.
-std::string compare_tensors(const fs::path& whole, const fs::path& resumed,
-                            const std::string& file, const EncryptionKey& key) {
+std::string compare_tensors(const fs::path& whole, const fs::path& resumed, const std::string& file,
+                            const EncryptionKey& key) {
   const TensorFile a = map_tensors(whole / file, key);
   const TensorFile b = map_tensors(resumed / file, key);
   if (a.tensors.size() != b.tensors.size()) {
@@ -134,7 +184,7 @@ void expect_success(const ChildEnd& end, const char* what) {
   }
 }
 
-int resume_check(ResumeCheckConfig& config, const Fields& fields) {
+int check_in_folder(ResumeCheckConfig& config, const Fields& fields, const StopRequest& stop) {
   RunConfig& run = config.run;
   const int64_t steps = run.training.max_steps.value_or(kSteps);
   check(fields.find("training.epochs")->origin().kind != FieldOrigin::by_flag,
@@ -143,13 +193,16 @@ int resume_check(ResumeCheckConfig& config, const Fields& fields) {
   const int64_t save_every = std::max<int64_t>(1, steps * 2 / 5);
   const int64_t kill_at = std::min(steps - 1, save_every + std::max<int64_t>(1, steps / 5));
   const EncryptionKey key = shared_key(fields);
-  const WorkFolder work(fields.is_set("checkpoint.output_dir") ? run.checkpoint.output_dir : "");
+  WorkFolder work(named_folder(run, fields));
+  for (const char* name : {"tokenizer", "whole", "resumed"}) {
+    remove_tree(work.path / name);
+  }
 
   // Tokenizer and shape are settled once, so that both runs read one complete config.
   run.checkpoint.output_dir = work.path / "tokenizer";
   run.checkpoint.resume_from_checkpoint = "auto";
   make_directories(run.checkpoint.output_dir);
-  const RunTokenizer tokenizer = choose_tokenizer(run, fields, std::nullopt);
+  const RunTokenizer tokenizer = choose_tokenizer(run, fields, std::nullopt, stop);
   settle_model(run, fields, tokenizer);
   run.tokenizer = {};  // how it was trained says nothing beside its path
   run.tokenizer.path = fs::absolute(tokenizer.files[0]);
@@ -161,16 +214,16 @@ int resume_check(ResumeCheckConfig& config, const Fields& fields) {
   run.checkpoint.save_steps = save_every;
   run.logging.metrics.logging_steps = 1;
   run.logging.log.level = "warn";
-  write_file_atomically(work.path / "config.yaml", fields.to_yaml());
+  write_file_atomically(work.path / kConfigName, fields.to_yaml());
+  work.keep();
   const auto train = [&](const std::string& name, const std::vector<std::string>& more) {
-    std::vector<std::string> arguments = {"pretrain", "--config", work.path / "config.yaml",
+    std::vector<std::string> arguments = {"pretrain", "--config", work.path / kConfigName,
                                           "--output-dir", work.path / name};
     arguments.insert(arguments.end(), more.begin(), more.end());
-    return run_self(arguments);
+    const ChildEnd end = run_self(arguments, stop);
+    end_if_asked(stop);
+    return end;
   };
-  for (const char* name : {"whole", "resumed"}) {
-    remove_tree(work.path / name);
-  }
   expect_success(train("whole", {}), "the run without a break");
   const ChildEnd killed = train("resumed", {"--kill-at-step", std::to_string(kill_at)});
   if (killed.signal_number != SIGKILL) {
@@ -195,6 +248,16 @@ int resume_check(ResumeCheckConfig& config, const Fields& fields) {
   return 0;
 }
 
+int resume_check(ResumeCheckConfig& config, const Fields& fields) {
+  const StopSignal stop;
+  try {
+    return check_in_folder(config, fields, [&] { return stop.requested(); });
+  } catch (const Stopped&) {
+    log_info("ended by {}; nothing was shown", stop.name());
+    return stop.exit_code();
+  }
+}
+
 }  // namespace
 
 Command resume_check_command() {
@@ -202,7 +265,8 @@ Command resume_check_command() {
       {.name = "resume-check",
        .summary = "Train, kill, resume, and compare every tensor bit for bit",
        .details = "Takes what pretrain takes. --steps N (20) sets the length. Exit 1 names the "
-                  "first tensor that differs.\n\n"
+                  "first tensor that differs. It works in a temporary folder;\n"
+                  "--output-dir names a new one, which stays.\n\n"
                   "Example: llm resume-check --config config/mini.yaml --steps 20"},
       resume_check);
 }

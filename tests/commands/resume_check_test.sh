@@ -17,6 +17,45 @@ accept "shorter than the warm-up" -- resume-check --config "$SOURCES/config/mini
 expect "shorter than the warm-up" 'bit for bit' out
 refuse short 2 "at least 2" -- resume-check --config config.yaml --steps 1
 refuse epochs 2 "--epochs has no effect here: --steps sets the length" -- resume-check --config config.yaml --epochs 2
+
+# It works in a temporary folder, not in that of the run whose complete config it is given.
+mkdir temporary
+export TMPDIR=$PWD/temporary
+cp -r "$TINY/run" myrun
+mkdir myrun/whole
+echo mine > myrun/whole/file
+of_run() { (cd myrun && find . -type f -exec sha256sum {} + | sort); }
+of_run > before
+accept "a run's own config" -- resume-check --config myrun/config.yaml --steps 2
+of_run > after
+same "a run's own config" before after
+holds "the temporary folder goes" [ -z "$(ls temporary)" ]
+refuse "a run's folder" 2 "'myrun' holds '" "temporary folder" -- resume-check --config config.yaml --steps 2 --output-dir myrun
+mkdir stranger stranger/whole
+refuse "a stranger's folder" 2 "'stranger' holds 'whole', which no resume check made" -- resume-check --config config.yaml --steps 2 --output-dir stranger
+accept "a folder that is named" -- resume-check --config config.yaml --steps 2 --output-dir work
+holds "a folder that is named stays" [ -e work/whole/final/model.safetensors -a -e work/resume-check.yaml -a ! -e work/run.lock ]
+accept "its own folder, again" -- resume-check --config config.yaml --steps 2 --output-dir work
+LLM_OUTPUT_DIR=named accept "named by the environment" -- resume-check --config config.yaml --steps 2
+holds "named by the environment" [ -e named/resume-check.yaml ]
+exec 9> work/run.lock
+flock 9
+refuse locked 2 "'work' is locked by another process" -- resume-check --config config.yaml --steps 2 --output-dir work
+exec 9>&-
+echo nonsense > no.model
+refuse "before it began" 3 "no.model" -- resume-check --config config.yaml --steps 2 --output-dir early --tokenizer.path no.model
+
+# A signal ends it and the child that trains, and the temporary folder goes.
+"$PROGRAM" resume-check --config config.yaml --steps 1000000 --eval-steps 0 > ended.out 2> ended.err &
+pid=$!
+for _ in $(seq 300); do ls temporary/*/whole/metrics.jsonl > /dev/null 2>&1 && break; sleep 0.1; done
+kill -TERM $pid
+wait $pid
+status=$?
+holds "SIGTERM: exit status $status" [ $status = 143 ]
+expect "SIGTERM" "ended by SIGTERM; nothing was shown" ended.err
+holds "SIGTERM: the temporary folder goes" [ -z "$(ls temporary)" ]
+
 accept inspect -- inspect "$TINY/run"
 expect inspect 'model.layers.1.mlp.down_proj.weight' out
 expect inspect 'total' out
