@@ -4,7 +4,7 @@
 // `--name value`, `--name=value`, `--name` and `--name true|false` for switches, `--name a b c` or
 // `--name a,b` for lists (up to the next --option);
 // `--` ends the options. - and _ are the same in names. A value that begins with -- must be written
-// --name=value. Throws Error(Exit::usage) with the messages of docs/reliability.md 7.1.
+// --name=value. Throws Error(Exit::usage) with the messages of docs/reliability.md.
 #pragma once
 
 #include <optional>

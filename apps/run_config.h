@@ -2,7 +2,7 @@
 //
 // Each section's struct lives with the library that reads it; this file only puts them under their
 // names. `pretrain_defaults()` is what `llm pretrain` starts from before file, environment and
-// flags (cli.md 4), a default-made RunConfig holds the reference's TrainingConfig defaults.
+// flags, a default-made RunConfig holds the reference's TrainingConfig defaults.
 #pragma once
 
 #include "base/config.h"

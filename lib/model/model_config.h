@@ -5,10 +5,9 @@
 // is declared once, in fields(): the run config's `model` section, the flags --model.<key>,
 // create-config and the stored config all come from that row. Every key changes what the model
 // computes; a key that would be ignored in a given combination (rope_scaling.low_freq_factor
-// without llama3 scaling, say) is refused by validate(). The default object has the sizes of
-// feature row A4; llmodel_defaults() has those of row B4. Absent optional keys are filled in by
-// resolved values (key_value_heads(), head_size(), ffn_size()), never written back. Plain value
-// type: copy freely. No LibTorch here.
+// without llama3 scaling, say) is refused by validate(). llmodel_defaults() has other sizes than
+// the default object. Absent optional keys are filled in by resolved values (key_value_heads(),
+// head_size(), ffn_size()), never written back. Plain value type: copy freely. No LibTorch here.
 #pragma once
 
 #include <cstdint>
@@ -176,7 +175,7 @@ ModelConfig resolved(ModelConfig config);
 /// model.num_attention_heads (7)".
 void validate(const ModelConfig& config);
 
-/// The defaults of feature row B4 (32,000 x 4096, 32 layers, 32 heads, 11008, 4096 positions).
+/// The defaults of LLModel (32,000 x 4096, 32 layers, 32 heads, 11008, 4096 positions).
 ModelConfig llmodel_defaults();
 
 }  // namespace llm

@@ -4,8 +4,9 @@
 // body), the model's generation_config.json, the defaults written here. Explicit values always win;
 // a default never replaces anything. `freeze` turns the merged settings into the checked,
 // unchangeable form that a Decoder works from. The defaults are those of the program (temperature
-// 0.8, 100 new tokens, sampling on, every filter off); `library_defaults` gives those of the named
-// object of features row C7 (temperature 1, greedy, length unset, which becomes 20 with a warning).
+// 0.8, 100 new tokens, sampling on, every filter off); `library_defaults` gives those that
+// inference libraries start from (temperature 1, greedy, length unset, which becomes 20 with a
+// warning).
 //
 // Errors name the field: out-of-range values are usage errors (exit 2), a damaged
 // generation_config.json is bad input (exit 3).
@@ -64,8 +65,8 @@ struct GenerationConfig {
   void fields(Fields& f);
 };
 
-/// Defaults of features row C7: max_new_tokens unset, temperature 1, do_sample false, return_text
-/// false.
+/// What inference libraries start from: max_new_tokens unset, temperature 1, do_sample false,
+/// return_text false.
 GenerationConfig library_defaults();
 
 /// Reads the known keys of a generation_config.json text (trailing commas are tolerated, unknown

@@ -1,5 +1,5 @@
-// How texts are computed, for programs that embed the engine: the named object of features row A50,
-// with its keys and defaults.
+// How texts are computed, for programs that embed the engine: keys of batching, memory, speculation
+// and quantisation, with defaults of their own.
 //
 //   llm::InferenceConfig config;  // or llm::load_inference_config("inference.yaml")
 //   config.max_num_blocks = 512;

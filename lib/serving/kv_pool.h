@@ -5,8 +5,8 @@
 //   slab   one stretch for the whole capacity of a sequence, from a free list of equal stretches,
 //          last freed first. No allocation after the start, contiguous reads; waste: what a
 //          sequence does not use.
-//   bmc    balancing memory and compute (features C14): contiguous, grown by sqrt(capacity) tokens
-//          at a time, copied when it grows.
+//   bmc    balancing memory and compute: contiguous, grown by sqrt(capacity) tokens at a time,
+//          copied when it grows.
 // Which wins when is measured in docs/serving.md. Results are the same bits in all three.
 //
 // The bound counts blocks of 32 tokens; memory is reserved at once and touched as it is used. A

@@ -1,4 +1,4 @@
-// When things happened to one request, and the figures that follow from it (features 4.3).
+// When things happened to one request, and the figures that follow from it.
 #pragma once
 
 #include <chrono>

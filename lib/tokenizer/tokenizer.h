@@ -94,7 +94,7 @@ class Tokenizer {
 
 /// Loads a tokenizer file, or the one inside a model directory. Everything about the file is
 /// checked before any of it is used; a bad file throws Error(Exit::bad_input) that says what it is
-/// instead (docs/reliability.md 7.3).
+/// instead (docs/reliability.md).
 std::unique_ptr<const Tokenizer> load_tokenizer(const std::filesystem::path& file_or_directory);
 
 /// The same from the bytes of a file; `name` stands in messages.

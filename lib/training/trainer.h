@@ -100,8 +100,8 @@ class Trainer {
   Trainer(const Trainer&) = delete;
   Trainer& operator=(const Trainer&) = delete;
 
-  /// Restores weights, optimizer, counters and scaler. Refuses by name what cannot change
-  /// (reliability 7.5 rows 8-11, 14); returns lines about what did.
+  /// Restores weights, optimizer, counters and scaler. Refuses by name what cannot change;
+  /// returns lines about what did.
   std::vector<std::string> resume(const std::filesystem::path& checkpoint);
   /// Runs until total_steps, early stopping or a signal; saves at the end.
   TrainingResult train();

@@ -25,7 +25,7 @@ struct Usage {
   OrderedJson json() const;
 };
 
-/// Milliseconds a token after the first; null where there are fewer than two (features 4.3).
+/// Milliseconds a token after the first; null where there are fewer than two.
 OrderedJson tpot_json(const GenerationResult& result);
 
 /// [[{id, logprob}, ...], ...]: the most probable tokens in each place of a text, best first.

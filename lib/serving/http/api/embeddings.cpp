@@ -1,4 +1,4 @@
-// POST /v1/embeddings (OpenAI's shape, float or base64) and /embed (features B62).
+// POST /v1/embeddings (OpenAI's shape, float or base64) and /embed.
 //
 // An embedding is the hidden state behind the text's last token, after the final norm: of length 1
 // where normalised, which /v1/embeddings always is.

@@ -1,4 +1,4 @@
-// POST /generate and /predict (features 4.1, 4.2, D22).
+// POST /generate and /predict.
 #include <cmath>
 #include <memory>
 

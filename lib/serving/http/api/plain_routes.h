@@ -5,7 +5,7 @@
 
 namespace llm::api {
 
-/// features 4.1 and 4.2; unknown fields are refused here.
+/// Texts to prompts, with timings; unknown fields are refused here.
 void answer_generate(const ServedModel& model, const AnswerOptions& options,
                      const http::Request& request, const http::ReplyPtr& reply);
 /// {text, top_k} -> the most probable next tokens with their share of the full softmax.

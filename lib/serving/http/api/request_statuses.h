@@ -1,4 +1,4 @@
-// How far each request for text has come: what GET /v1/status/{id} tells (features 1.C.1).
+// How far each request for text has come: what GET /v1/status/{id} tells.
 //
 // A request is known under its caller and its id: the key's tag ("" without keys) and the id that
 // its answer has as X-Request-ID; "cmpl-" and "chatcmpl-" before it are the same request. So one

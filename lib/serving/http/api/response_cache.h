@@ -1,4 +1,4 @@
-// Whole answers to requests that have only one answer, kept for the next time (features B66).
+// Whole answers to requests that have only one answer, kept for the next time.
 //
 // The key is the path and the body, byte for byte: whatever could change the answer is in it.
 // Callers store deterministic answers only. The least recently used go first, bounded by count and

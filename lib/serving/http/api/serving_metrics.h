@@ -1,5 +1,4 @@
-// The figures of a server, under llm:, vllm: and llamacpp: names (conventions 3), so that stock
-// dashboards work.
+// The figures of a server, under llm:, vllm: and llamacpp: names, so that stock dashboards work.
 #pragma once
 
 #include <atomic>
@@ -25,12 +24,12 @@ class ServingMetrics {
   void count_unknown_field(const std::string& name);
   std::string text() const { return metrics_.text(); }
 
-  /// Requests that got an answer, and the seconds they took together (features B63 /stats).
+  /// Requests that got an answer, and the seconds they took together: /stats.
   uint64_t answered() const { return answered_.load(); }
   double total_seconds() const { return seconds_.load(); }
 
-  /// What /v1/server_metrics tells (features 1.C.1): means over all answers and tokens so far, 0
-  /// where there are none; seconds.
+  /// What /v1/server_metrics tells: means over all answers and tokens so far, 0 where there are
+  /// none; seconds.
   struct Session {
     double ttft = 0, tpot = 0;
     double reading_time = 0;         // in which a request waited for its first token
