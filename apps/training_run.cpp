@@ -40,19 +40,6 @@ void resume(Trainer& trainer, const ResumeChoice& start) {
   log_info("resumed from {}", start.checkpoint.string());
 }
 
-<<<<<<< /tmp/w/h3c_w/apps/training_run.cpp
-/// What to try next, as a shell takes it. More steps are of no use where more had brought no gain.
-std::string next_commands(const fs::path& run, const TrainingResult& result,
-                          const std::string& next) {
-  const std::string name = shell_word(run.string());
-  std::string text = fmt::format("Next:\n  {}\n  llm inspect {} --plot loss.svg\n",
-                                 fmt::format(fmt::runtime(next), name), name);
-  if (result.reason == StopReason::finished) {
-    text += fmt::format("  llm pretrain --config {} --output-dir {} --max-steps {}\n",
-                        shell_word((run / "config.yaml").string()), name, 2 * result.steps);
-  }
-  return text;
-=======
 /// A resume keeps what the run chose for itself when it began, whatever it would choose now.
 void keep_choices(RunConfig& run, const fs::path& checkpoint) {
   const bool any_precision = run.training.precision == "auto" && run.runtime.dtype == "auto";
@@ -71,7 +58,19 @@ void keep_choices(RunConfig& run, const fs::path& checkpoint) {
                saved.precision, checkpoint.filename().string(), usual);
     }
   }
->>>>>>> /tmp/w/h3c_n
+}
+
+/// What to try next, as a shell takes it. More steps are of no use where more had brought no gain.
+std::string next_commands(const fs::path& run, const TrainingResult& result,
+                          const std::string& next) {
+  const std::string name = shell_word(run.string());
+  std::string text = fmt::format("Next:\n  {}\n  llm inspect {} --plot loss.svg\n",
+                                 fmt::format(fmt::runtime(next), name), name);
+  if (result.reason == StopReason::finished) {
+    text += fmt::format("  llm pretrain --config {} --output-dir {} --max-steps {}\n",
+                        shell_word((run / "config.yaml").string()), name, 2 * result.steps);
+  }
+  return text;
 }
 
 std::string report(const fs::path& run, const TrainingResult& result, const RunData& data,
