@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "serving/http/api/completion_answer.h"
 #include "tests/api/served.h"
 
 namespace llm::test {
@@ -15,6 +16,47 @@ TEST(AnswerJson, OffsetsCountCharactersNotBytes) {
   EXPECT_EQ(answer["choices"][0]["text"], "é日x");
   // A token is a byte here: two of the first character, three of the second.
   EXPECT_EQ(answer["choices"][0]["logprobs"]["text_offset"], Json({0, 1, 1, 2, 2, 2}));
+}
+
+/// Puts a space before a text and leaves it out again, as tokenizers of the Llama 2 kind do.
+struct SpacedTokenizer final : LetterTokenizer {
+  std::vector<int32_t> encode(std::string_view text) const override {
+    return LetterTokenizer::encode(" " + std::string(text));
+  }
+  std::string decode(std::span<const int32_t> ids) const override {
+    const std::string text = LetterTokenizer::decode(ids);
+    return text.starts_with(' ') ? text.substr(1) : text;
+  }
+};
+
+TEST(AnswerJson, ASpaceThatDecodingDropsHasNoPlaceInTheText) {
+  const CountingModel model = letter_model();
+  const SpacedTokenizer tokenizer;
+  const TemporaryFolder folder;
+  api::ServedModelOptions options;
+  options.directory = folder.path();
+  const api::ServedModel served(model, tokenizer, options, {});
+  api::CompletionJob job{.model = served,
+                         .asked = {},
+                         .id = {},
+                         .fields = {},
+                         .logprobs = {},
+                         .prompts = {},
+                         .prompt_texts = {}};
+  job.echo = true;
+  job.logprobs = 0;
+  job.prompts = {tokenizer.encode("the cat")};
+  job.prompt_texts = {"the cat"};
+  GenerationResult result;
+  result.token_ids = LetterTokenizer().encode(" on");
+  result.logprobs = {-1, -2, -3};
+  result.text = " on";
+  const Json choice = Json::parse(api::whole_completion(job, {result}))["choices"][0];
+  EXPECT_EQ(choice["text"], "the cat on");
+  EXPECT_EQ(choice["logprobs"]["text_offset"], Json({0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9}));
+  // What a result does not know is null, and nothing is read beyond it.
+  EXPECT_EQ(choice["logprobs"]["token_logprobs"],
+            Json::parse("[null, null, null, null, null, null, null, null, -1.0, -2.0, -3.0]"));
 }
 
 TEST(AnswerJson, AByteInsideACharacterBeginsNone) {

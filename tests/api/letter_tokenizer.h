@@ -11,7 +11,7 @@
 
 namespace llm::test {
 
-class LetterTokenizer final : public Tokenizer {
+class LetterTokenizer : public Tokenizer {
  public:
   static constexpr int32_t kFirstByte = 3, kVocab = kFirstByte + 256;
 

@@ -25,10 +25,38 @@ std::string dumped(const OrderedJson& json) {
   return json.dump(-1, ' ', false, OrderedJson::error_handler_t::replace);
 }
 
-void Usage::add(const GenerationResult& result, size_t prompt) {
-  prompt_tokens += prompt;
-  completion_tokens += result.token_ids.size();
-  cached_tokens += static_cast<size_t>(result.prompt_tokens_cached);
+std::string with_choices(const OrderedJson& head, const std::vector<std::string>& choices,
+                         const OrderedJson& tail) {
+  std::string text = dumped(head);
+  text.back() = ',';  // (it is an object with members)
+  text += "\"choices\":[";
+  for (const std::string& choice : choices) {
+    if (text.back() != '[') text += ',';
+    text += choice;
+  }
+  text += tail.empty() ? "]}" : "]," + dumped(tail).substr(1);
+  return text;
+}
+
+std::vector<const GenerationResult*> texts_of(const GenerationResult& result) {
+  std::vector<const GenerationResult*> texts = {&result};
+  for (const GenerationResult& other : result.others) texts.push_back(&other);
+  return texts;
+}
+
+Usage usage_of(const std::vector<GenerationResult>& results,
+               const std::vector<size_t>& prompt_tokens) {
+  Usage usage;
+  const size_t each = results.size() / prompt_tokens.size();
+  for (size_t i = 0; i < results.size(); ++i) {
+    if (i % each == 0) {
+      usage.prompt_tokens += prompt_tokens[i / each];
+      usage.cached_tokens += static_cast<size_t>(results[i].prompt_tokens_cached);
+    }
+    for (const GenerationResult* text : texts_of(results[i]))
+      usage.completion_tokens += text->token_ids.size();
+  }
+  return usage;
 }
 
 OrderedJson Usage::json() const {
@@ -67,13 +95,14 @@ size_t characters_begun(std::string_view bytes) {
 }
 
 OrderedJson completion_logprobs(const ServedModel& model, const std::vector<LabelledToken>& tokens,
-                                size_t offset) {
+                                size_t offset, size_t hidden) {
+  size_t begun = 0;
   OrderedJson texts = OrderedJson::array(), logprobs = OrderedJson::array(),
               tops = OrderedJson::array(), offsets = OrderedJson::array();
   for (const LabelledToken& token : tokens) {
     texts.push_back(model.token_label(token.id));
-    offsets.push_back(offset);
-    offset += characters_begun(model.token_bytes(token.id));
+    offsets.push_back(offset + (begun > hidden ? begun - hidden : 0));
+    begun += characters_begun(model.token_bytes(token.id));
     if (!token.has_logprob) {
       logprobs.push_back(nullptr);
       tops.push_back(nullptr);

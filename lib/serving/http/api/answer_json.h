@@ -19,11 +19,22 @@ std::string_view openai_finish_reason(FinishReason reason);
 /// One line; what is not UTF-8 becomes U+FFFD.
 std::string dumped(const OrderedJson& json);
 
+/// {...head, "choices": [...], ...tail}: choices are lines of their own, so that all of an answer
+/// is never held as a tree.
+std::string with_choices(const OrderedJson& head, const std::vector<std::string>& choices,
+                         const OrderedJson& tail);
+
+/// All texts of a result, best first: more than one only of a search with beams.
+std::vector<const GenerationResult*> texts_of(const GenerationResult& result);
+
 struct Usage {
   size_t prompt_tokens = 0, completion_tokens = 0, cached_tokens = 0;
-  void add(const GenerationResult& result, size_t prompt);
   OrderedJson json() const;
 };
+/// Of an answer to prompts of these lengths, to each of which equally many of the results belong,
+/// one behind the other. A prompt counts once, as its first result read it; all texts count.
+Usage usage_of(const std::vector<GenerationResult>& results,
+               const std::vector<size_t>& prompt_tokens);
 
 /// Milliseconds a token after the first; null where there are fewer than two.
 OrderedJson tpot_json(const GenerationResult& result);
@@ -44,9 +55,11 @@ struct LabelledToken {
 /// Characters that begin in these bytes: text_offset counts those, not bytes.
 size_t characters_begun(std::string_view bytes);
 /// {tokens, token_logprobs, top_logprobs, text_offset}; the chosen token is always in its dict,
-/// with the same number in both places.
+/// with the same number in both places. `offset`: characters of the text before these tokens.
+/// `hidden`: how many characters of the tokens the text does not begin with (decoders drop the
+/// space before a text's first word).
 OrderedJson completion_logprobs(const ServedModel& model, const std::vector<LabelledToken>& tokens,
-                                size_t offset);
+                                size_t offset, size_t hidden = 0);
 /// An entry of chat's logprobs.content.
 OrderedJson chat_logprob(const ServedModel& model, int32_t id, double logprob,
                          std::span<const TokenLogprob> top);

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "serving/http/api/answer_json.h"
+#include "serving/http/api/answer_size.h"
 #include "serving/http/api/chat_tools.h"
 #include "serving/http/api/choices.h"
 #include "serving/http/api/generation_fields.h"
@@ -32,20 +33,17 @@ struct ChatJob {
   std::vector<int32_t> prompt;
   ChatTools tools;
 
-  OrderedJson frame(const char* object, OrderedJson choices) const {
-    return {{"id", id},
-            {"object", object},
-            {"created", created},
-            {"model", asked.name},
-            {"choices", std::move(choices)}};
+  OrderedJson head(const char* object) const {
+    return {{"id", id}, {"object", object}, {"created", created}, {"model", asked.name}};
   }
   OrderedJson logprobs_of(const GenerationResult& result) const {
     if (!logprobs) return nullptr;
     OrderedJson content = OrderedJson::array();
-    for (size_t i = 0; i < result.token_ids.size(); ++i)
-      content.push_back(chat_logprob(
-          model, result.token_ids[i], result.logprobs[i],
-          result.top_logprobs.empty() ? std::span<const TokenLogprob>{} : result.top_logprobs[i]));
+    for (size_t i = 0; i < std::min(result.token_ids.size(), result.logprobs.size()); ++i)
+      content.push_back(chat_logprob(model, result.token_ids[i], result.logprobs[i],
+                                     i < result.top_logprobs.size()
+                                         ? std::span<const TokenLogprob>(result.top_logprobs[i])
+                                         : std::span<const TokenLogprob>{}));
     return {{"content", std::move(content)}, {"refusal", nullptr}};
   }
 };
@@ -98,94 +96,125 @@ OrderedJson choice_json(const ChatJob& job, size_t index, const GenerationResult
           {"finish_reason", finish_reason(result, called)}};
 }
 
-Usage usage_of(const ChatJob& job, const std::vector<GenerationResult>& results) {
-  Usage usage;
-  for (size_t i = 0; i < results.size(); ++i) {
-    usage.add(results[i], i == 0 ? job.prompt.size() : 0);
-    if (i > 0) usage.cached_tokens -= static_cast<size_t>(results[i].prompt_tokens_cached);
-  }
-  return usage;
-}
-
 std::string whole_json(const ChatJob& job, const std::vector<GenerationResult>& results) {
-  OrderedJson choices = OrderedJson::array();
+  std::vector<std::string> choices;
   for (const GenerationResult& result : results) {
-    choices.push_back(choice_json(job, choices.size(), result));
-    for (const GenerationResult& other : result.others)
-      choices.push_back(choice_json(job, choices.size(), other));
+    for (const GenerationResult* text : texts_of(result))
+      choices.push_back(dumped(choice_json(job, choices.size(), *text)));
   }
-  OrderedJson answer = job.frame("chat.completion", std::move(choices));
-  answer["usage"] = usage_of(job, results).json();
-  answer["timings"] = timings_json(results[0], job.prompt.size());
-  return dumped(answer);
+  return with_choices(job.head("chat.completion"), choices,
+                      {{"usage", usage_of(results, {job.prompt.size()}).json()},
+                       {"timings", timings_json(results[0], job.prompt.size())}});
 }
 
-ChoiceCallbacks streamed(const std::shared_ptr<ChatJob>& job,
-                         const std::shared_ptr<http::SseStream>& sse) {
-  const auto chunk = [job](size_t index, OrderedJson delta, OrderedJson logprobs,
-                           OrderedJson reason) {
-    OrderedJson json = job->frame("chat.completion.chunk",
-                                  OrderedJson::array({{{"index", index},
-                                                       {"delta", std::move(delta)},
-                                                       {"logprobs", std::move(logprobs)},
-                                                       {"finish_reason", std::move(reason)}}}));
-    if (job->fields.include_usage) json["usage"] = nullptr;
-    return dumped(json);
-  };
-  struct CallsSoFar {
+/// A stream of chunks. Without beams every result is a choice; texts of beams come whole, when
+/// their search has ended.
+class ChatStream {
+ public:
+  ChatStream(std::shared_ptr<ChatJob> job, std::shared_ptr<http::SseStream> sse)
+      : job_(std::move(job)), sse_(std::move(sse)), choices_(static_cast<size_t>(job_->fields.n)) {
+    for (Choice& one : choices_)
+      one.parser = job_->tools.offered() ? job_->tools.parser() : nullptr;
+  }
+
+  bool start() {
+    if (!sse_->begin()) return false;
+    for (size_t i = 0; !job_->fields.beams() && i < choices_.size(); ++i) send_role(i);
+    return true;
+  }
+
+  bool token(size_t index, const TokenEvent& event) {
+    if (job_->fields.beams()) return !sse_->reply().gone();
+    OrderedJson logprobs = nullptr;
+    if (job_->logprobs && event.id >= 0)
+      logprobs = {{"content", OrderedJson::array({chat_logprob(job_->model, event.id, event.logprob,
+                                                               event.top)})}};
+    return send_text(index, event.text, std::move(logprobs));
+  }
+
+  void end(size_t index, const GenerationResult& result) {
+    if (result.finish_reason == FinishReason::error ||
+        result.finish_reason == FinishReason::cancelled)
+      return;
+    if (!job_->fields.beams()) return send_end(index, result);
+    for (const GenerationResult* text : texts_of(result)) {
+      send_role(index);
+      send_text(index, text->text, job_->logprobs_of(*text));
+      send_end(index++, *text);
+    }
+  }
+
+  void done(const std::vector<GenerationResult>& results) {
+    if (job_->fields.include_usage) {
+      OrderedJson last = job_->head(kChunk);
+      last["choices"] = OrderedJson::array();
+      last["usage"] = usage_of(results, {job_->prompt.size()}).json();
+      sse_->event(dumped(last));
+    }
+    sse_->done();
+  }
+
+ private:
+  static constexpr const char* kChunk = "chat.completion.chunk";
+  struct Choice {
     std::unique_ptr<ToolCallParser> parser;  // null: no functions are offered
     size_t calls = 0;
   };
-  const auto so_far = std::make_shared<std::vector<CallsSoFar>>(static_cast<size_t>(job->fields.n));
-  for (CallsSoFar& one : *so_far) one.parser = job->tools.offered() ? job->tools.parser() : nullptr;
-  // Sends what has become certain; true while the client is there.
-  const auto send = [=](size_t index, const ToolCallDelta& piece, OrderedJson logprobs) {
-    CallsSoFar& own = (*so_far)[index];
+
+  void send_role(size_t index) {
+    const OrderedJson none = job_->tools.demanded() ? OrderedJson(nullptr) : OrderedJson("");
+    send(index, {{"role", "assistant"}, {"content", none}}, nullptr, nullptr);
+  }
+  bool send_text(size_t index, std::string_view text, OrderedJson logprobs) {
+    const auto& parser = choices_[index].parser;
+    return send_piece(index, parser ? parser->feed(text) : ToolCallDelta{std::string(text), {}},
+                      std::move(logprobs));
+  }
+  /// What has become certain; true while the client is there.
+  bool send_piece(size_t index, const ToolCallDelta& piece, OrderedJson logprobs) {
+    Choice& own = choices_[index];
     OrderedJson delta = OrderedJson::object();
     if (!piece.content.empty() || !logprobs.is_null()) delta["content"] = piece.content;
     if (!piece.calls.empty())
       delta["tool_calls"] =
-          tool_calls_json(piece.calls, fmt::format("{}_{}", job->id, index), own.calls, true);
+          tool_calls_json(piece.calls, fmt::format("{}_{}", job_->id, index), own.calls, true);
     own.calls += piece.calls.size();
-    if (delta.empty()) return !sse->reply().gone();
-    return sse->event(chunk(index, std::move(delta), std::move(logprobs), nullptr));
-  };
+    if (delta.empty()) return !sse_->reply().gone();
+    return send(index, std::move(delta), std::move(logprobs), nullptr);
+  }
+  void send_end(size_t index, const GenerationResult& text) {
+    Choice& own = choices_[index];
+    if (own.parser) send_piece(index, own.parser->finish(), nullptr);
+    send(index, OrderedJson::object(), nullptr, finish_reason(text, own.calls > 0));
+  }
+  bool send(size_t index, OrderedJson delta, OrderedJson logprobs, OrderedJson reason) {
+    OrderedJson chunk = job_->head(kChunk);
+    chunk["choices"] = OrderedJson::array({{{"index", index},
+                                            {"delta", std::move(delta)},
+                                            {"logprobs", std::move(logprobs)},
+                                            {"finish_reason", std::move(reason)}}});
+    if (job_->fields.include_usage) chunk["usage"] = nullptr;
+    return sse_->event(dumped(chunk));
+  }
+
+  std::shared_ptr<ChatJob> job_;
+  std::shared_ptr<http::SseStream> sse_;
+  std::vector<Choice> choices_;
+};
+
+ChoiceCallbacks streamed(const std::shared_ptr<ChatJob>& job,
+                         const std::shared_ptr<http::SseStream>& sse) {
+  const auto stream = std::make_shared<ChatStream>(job, sse);
   ChoiceCallbacks callbacks;
-  callbacks.start = [=] {
-    if (!sse->begin()) return false;
-    const OrderedJson none = job->tools.demanded() ? OrderedJson(nullptr) : OrderedJson("");
-    for (int64_t i = 0; i < job->fields.n; ++i)
-      sse->event(chunk(static_cast<size_t>(i), {{"role", "assistant"}, {"content", none}}, nullptr,
-                       nullptr));
-    return true;
+  callbacks.start = [stream] { return stream->start(); };
+  callbacks.on_token = [stream](size_t index, const TokenEvent& event) {
+    return stream->token(index, event);
   };
-  callbacks.on_token = [=](size_t index, const TokenEvent& event) {
-    OrderedJson logprobs = nullptr;
-    if (job->logprobs && event.id >= 0)
-      logprobs = {{"content", OrderedJson::array(
-                                  {chat_logprob(job->model, event.id, event.logprob, event.top)})}};
-    const auto& parser = (*so_far)[index].parser;
-    return send(index,
-                parser ? parser->feed(event.text) : ToolCallDelta{std::string(event.text), {}},
-                std::move(logprobs));
+  callbacks.on_end = [stream](size_t index, const GenerationResult& result) {
+    stream->end(index, result);
   };
-  callbacks.on_end = [=](size_t index, const GenerationResult& result) {
-    if (result.finish_reason == FinishReason::error ||
-        result.finish_reason == FinishReason::cancelled)
-      return;
-    CallsSoFar& own = (*so_far)[index];
-    if (own.parser) send(index, own.parser->finish(), nullptr);
-    sse->event(chunk(index, OrderedJson::object(), nullptr, finish_reason(result, own.calls > 0)));
-  };
-  callbacks.done = [=](std::vector<GenerationResult>&& results) {
-    if (job->fields.include_usage) {
-      OrderedJson last = job->frame("chat.completion.chunk", OrderedJson::array());
-      last["usage"] = usage_of(*job, results).json();
-      sse->event(dumped(last));
-    }
-    sse->done();
-  };
-  callbacks.fail = [=](const HttpError& error) { sse->fail(error); };
+  callbacks.done = [stream](std::vector<GenerationResult>&& results) { stream->done(results); };
+  callbacks.fail = [sse](const HttpError& error) { sse->fail(error); };
   return callbacks;
 }
 
@@ -217,6 +246,7 @@ std::shared_ptr<ChatJob> read_job(const ServedModel& model, const http::FieldRea
   return job;
 }
 
+  bound_answer(job->fields, {job->prompt}, model);
 }  // namespace
 
 OrderedJson read_messages(const OrderedJson& given) {
@@ -260,7 +290,7 @@ void answer_chat(const ServedModel& model, const AnswerOptions& options,
   const ChoicePlan plan{freeze_for(model, job->fields.config), job->asked.adapter,
                         std::move(constraint)};
   std::vector<GenerationRequest> requests;
-  for (int64_t i = 0; i < job->fields.n; ++i) {
+  for (int64_t i = 0; i < job->fields.searches(); ++i) {
     requests.push_back(choice_request(model, plan, job->prompt, i));
     requests.back().is_complete = job->tools.completion();
   }

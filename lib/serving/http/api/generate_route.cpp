@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "serving/http/api/answer_json.h"
+#include "serving/http/api/answer_size.h"
 #include "serving/http/api/choices.h"
 #include "serving/http/api/generation_fields.h"
 #include "serving/http/api/plain_routes.h"
@@ -17,32 +18,33 @@ using http::HttpError;
 using nlohmann::json;
 
 /// Their own names for lengths and ends: stop_string and the rest are told apart here.
-OrderedJson generate_answer(const std::string& model, const std::string& id, size_t prompt_tokens,
+/// `each`: choices that a result stands for, n of them with beams.
+OrderedJson generate_answer(const std::string& model, const std::string& id,
+                            const std::vector<size_t>& prompt_tokens, size_t each,
                             const std::vector<GenerationResult>& results) {
   OrderedJson choices = OrderedJson::array();
-  size_t new_tokens = 0;
-  for (const GenerationResult& result : results) {
-    choices.push_back({{"index", choices.size()},
-                       {"text", result.text},
-                       {"finish_reason", finish_reason_name(result.finish_reason)}});
-    new_tokens += result.token_ids.size();
-    for (const GenerationResult& other : result.others)
-      choices.push_back({{"index", choices.size()},
-                         {"text", other.text},
-                         {"finish_reason", finish_reason_name(other.finish_reason)}});
+  for (size_t i = 0; i < results.size(); ++i) {
+    size_t index = i * each;
+    for (const GenerationResult* text : texts_of(results[i]))
+      choices.push_back({{"index", index++},
+                         {"text", text->text},
+                         {"finish_reason", finish_reason_name(text->finish_reason)}});
   }
+  const Usage usage = usage_of(results, prompt_tokens);
   const GenerationTiming& timing = results[0].timing;
-  return {{"id", id},
-          {"model", model},
-          {"generated_text", results[0].text},
-          {"choices", std::move(choices)},
-          {"usage", {{"prompt_tokens", prompt_tokens}, {"completion_tokens", new_tokens}}},
-          {"timing",
-           {{"ttft_ms", timing.ttft_ms},
-            {"tpot_ms", tpot_json(results[0])},
-            {"total_ms", timing.total_ms},
-            {"tokens_per_second", timing.tokens_per_second}}},
-          {"processing_time", timing.total_ms / 1e3}};
+  return {
+      {"id", id},
+      {"model", model},
+      {"generated_text", results[0].text},
+      {"choices", std::move(choices)},
+      {"usage",
+       {{"prompt_tokens", usage.prompt_tokens}, {"completion_tokens", usage.completion_tokens}}},
+      {"timing",
+       {{"ttft_ms", timing.ttft_ms},
+        {"tpot_ms", tpot_json(results[0])},
+        {"total_ms", timing.total_ms},
+        {"tokens_per_second", timing.tokens_per_second}}},
+      {"processing_time", timing.total_ms / 1e3}};
 }
 
 void check_mode(const http::FieldReader& body) {
@@ -68,26 +70,36 @@ void answer_generate(const ServedModel& model, const AnswerOptions& options,
   GenerationFields fields = read_generation(body, model);
   if (fields.best_of > fields.n) body.refuse("best_of", "best_of is a field of /v1/completions");
   const auto prompts = read_prompts(model, body.require(param), param);
+  bound_answer(fields, prompts, model);
   const ChoicePlan plan{freeze_for(model, fields.config), asked.adapter,
                         requested_constraint(body, ordered_body(request), model)};
   std::vector<GenerationRequest> requests;
-  size_t prompt_tokens = 0;
+  std::vector<size_t> prompt_tokens;
   for (const auto& prompt : prompts) {
     check_prompt_length(model, prompt.size(), plan.config.max_new_tokens() > 0, param);
-    prompt_tokens += prompt.size();
-    for (int64_t i = 0; i < fields.n; ++i) {
+    prompt_tokens.push_back(prompt.size());
+    for (int64_t i = 0; i < fields.searches(); ++i) {
       requests.push_back(choice_request(model, plan, prompt, i));
     }
   }
+  const size_t each = fields.beams() ? static_cast<size_t>(fields.n) : 1;
   const auto answer_text = [=, name = asked.name, id = request.id](const auto& results) {
-    return dumped(generate_answer(name, id, prompt_tokens, results));
+    return dumped(generate_answer(name, id, prompt_tokens, each, results));
   };
-  const auto streamed = [answer_text](const std::shared_ptr<http::SseStream>& sse) {
+  const auto streamed = [answer_text, each,
+                         beams = fields.beams()](const std::shared_ptr<http::SseStream>& sse) {
     ChoiceCallbacks callbacks;
+    const auto send = [sse](size_t index, std::string_view text) {
+      return text.empty() ? !sse->reply().gone()
+                          : sse->event(dumped({{"index", index}, {"text", text}}));
+    };
     callbacks.start = [sse] { return sse->begin(); };
-    callbacks.on_token = [sse](size_t index, const TokenEvent& event) {
-      if (event.text.empty()) return !sse->reply().gone();
-      return sse->event(dumped({{"index", index}, {"text", event.text}}));
+    callbacks.on_token = [send, beams](size_t index, const TokenEvent& event) {
+      return send(index, beams ? "" : event.text);  // texts of beams come when they are whole
+    };
+    callbacks.on_end = [send, beams, each](size_t index, const GenerationResult& result) {
+      const auto texts = texts_of(result);
+      for (size_t k = 0; beams && k < texts.size(); ++k) send(index * each + k, texts[k]->text);
     };
     callbacks.done = [=](std::vector<GenerationResult>&& results) {
       sse->event(answer_text(results));

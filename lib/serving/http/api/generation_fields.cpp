@@ -164,8 +164,7 @@ GenerationFields read_generation(const http::FieldReader& body, const ServedMode
   if (config.num_beams > 1) {
     if (read.best_of > read.n) body.refuse("best_of", "best_of has no meaning with num_beams");
     if (config.num_beams < read.n) body.refuse("n", "n must not exceed num_beams");
-    config.num_return_sequences = read.n;  // one search gives them all
-    read.n = read.best_of = 1;
+    config.num_return_sequences = read.n;
   }
   read.stream = body.flag("stream", false);
   if (read.stream && read.best_of > read.n)

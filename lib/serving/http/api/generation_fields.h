@@ -24,9 +24,14 @@ std::vector<http::Field> generation_fields(int64_t context);
 
 struct GenerationFields {
   GenerationConfig config;
-  int64_t n = 1, best_of = 1;
+  int64_t n = 1, best_of = 1;  // choices of a prompt, and of how many they are the best
   bool stream = false, include_usage = false;
   bool max_tokens_given = false;
+
+  /// One search with beams finds all n texts of a prompt, which come when it ends.
+  bool beams() const { return config.num_beams > 1; }
+  /// Requests to the engine for each prompt.
+  int64_t searches() const { return beams() ? 1 : best_of; }
 };
 
 /// The model's defaults, changed by what the body says.
