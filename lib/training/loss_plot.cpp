@@ -173,8 +173,11 @@ LossCurves read_loss_curves(const std::filesystem::path& run) {
   for (size_t begin = 0, end; (end = text.find('\n', begin)) != std::string::npos;
        begin = end + 1) {
     const std::string source = fmt::format("{}:{}", file.string(), ++line);
-    const nlohmann::json document =
-        parse_json(std::string_view(text).substr(begin, end - begin), source);
+    const std::string_view written = std::string_view(text).substr(begin, end - begin);
+    if (end + 1 == text.size() && !nlohmann::json::accept(written)) {
+      break;  // a row that a run was killed in, or a disk was full under
+    }
+    const nlohmann::json document = parse_json(written, source);
     const JsonView row(document, source);
     const int64_t step = row.get_int("step", 0, INT64_MAX);
     if (row.has("loss")) {

@@ -23,8 +23,8 @@ struct LossCurves {
   std::optional<double> floor;  // exact entropy of the data
 };
 
-/// Reads RUN/metrics.jsonl; rows whose loss is not a number are left out. Error(bad_input) where
-/// there is nothing to draw.
+/// Reads RUN/metrics.jsonl; rows whose loss is not a number are left out, and so is a torn last
+/// one. Error(bad_input) where there is nothing to draw.
 LossCurves read_loss_curves(const std::filesystem::path& run);
 
 std::string loss_plot_svg(const LossCurves& curves);

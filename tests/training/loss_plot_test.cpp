@@ -41,6 +41,19 @@ TEST(LossPlot, ReadsMetricsAndLeavesOutWhatIsNotANumber) {
   EXPECT_THROW(read_loss_curves(run.path), Error);
 }
 
+TEST(LossPlot, LeavesOutATornLastRowAndRefusesOneBeforeIt) {
+  const Scratch run;
+  const auto write = [&](const std::string& text) {
+    OutputFile::create(run.path / "metrics.jsonl").write(text);
+  };
+  for (const char* torn : {"{\"step\":2,\"lo", "{\"step\":2,\"lo\n", "{\"step\":2,\"loss\":2.5}"}) {
+    write("{\"step\":1,\"loss\":3.5}\n" + std::string(torn));
+    EXPECT_EQ(read_loss_curves(run.path).training.size(), 1u) << torn;
+  }
+  write("{\"step\":1,\"lo\n{\"step\":2,\"loss\":2.5}\n");
+  EXPECT_THROW(read_loss_curves(run.path), Error);
+}
+
 TEST(LossPlot, DrawsBothCurvesTheFloorAndEscapesTheTitle) {
   LossCurves curves{"a <b> & c", {{1, 4.0}, {10, 2.0}}, {{10, 2.5}}, 0.5};
   const std::string svg = loss_plot_svg(curves);
