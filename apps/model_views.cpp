@@ -40,6 +40,9 @@ std::string shown(std::string_view bytes, size_t width = 24) {
 }
 
 std::string shown_token(const Tokenizer& tokenizer, int32_t id) {
+  if (id >= tokenizer.vocab_size()) {  // a row that only pads the embedding
+    return fmt::format("<unused {}>", id);
+  }
   const std::string_view bytes = tokenizer.token_bytes(id);
   return bytes.empty() ? std::string(tokenizer.token_text(id)) : shown(bytes);
 }
@@ -109,6 +112,10 @@ std::string logit_view(const Transformer& model, const Tokenizer& tokenizer,
                        const std::vector<int32_t>& ids, int64_t count) {
   const c10::InferenceMode inference;
   const at::Tensor logits = model.logits(model.hidden_states(input_of(model, ids)))[0];
+  if (logits.isnan().any().item<bool>()) {
+    fail(Exit::numerical, "--logits: the model's logits hold values that are not a number",
+         "its weights are damaged, or their training has failed");
+  }
   const auto [values, places] =
       at::softmax(logits.to(at::kFloat), -1).topk(std::min(count, logits.size(1)), -1);
   std::string out = fmt::format("after {:<26} comes\n", "...");

@@ -10,12 +10,18 @@
 #include "base/json_reader.h"
 #include "base/stdout.h"
 #include "model/model_io.h"
+#include "training/checkpoint.h"
 #include "training/loss_plot.h"
 
 namespace llm {
 namespace {
 
 namespace fs = std::filesystem;
+
+FieldRule ending_in_svg() {
+  return matching([](const std::string& file) { return file.ends_with(".svg"); },
+                  "a file name that ends in .svg");
+}
 
 struct InspectConfig {
   std::string model_path = "checkpoints";
@@ -24,6 +30,7 @@ struct InspectConfig {
   int64_t logits = 0;
   std::optional<int64_t> attention, head;
   std::string plot;
+  bool verify = false;
   void fields(Fields& f) {
     f("model_path", model_path, "A run, checkpoint, model directory or .gguf file", non_empty())
         .flag("model-path")
@@ -46,10 +53,13 @@ struct InspectConfig {
         .flag("head")
         .flag_only()
         .when_empty("mean of all");
-    f("plot", plot, "Write the run's loss curve to this SVG file")
+    f("plot", plot, "Write the run's loss curve to this SVG file", ending_in_svg())
         .flag("plot")
         .flag_only()
         .value_name("FILE");
+    f("verify", verify, "Compare every file of a checkpoint, or of a run's, with its SHA-256")
+        .flag("verify")
+        .flag_only();
   }
 };
 
@@ -64,8 +74,34 @@ void write_plot(const fs::path& run, const fs::path& file) {
       curves.floor = view.get_double("entropy_nats_per_token", 0, 1e6);
     }
   }
-  write_file_atomically(file, loss_plot_svg(curves));
+  const std::string picture = loss_plot_svg(curves);
+  if (file.has_parent_path()) {
+    make_directories(file.parent_path());
+  }
+  write_file_atomically(file, picture);
   write_stdout(fmt::format("wrote {}\n", file.string()));
+}
+
+/// A checkpoint, or every one of a run directory.
+void verify_checkpoints(const fs::path& given) {
+  std::vector<fs::path> checkpoints;
+  if (fs::exists(given / kManifestName)) {
+    checkpoints.push_back(given);
+  } else {
+    for (const int64_t step : checkpoint_steps(given)) {
+      checkpoints.push_back(given / checkpoint_name(step));
+    }
+  }
+  if (checkpoints.empty()) {
+    fail(Exit::bad_input,
+         fmt::format("'{}' has no manifest.json to be compared with", given.string()),
+         "checkpoints have one: RUN verifies all of a run's, RUN/step-N that one");
+  }
+  for (const fs::path& checkpoint : checkpoints) {
+    verify_checkpoint(checkpoint);
+    write_stdout(fmt::format("{}: {} files, every one as it was saved\n", checkpoint.string(),
+                             read_manifest(checkpoint).files.size()));
+  }
 }
 
 /// What the model makes of a text.
@@ -89,10 +125,16 @@ std::string text_views(const InspectConfig& config, const fs::path& model_path,
 }
 
 int inspect(InspectConfig& config, const Fields& fields) {
-  if (!config.plot.empty()) {
+  if (fields.is_set("plot")) {
     write_plot(config.model_path, config.plot);
     return 0;
   }
+  if (config.verify) {
+    verify_checkpoints(config.model_path);
+    return 0;
+  }
+  check(!config.tokens.empty() || !fields.is_set("tokens"),
+        "--tokens: an empty text has no tokens");
   check(!config.tokens.empty() || (config.logits == 0 && !config.attention),
         "--logits and --attention need a text: --tokens TEXT");
   check(config.attention || !config.head, "--head needs --attention LAYER");
@@ -112,12 +154,14 @@ int inspect(InspectConfig& config, const Fields& fields) {
 Command inspect_command() {
   return make_command<InspectConfig>(
       {.name = "inspect",
-       .summary = "Show a model's parameters, what it makes of a text, a run's loss curve",
+       .summary =
+           "Show a model's parameters, what it makes of a text, a run's loss curve; verify it",
        .details =
            "  llm inspect runs/first\n"
            "  llm inspect model.gguf --tokens \"Once upon a time\"\n"
            "  llm inspect runs/first --tokens \"Once upon a time\" --logits 3 --attention 0\n"
-           "  llm inspect runs/first --plot loss.svg",
+           "  llm inspect runs/first --plot loss.svg\n"
+           "  llm inspect runs/first --verify",
        .positional = "model_path"},
       inspect);
 }

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "hub/hub_cache.h"
 #include "model/lora_adapter.h"
+#include "model/manifest.h"
 #include "model/unpickler.h"
 
 namespace llm {
@@ -67,14 +68,12 @@ fs::path checkpoint_of_run(const fs::path& run) {
   fail(Exit::bad_input, fmt::format("no checkpoint in '{}'", run.string()), kHowToMake);
 }
 
-}  // namespace
-
-fs::path resolve_model_path(const fs::path& path) {
+fs::path find_model(const fs::path& path) {
   std::error_code error;
   const fs::file_status status = fs::status(path, error);
   if (!fs::exists(status)) {
     if (const auto snapshot = find_in_hub_cache(path.string())) {
-      return resolve_model_path(*snapshot);
+      return find_model(*snapshot);
     }
     const bool may_be_repo =
         path.string().find('/') != std::string::npos && parse_hub_repo(path.string());
@@ -95,7 +94,7 @@ fs::path resolve_model_path(const fs::path& path) {
     }
     if (suffix == ".safetensors" || suffix == ".bin" || name.ends_with(".index.json") ||
         name == "config.json") {
-      return resolve_model_path(path.has_parent_path() ? path.parent_path() : fs::path("."));
+      return find_model(path.has_parent_path() ? path.parent_path() : fs::path("."));
     }
     if (suffix == ".pt" || suffix == ".pth" || suffix == ".ckpt") {
       refuse_pickle(path.string());
@@ -125,6 +124,14 @@ fs::path resolve_model_path(const fs::path& path) {
     fail(Exit::bad_input, fmt::format("{}: config.json is missing", path.string()));
   }
   fail(Exit::bad_input, fmt::format("no checkpoint in '{}'", path.string()), kHowToMake);
+}
+
+}  // namespace
+
+fs::path resolve_model_path(const fs::path& path) {
+  fs::path model = find_model(path);
+  check_model_sizes(model);
+  return model;
 }
 
 }  // namespace llm

@@ -20,10 +20,9 @@
 #include <string>
 #include <vector>
 
-namespace llm {
+#include "model/manifest.h"
 
-inline constexpr int64_t kCheckpointFormat = 1;
-inline constexpr const char* kManifestName = "manifest.json";
+namespace llm {
 
 /// Writes some of a checkpoint's files into the directory it is given (through base/file_io.h).
 using CheckpointPart = std::function<void(const std::filesystem::path& directory)>;

@@ -1,10 +1,8 @@
 // Reading side of checkpoint.h: is a checkpoint whole, and which one does a run continue from?
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "base/file_io.h"
-#include "base/json_reader.h"
 #include "base/sha256.h"
 #include "training/checkpoint.h"
 
@@ -12,32 +10,6 @@ namespace llm {
 namespace {
 
 namespace fs = std::filesystem;
-
-/// Names in a manifest are untrusted: only plain relative paths below the checkpoint.
-void check_inside(const std::string& checkpoint, const std::string& name) {
-  const fs::path path(name);
-  bool inside = !name.empty() && path.is_relative();
-  for (const fs::path& part : path) {
-    inside = inside && part != ".." && part != "." && !part.empty();
-  }
-  check_input(inside, "{}: manifest names '{}', outside the checkpoint", checkpoint, name);
-}
-
-void verify_file(const fs::path& checkpoint, const std::string& name, int64_t size,
-                 const std::string& sha256) {
-  const std::string who = checkpoint.filename().string();
-  const fs::path file = checkpoint / name;
-  std::error_code error;
-  const fs::file_status status = fs::symlink_status(file, error);
-  if (error == std::errc::permission_denied) {
-    fail(Exit::io, fmt::format("cannot read '{}': {}", file.string(), error.message()));
-  }
-  check_input(fs::exists(status), "{}: {} is missing", who, name);
-  check_input(fs::is_regular_file(status), "{}: {} is not a regular file", who, name);
-  const auto actual = static_cast<int64_t>(fs::file_size(file));
-  check_input(actual == size, "{}/{}: {} bytes, manifest says {}", who, name, actual, size);
-  check_input(sha256_file(file) == sha256, "{}/{} is damaged (sha256 differs)", who, name);
-}
 
 /// RUN itself, or a checkpoint inside it.
 bool is_run_directory(const fs::path& path) {
@@ -85,24 +57,19 @@ void verify_checkpoint(const fs::path& checkpoint) {
   if (!fs::exists(manifest_file, error) && !error) {
     fail(Exit::bad_input, fmt::format("{} is incomplete (no manifest; save was interrupted)", who));
   }
-  const nlohmann::json document = parse_json_file(manifest_file);
-  const JsonView manifest(document, who + "/manifest.json");
-  manifest.expect_object();
-  const int64_t format = manifest.get_int("format", 1, INT64_MAX);
-  check_input(format <= kCheckpointFormat, "checkpoint format {} is newer than this program ({})",
-              format, kCheckpointFormat);
-  const int64_t step = manifest.get_int("step", 0, INT64_MAX);
-  check_input(step_of_checkpoint(checkpoint).value_or(step) == step,
-              "{}: manifest.json says step {}", who, step);
-  const JsonView files = manifest.at("files");
-  for (const std::string& name : files.keys()) {
-    check_inside(who, name);
-    const JsonView entry = files.at(name);
-    verify_file(checkpoint, name, entry.get_int("size", 0, INT64_MAX), entry.get_string("sha256"));
+  const Manifest manifest = read_manifest(checkpoint);
+  check_input(step_of_checkpoint(checkpoint).value_or(manifest.step) == manifest.step,
+              "{}: manifest.json says step {}", who, manifest.step);
+  for (const ManifestFile& file : manifest.files) {
+    check_file_size(checkpoint, file);
+    check_input(sha256_file(checkpoint / file.name) == file.sha256,
+                "{}/{} is damaged (sha256 differs)", who, file.name);
   }
   for (const char* needed :
        {"config.json", "training_state/state.json", "training_state/optimizer.safetensors"}) {
-    check_input(files.has(needed), "{}: manifest does not name {}", who, needed);
+    const bool named = std::any_of(manifest.files.begin(), manifest.files.end(),
+                                   [&](const ManifestFile& file) { return file.name == needed; });
+    check_input(named, "{}: manifest does not name {}", who, needed);
   }
 }
 

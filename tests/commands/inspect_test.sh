@@ -1,0 +1,45 @@
+#!/bin/bash
+# llm inspect from outside: verified checkpoints, pictures, views of what is not there.
+. "$(dirname "$0")/harness.sh"
+cp -r "$TINY/run" run
+step=run/step-00000004
+
+accept verify -- inspect run --verify
+expect verify "run/step-00000002: " out
+expect verify "run/step-00000004: " out
+expect verify "files, every one as it was saved" out
+accept "verify one" -- inspect $step --verify
+printf 'x' | dd of=$step/model.safetensors bs=1 seek=$(($(stat -c %s $step/model.safetensors) - 5)) conv=notrunc 2> /dev/null
+refuse "a changed byte" 3 "step-00000004/model.safetensors is damaged (sha256 differs)" -- inspect $step --verify
+accept "a changed byte starts" -- generate $step --prompt a --max-new-tokens 2
+truncate -s -4 $step/tokenizer.model
+for verb in "generate $step --prompt a" "inspect $step" "convert $step --output other"; do
+  refuse "a size" 3 "step-00000004/tokenizer.model: " -- $verb
+done
+STDOUT=allowed refuse "of a run" 3 "step-00000004/model.safetensors is damaged (sha256 differs)" -- inspect run --verify
+refuse "no manifest" 3 "'run/final' has no manifest.json to be compared with" "RUN verifies all of a run's" -- inspect run/final --verify
+
+accept plot -- inspect run --plot new/folder/loss.svg
+expect plot "wrote new/folder/loss.svg" out
+expect plot "<svg" new/folder/loss.svg
+refuse suffix 2 "--plot: 'loss.png' is not supported; choose a file name that ends in .svg" -- inspect run --plot loss.png
+refuse "empty plot" 2 "--plot: '' is not supported" -- inspect run --plot ""
+refuse "empty text" 2 "--tokens: an empty text has no tokens" -- inspect run --tokens ""
+printf '{"step":5,"lo\n' >> run/metrics.jsonl
+accept "a torn row" -- inspect run --plot torn.svg
+refuse twice 2 "--model-path given twice (a, then b)" -- inspect b --model-path a
+refuse empty 2 "--model-path: must not be empty" -- inspect ""
+
+# Weights that are not numbers have no likeliest token.
+cp -r run/final nan
+python3 - << END
+import json, struct
+with open("nan/model.safetensors", "r+b") as file:
+    size = struct.unpack("<Q", file.read(8))[0]
+    header = json.loads(file.read(size))
+    name = next(n for n in header if "norm" in n)
+    file.seek(8 + size + header[name]["data_offsets"][0])
+    file.write(b"\xff" * 2 * (4 if header[name]["dtype"] == "F32" else 2))
+END
+refuse nan 5 "--logits: the model's logits hold values that are not a number" -- inspect nan --tokens abc --logits 2
+finish
