@@ -60,6 +60,17 @@ struct TrainTokenizerConfig {
   }
 };
 
+/// The text is not to be lost under its own vocabulary.
+void refuse_to_overwrite(const TrainTokenizerConfig& config) {
+  for (const std::string& input : config.input) {
+    std::error_code absent;
+    if (input != "-" && std::filesystem::equivalent(input, config.output, absent)) {
+      fail(Exit::usage, fmt::format("--output: '{}' is the text to learn from", config.output),
+           "name another file for the tokenizer");
+    }
+  }
+}
+
 void print_result(const TrainTokenizerConfig& config, const TokenizerTraining& training,
                   const std::string& sample) {
   const auto tokenizer = load_tokenizer(config.output);
@@ -93,6 +104,7 @@ int run(TrainTokenizerConfig& config, const Fields& fields) {
         "--hf-output: a tokenizer of type {} has no form that tokenizers reads (bpe, unigram and "
         "byte-bpe have)",
         type);
+  refuse_to_overwrite(config);
   TextReaderOptions options;
   options.split = TextSplit::document;  // lines are found by the trainer
   options.field = config.field;

@@ -194,9 +194,9 @@ TokenizerTraining train_tokenizer(const TokenizerTrainerConfig& config, const Te
   take_texts(source, progress, stop, [&](const std::string& text) { lines.add(text); });
   TokenizerTraining result;
   result.text_bytes = lines.text_bytes();
-  result.lines = lines.seen();
+  result.lines = lines.lines();
+  result.lines_used = lines.lines_used();
   std::vector<std::string> sample = lines.take();
-  result.lines_used = static_cast<int64_t>(sample.size());
   check_input(!sample.empty(), "there is no text to train a tokenizer on ({} bytes read)",
               result.text_bytes);
 

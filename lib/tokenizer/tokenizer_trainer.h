@@ -50,7 +50,7 @@ struct TokenizerTraining {
   int64_t vocab_size = 0;
   int64_t text_bytes = 0;  // read
   int64_t lines = 0;       // read
-  int64_t lines_used = 0;  // after drawing max_sentences
+  int64_t lines_used = 0;  // with text in them, after drawing max_sentences
 };
 
 /// Memory is bounded by max_sentences, not by the input. Throws Error(Exit::bad_input) when the

@@ -31,6 +31,7 @@ void TrainingLines::add(std::string_view text) {
   while (!text.empty()) {
     const size_t newline = text.find('\n');
     const bool found = newline != std::string_view::npos;
+    ++text_lines_;
     add_line(text.substr(0, found && keep_newlines_ ? newline + 1 : newline));
     text.remove_prefix(found ? newline + 1 : text.size());
   }
@@ -69,10 +70,18 @@ void TrainingLines::keep(std::string_view line) {
   ++seen_;
   if (lines_.size() < max_lines_) {
     lines_.emplace_back(line);
+    origins_.push_back(text_lines_);
   } else if (const uint64_t place = random_.below(static_cast<uint64_t>(seen_));
              place < max_lines_) {
     lines_[place] = line;
+    origins_[place] = text_lines_;
   }
+}
+
+int64_t TrainingLines::lines_used() const {
+  std::vector<int64_t> origins = origins_;
+  std::sort(origins.begin(), origins.end());
+  return std::unique(origins.begin(), origins.end()) - origins.begin();
 }
 
 }  // namespace llm

@@ -26,7 +26,10 @@ class TrainingLines {
 
   void add(std::string_view text);
 
-  int64_t seen() const { return seen_; }
+  /// Lines of the text, whatever they are cut into.
+  int64_t lines() const { return text_lines_; }
+  /// Those of which something is in the sample.
+  int64_t lines_used() const;
   int64_t text_bytes() const { return text_bytes_; }
   bool has_tab() const { return has_tab_; }
   /// The sample; emptied by the call.
@@ -40,8 +43,9 @@ class TrainingLines {
   size_t max_lines_;
   bool keep_newlines_;
   std::vector<std::string> lines_;
+  std::vector<int64_t> origins_;  // of each: which line of the text it is from
   Random random_;
-  int64_t seen_ = 0, text_bytes_ = 0;
+  int64_t seen_ = 0, text_lines_ = 0, text_bytes_ = 0;
   bool has_tab_ = false;
 };
 

@@ -66,4 +66,13 @@ refuse output 4 "text.txt" -- train-tokenizer --input text.txt --vocab-size 320 
 before=$(hash_of b.model)
 refuse keep 3 "too high" -- train-tokenizer --input text.txt --output b.model
 [ "$(hash_of b.model)" = "$before" ] || wrong keep "the old tokenizer was changed"
+
+# Lines are those of the text, also where a tab cuts them for SentencePiece.
+for i in $(seq 40); do printf 'left %s\tright %s\n' "$i" "$i"; done > tabs.txt
+for type in bpe byte-bpe; do
+  accept "tabs $type" -- train-tokenizer --input tabs.txt --vocab-size 280 --model-type $type --output tabs.$type
+  expect "tabs $type" "40 lines, 40 of them used" out
+done
+refuse overwrite 2 "--output: './tabs.txt' is the text to learn from" "name another file" -- train-tokenizer --input tabs.txt --vocab-size 280 --output ./tabs.txt
+refuse word 2 "unexpected argument 'tabs.txt'" "llm train-tokenizer --help" -- train-tokenizer tabs.txt
 finish

@@ -174,7 +174,8 @@ TEST(TrainingLines, ReservedCharactersCutLines) {
   lines.add(std::string("a\tb\nc\0d\xE2\x96\x81 e\xFF", 14));
   lines.add("f\n\n\xE2\x96\x85g");
   EXPECT_TRUE(lines.has_tab());
-  EXPECT_EQ(lines.seen(), 7);
+  EXPECT_EQ(lines.lines(), 5);
+  EXPECT_EQ(lines.lines_used(), 4);  // one is empty
   EXPECT_EQ(lines.take(), (std::vector<std::string>{"a", "b", "c", "d", " e", "f", "g"}));
 }
 
@@ -199,7 +200,8 @@ TEST(TrainingLines, LongLinesAreCutBeforeSpacesOrBetweenCharacters) {
 TEST(TrainingLines, TheSampleIsEven) {
   TrainingLines lines(1'000, false);
   for (int i = 0; i < 10'000; ++i) lines.add(std::to_string(i) + "\n");
-  EXPECT_EQ(lines.seen(), 10'000);
+  EXPECT_EQ(lines.lines(), 10'000);
+  EXPECT_EQ(lines.lines_used(), 1'000);
   const std::vector<std::string> sample = lines.take();
   ASSERT_EQ(sample.size(), 1'000u);
   double mean = 0;
