@@ -15,6 +15,7 @@
 #include "base/config_node.h"
 #include "base/error.h"
 #include "base/file_io.h"
+#include "base/log.h"
 #include "base/nearest_name.h"
 #include "base/signals.h"
 #include "base/stdout.h"
@@ -33,10 +34,12 @@ std::string program_help(const std::vector<Command>& commands) {
     out += fmt::format("  {:<28} {}\n", command.text.name + aliases, command.text.summary);
   }
   return out +
-         "\nllm COMMAND --help lists the options of a command. Every option can also stand in a "
-         "config file (--config FILE)\n"
-         "or in the environment (LLM_LEARNING_RATE for --learning-rate). llm --version says what "
-         "this build is.\n";
+         "\nllm COMMAND --help lists the options of a command. Every option can also stand in the "
+         "environment (LLM_LEARNING_RATE for --learning-rate),\n"
+         "and settings that are not about one task alone (as --input, --output and --prompt are) "
+         "in "
+         "a config file (--config FILE).\n"
+         "llm --version says what this build is.\n";
 }
 
 std::string command_help(const Command& command, const Fields& fields) {
@@ -82,25 +85,52 @@ void apply_words(const Command& command, const std::vector<std::string>& words, 
     fail(Exit::usage, fmt::format("unexpected argument '{}'", extra),
          fmt::format("llm {} --help lists the options", command.text.name));
   }
-  fields.apply_flag(row->path(), words);
+  const std::vector<std::string>& known = row->rule().choices;
+  if (row->is_hidden() && std::find(known.begin(), known.end(), words[0]) == known.end()) {
+    fail(Exit::usage, fmt::format("unexpected argument '{}'", words[0]),
+         fmt::format("files are named by options; llm {} --help lists them", command.text.name));
+  }
+  fields.apply_flag(row->flag_name().substr(2), words);
 }
 
-// A whole Hugging Face config.json is read as its family reads it, everything else key by key.
-void apply_config_file(Fields& fields, const std::string& path) {
+/// A whole Hugging Face config.json; nothing where the file is something else.
+std::optional<nlohmann::json> hf_config_in(const std::string& path) {
   std::error_code none;
-  if (fields.find("model.vocab_size") != nullptr && std::filesystem::is_regular_file(path, none) &&
-      std::filesystem::file_size(path, none) <= kConfigBytes) {
-    const std::string text = read_file(path, {"config", kConfigBytes, Exit::usage});
-    const nlohmann::json json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
-    if (json.is_object() && json.contains("architectures") && json.contains("vocab_size")) {
-      try {
-        return fields.apply_text(run_config_from_hf(json, path), path);
-      } catch (const Error& error) {
-        fail(Exit::usage, error.message(), error.hint());
-      }
-    }
+  if (!std::filesystem::is_regular_file(path, none) ||
+      std::filesystem::file_size(path, none) > kConfigBytes) {
+    return std::nullopt;
   }
-  fields.apply_file(path);
+  const std::string text = read_file(path, {"config", kConfigBytes, Exit::usage});
+  nlohmann::json json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+  const bool whole =
+      json.is_object() && json.contains("architectures") && json.contains("vocab_size");
+  return whole ? std::optional(std::move(json)) : std::nullopt;
+}
+
+/// A Hugging Face config.json is read as its family reads it, everything else key by key. Returns
+/// what is to be logged.
+std::string apply_config_file(Fields& fields, const std::string& path) {
+  const std::optional<nlohmann::json> hf_config = hf_config_in(path);
+  if (!hf_config) {
+    fields.apply_file(path);
+    return {};
+  }
+  if (fields.find("model.vocab_size") == nullptr) {
+    fail(Exit::usage,
+         fmt::format("{} is the config.json of a model, and nothing in it is for this command",
+                     path),
+         "the shape of a model is read beside its weights, where --model-path is; pretrain and "
+         "create-config take this file");
+  }
+  try {
+    const HfRunConfig run = run_config_from_hf(*hf_config, path);
+    fields.apply_text(run.text, path);
+    return run.token_ids.empty()
+               ? ""
+               : fmt::format("{} says {}: a run takes those of its tokenizer", path, run.token_ids);
+  } catch (const Error& error) {
+    fail(Exit::usage, error.message(), error.hint());
+  }
 }
 
 int run_command(const Command& command, const std::vector<std::string>& arguments) {
@@ -113,8 +143,9 @@ int run_command(const Command& command, const std::vector<std::string>& argument
     return 0;
   }
   const char* config_variable = std::getenv("LLM_CONFIG");
+  std::string remark;
   if (given.config_path || (config_variable != nullptr && *config_variable != 0)) {
-    apply_config_file(fields, given.config_path ? *given.config_path : config_variable);
+    remark = apply_config_file(fields, given.config_path ? *given.config_path : config_variable);
   }
   fields.apply_environment();
   for (const Arguments::Given& flag : given.flags) {
@@ -126,7 +157,10 @@ int run_command(const Command& command, const std::vector<std::string>& argument
     write_stdout(fields.print_config());
     return 0;
   }
-  apply_shared_options(fields);
+  apply_shared_options(fields, command.text.computes_here);
+  if (!remark.empty()) {
+    log_info("{}", remark);
+  }
   return command.run(fields);
 }
 

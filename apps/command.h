@@ -31,6 +31,7 @@ struct CommandText {
   std::string details = {};  // below the summary in `llm VERB --help`: examples, limits
   std::string positional =
       {};  // path of the row that takes bare words: "model_path"; a list row takes all of them
+  bool computes_here = true;  // false: it only writes settings down, and --device may be elsewhere
 };
 
 struct Command {

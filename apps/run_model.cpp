@@ -24,7 +24,12 @@ void check_vocabularies(const RunConfig& config, const Tokenizer& tokenizer) {
   const bool fits =
       pieces <= rows &&
       rows <= pieces + std::max<int64_t>(127, pieces / 8);  // rows may be padded to a round number
-  check(fits, "model.vocab_size {} but {} has {} pieces", rows, tokenizer.file_name(), pieces);
+  if (!fits) {
+    fail(Exit::usage,
+         fmt::format("model.vocab_size {} but {} has {} pieces", rows, tokenizer.file_name(),
+                     pieces),
+         fmt::format("--model.vocab_size {}, or a tokenizer of {} pieces", pieces, rows));
+  }
 }
 
 /// The ids are the tokenizer's. One that was set to something else, other than what every written
@@ -52,6 +57,14 @@ void adopt_starting_model(RunConfig& config, const Fields& fields, int64_t piece
     adopted.vocab_size = pieces;
     config.model.vocab_size = pieces;
   }
+  // Ids that nobody gave are the model's, whatever its shape is compared with.
+  for (const auto& [key, id] :
+       {std::pair("pad", &ModelConfig::pad_token_id), std::pair("bos", &ModelConfig::bos_token_id),
+        std::pair("eos", &ModelConfig::eos_token_id)}) {
+    if (!fields.is_set(fmt::format("model.{}_token_id", key))) config.model.*id = adopted.*id;
+  }
+  if (!fields.is_set("model.further_eos_token_ids"))
+    config.model.further_eos_token_ids = adopted.further_eos_token_ids;
   bool any_set = false;
   for (const Field& row : fields.rows()) {
     any_set = any_set || (row.path().starts_with("model.") && row.is_set());
@@ -97,11 +110,7 @@ void settle_model(RunConfig& config, const Fields& fields, const RunTokenizer& c
     adopt_starting_model(config, fields, tokenizer.vocab_size());
     check_vocabulary(tokenizer, config.model.vocab_size);
   } else {
-    // A char vocabulary is as large as the text makes it, and so is one that the built-in stories
-    // do not fill, in the run that trained it and in every resume of that run.
-    const bool text_decides = config.tokenizer.path.empty() &&
-                              (config.tokenizer.model_type == "char" || chosen.fewer_pieces);
-    if (!fields.is_set("model.vocab_size") || text_decides) {
+    if (!fields.is_set("model.vocab_size") || chosen.decides_rows) {
       config.model.vocab_size = tokenizer.vocab_size();
     }
     check_vocabularies(config, tokenizer);
@@ -157,9 +166,8 @@ std::unique_ptr<Transformer> make_model(const RunConfig& config, const Encryptio
     initialize(*model, static_cast<uint64_t>(config.runtime.seed));
   } else if (config.checkpoint.resize_embeddings) {
     initialize(*model, static_cast<uint64_t>(config.runtime.seed));
-    const LoadedModel source =
-        load_model(config.checkpoint.model_path,
-                   {precision.parameters, device, /*check_finite=*/true, key});
+    const LoadedModel source = load_model(
+        config.checkpoint.model_path, {precision.parameters, device, /*check_finite=*/true, key});
     log_info("embeddings: {} rows become {}", source.config.vocab_size, config.model.vocab_size);
     copy_parameters(*source.model, *model);
   } else {

@@ -29,21 +29,55 @@ bool tells_stories(const RunConfig& config) {
   return config.data.path.empty() && !config.data.use_lmsys_dataset;
 }
 
-int64_t pieces_asked(const RunConfig& config, const Fields& fields) {
-  if (fields.is_set("tokenizer.vocab_size")) return config.tokenizer.vocab_size;
-  if (fields.is_set("model.vocab_size")) return config.model.vocab_size;
-  return tells_stories(config) ? kStoryVocabulary : config.tokenizer.vocab_size;
+FieldOrigin::Kind origin_of(const Fields& fields, const char* path) {
+  return fields.find(path)->origin().kind;
+}
+
+/// How many pieces to train, of the two keys that say so by the stronger source.
+struct PiecesAsked {
+  int64_t count = 0;
+  FieldOrigin::Kind by = FieldOrigin::by_default;
+  /// A file's or a preset's number is a wish, which a small text may leave open; an option is an
+  /// order.
+  bool binding() const { return by >= FieldOrigin::by_environment; }
+};
+
+PiecesAsked pieces_asked(const RunConfig& config, const Fields& fields) {
+  const auto pieces = origin_of(fields, "tokenizer.vocab_size");
+  const auto rows = origin_of(fields, "model.vocab_size");
+  if (rows > pieces) return {config.model.vocab_size, rows};
+  if (pieces == FieldOrigin::by_default && tells_stories(config)) return {kStoryVocabulary};
+  return {config.tokenizer.vocab_size, pieces};
 }
 
 std::unique_ptr<const Tokenizer> train_run_tokenizer(RunConfig& config, const Fields& fields,
                                                      const fs::path& run, const StopRequest& stop) {
   TokenizerTrainerConfig& tokenizer = config.tokenizer;
-  tokenizer.fewer_allowed = tells_stories(config);
-  tokenizer.vocab_size = pieces_asked(config, fields);
+  const PiecesAsked asked = pieces_asked(config, fields);
+  tokenizer.fewer_allowed = tells_stories(config) || !asked.binding();
+  tokenizer.vocab_size = asked.count;
   log_info("training a {} tokenizer of {} pieces on the run's text", tokenizer.model_type,
            tokenizer.vocab_size);
   const TokenizerTraining result = train_tokenizer(tokenizer, training_text(config.data), stop);
   return load_tokenizer_bytes(result.model, (run / "tokenizer.model").string());
+}
+
+/// As many pieces as the text gave, in the run that trained them and in every resume of it: the
+/// embedding follows where no option fixes its rows.
+void settle_pieces(RunConfig& config, const Fields& fields, RunTokenizer& chosen) {
+  if (!config.tokenizer.path.empty()) return;
+  const int64_t pieces = chosen.tokenizer->vocab_size();
+  const PiecesAsked asked = pieces_asked(config, fields);
+  const bool fewer = pieces < asked.count && (tells_stories(config) || !asked.binding());
+  chosen.decides_rows =
+      fewer || config.tokenizer.model_type == "char" ||
+      origin_of(fields, "tokenizer.vocab_size") > origin_of(fields, "model.vocab_size");
+  if (fewer)
+    log_info("{} has {} pieces, not {}: the model has as many rows",
+             tells_stories(config) ? "a tokenizer of the built-in stories" : "the text's tokenizer",
+             pieces, asked.count);
+  // So that RUN/config.yaml trains the same one elsewhere.
+  if (!chosen.trained_here || fewer) config.tokenizer.vocab_size = pieces;
 }
 
 }  // namespace
@@ -74,16 +108,7 @@ RunTokenizer choose_tokenizer(RunConfig& config, const Fields& fields,
   if (!config.checkpoint.model_path.empty() && !fields.is_set("data.add_bos")) {
     config.data.text.add_bos = begins_texts_with_bos(*chosen.tokenizer);
   }
-  const int64_t pieces = chosen.tokenizer->vocab_size();
-  if (config.tokenizer.path.empty()) {
-    const int64_t asked = pieces_asked(config, fields);
-    chosen.fewer_pieces = tells_stories(config) && pieces < asked;
-    if (chosen.fewer_pieces)
-      log_info("the built-in stories give {} pieces, not {}: the model has as many rows", pieces,
-               asked);
-    // So that RUN/config.yaml trains the same one elsewhere.
-    if (source || chosen.fewer_pieces) config.tokenizer.vocab_size = pieces;
-  }
+  settle_pieces(config, fields, chosen);
   for (const TokenizerFile& file : model_directory_files(*chosen.tokenizer, "")) {
     const fs::path copy = run / file.name;
     if (!fs::exists(copy) || read_file(copy) != file.bytes) write_file_atomically(copy, file.bytes);

@@ -23,7 +23,8 @@ struct RunTokenizer {
   std::vector<std::filesystem::path>
       files;  // RUN/tokenizer.model and what else goes into every checkpoint
   bool trained_here = false;
-  bool fewer_pieces = false;  // than were asked for: the built-in stories do not give more
+  bool decides_rows =
+      false;  // the model has as many rows as there are pieces, whatever a file says
 };
 /// Throws Stopped where `stop` asks while one is trained.
 RunTokenizer choose_tokenizer(RunConfig& config, const Fields& fields,

@@ -36,11 +36,11 @@ EncryptionKey shared_key(const Fields& fields) {
   return read_encryption_key(shared_value(fields, "encryption_key_file"));
 }
 
-void apply_shared_options(const Fields& fields) {
+void apply_shared_options(const Fields& fields, bool computes_here) {
   configure_log({shared_value(fields, "logging.level"), shared_value(fields, "logging.format"),
                  shared_value(fields, "logging.quiet") == "true"});
   const std::string device = shared_value(fields, "device");
-  if (device != "auto" && device != "cpu") {
+  if (computes_here && device != "auto" && device != "cpu") {
     torch_side().check_device(device);
   }
 }

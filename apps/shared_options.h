@@ -20,8 +20,8 @@ struct SharedOptions {
 };
 
 /// Log and device check from the resolved rows, whoever declared them. (Threads are set where
-/// LibTorch is: apps/torch_side.h.)
-void apply_shared_options(const Fields& fields);
+/// LibTorch is: apps/torch_side.h.) Without `computes_here` the device may be one of elsewhere.
+void apply_shared_options(const Fields& fields, bool computes_here = true);
 
 /// The text of a resolved row; empty where there is none.
 std::string shared_value(const Fields& fields, std::string_view path);

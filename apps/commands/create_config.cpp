@@ -46,6 +46,14 @@ bool wants_json(const fs::path& output) {
   return suffix == ".json";
 }
 
+/// What a preset says of its warm-up gives way to what the caller says of the run's length.
+void shorten_own_warmup(RunConfig& run, const Fields& given) {
+  const int64_t steps = run.training.max_steps.value_or(INT64_MAX);
+  if (!given.is_set("scheduler.warmup_steps") && run.scheduler.warmup_steps.value_or(0) > steps) {
+    run.scheduler.warmup_steps = steps / 10;
+  }
+}
+
 int create_config(CreateConfig& config, const Fields& fields) {
   if (fields.is_set("params") && fields.is_set("type")) {
     fail(Exit::usage, "--params and --type cannot be used together",
@@ -62,6 +70,7 @@ int create_config(CreateConfig& config, const Fields& fields) {
       rows.apply_flag(row.path(), row.text());
     }
   }
+  shorten_own_warmup(run, fields);
   rows.finish();
   const std::string made_by =
       config.params ? "--params " + human_count(*config.params) : "--type " + config.type;
@@ -87,10 +96,10 @@ Command create_config_command() {
   return make_command<CreateConfig>(
       {.name = "create-config",
        .summary = "Write a complete run config",
-       .details =
-           "Any key of the config may be given by its dotted name and replaces the preset's "
-           "value.\n\n"
-           "Example: llm create-config --params 30M --data.path texts.txt --output 30m.yaml"},
+       .details = "Any key of the config may be given by its dotted name and replaces the preset's "
+                  "value.\n\n"
+                  "Example: llm create-config --params 30M --data.path texts.txt --output 30m.yaml",
+       .computes_here = false},
       create_config);
 }
 

@@ -157,7 +157,7 @@ ModelConfig model_config_from_hf(const nlohmann::json& object, const std::string
   return config;
 }
 
-std::string run_config_from_hf(const nlohmann::json& object, const std::string& source_name) {
+HfRunConfig run_config_from_hf(const nlohmann::json& object, const std::string& source_name) {
   const Family& family = named_family(object, source_name);
   nlohmann::json keys = own_keys(family, object, source_name);
   ModelConfig config = config_of_keys(keys, source_name);
@@ -166,7 +166,17 @@ std::string run_config_from_hf(const nlohmann::json& object, const std::string& 
   if (config.model_type) {
     keys["model_type"] = *config.model_type;
   }
-  return dump_json(nlohmann::json{{"model", keys}});
+  HfRunConfig run;
+  for (const char* id : {"bos_token_id", "eos_token_id", "pad_token_id"}) {
+    keys.erase(id);
+    if (object.contains(id) && !object[id].is_null()) {
+      run.token_ids +=
+          fmt::format("{}{} {}", run.token_ids.empty() ? "" : ", ", id, object[id].dump());
+    }
+  }
+  keys.erase("further_eos_token_ids");
+  run.text = dump_json(nlohmann::json{{"model", keys}});
+  return run;
 }
 
 ModelConfig load_hf_config(const std::filesystem::path& file) {

@@ -23,8 +23,13 @@ namespace llm {
 /// those that are known. The result is validated.
 ModelConfig model_config_from_hf(const nlohmann::json& object, const std::string& source_name);
 ModelConfig load_hf_config(const std::filesystem::path& file);
-/// The same shape as the model section of a run config, in JSON.
-std::string run_config_from_hf(const nlohmann::json& object, const std::string& source_name);
+/// The same shape as a run config. The ids of special tokens are of the tokenizer that the file was
+/// made with, and a run takes those of its own: they are left out, and told in `token_ids`.
+struct HfRunConfig {
+  std::string text;       // JSON with a model section
+  std::string token_ids;  // "bos_token_id 128000, eos_token_id 128001"; empty: the file has none
+};
+HfRunConfig run_config_from_hf(const nlohmann::json& object, const std::string& source_name);
 /// dtype: "float32", "bfloat16" or "float16": what the weights beside it are stored as.
 std::string hf_config_text(const ModelConfig& config, const std::string& dtype);
 /// What a generation_config.json says of every model: bos, eos and pad ids, those that there are.

@@ -63,6 +63,18 @@ for verb in "train-tokenizer --input o.json" "prepare-data --input o.json --toke
   accept "the config of a run: $verb" -- $verb --config o2.yaml --print-config
 done
 
+# What a preset says of its warm-up gives way; what the caller says of it does not.
+accept "a short run" -- create-config --type mini --training.max_steps 10 --output short.yaml
+expect "a short run" 'warmup_steps: 1' short.yaml
+refuse "a short run" 2 "scheduler.warmup_steps (40) exceeds training.max_steps (10)" -- \
+  create-config --type mini --training.max_steps 10 --scheduler.warmup_steps 40 --output x.yaml
+# A config may be for another machine.
+accept "another device" -- create-config --type mini --device cuda:3 --output cuda.yaml
+expect "another device" 'device: "cuda:3"' cuda.yaml
+# The shipped recipe is written by this program, its own lines at the top aside.
+accept recipe -- create-config --config "$SOURCES/config/shakespeare_char.yaml" --type mini --output recipe.yaml
+same recipe <(sed '/^#/d;1,/^device/{/^$/d}' recipe.yaml) <(sed '/^#/d;1,/^device/{/^$/d}' "$SOURCES/config/shakespeare_char.yaml")
+
 refuse type 2 "--type: 'bse' is not supported; choose mini, tiny, small, base, large, xl" "did you mean 'base'" -- create-config --type bse --output x.json
 refuse suffix 2 "--output: 'x.toml' must end in .json, .yaml or .yml" -- create-config --output x.toml
 refuse both 2 "--params and --type cannot be used together" -- create-config --params 1M --type tiny --output x.json

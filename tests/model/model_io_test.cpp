@@ -90,12 +90,30 @@ TEST_F(ModelFolder, ASavedConfigIsARunConfigOfTheSameShape) {
     ModelConfig read;
     Fields fields;
     fields.section("model", read);
-    fields.apply_text(run_config_from_hf(json, "config.json"), "config.json");
+    fields.apply_text(run_config_from_hf(json, "config.json").text, "config.json");
     fields.finish();
     read.hidden_act.reset();  // agrees with ffn_type
     read.model_type.reset();
+    read.bos_token_id = config.bos_token_id;  // those of a run are its tokenizer's
+    read.eos_token_id = config.eos_token_id;
+    read.pad_token_id = config.pad_token_id;
+    read.further_eos_token_ids = config.further_eos_token_ids;
     EXPECT_TRUE(resolved(read) == resolved(config)) << json.dump(2);
   }
+}
+
+TEST_F(ModelFolder, ARunConfigLeavesTheIdsOfAnotherTokenizerOut) {
+  const auto json = nlohmann::json::parse(
+      R"({"architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": 1000,
+          "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4,
+          "bos_token_id": 900, "eos_token_id": [901, 908], "pad_token_id": null})");
+  const HfRunConfig run = run_config_from_hf(json, "config.json");
+  EXPECT_EQ(run.token_ids, "bos_token_id 900, eos_token_id [901,908]");
+  const auto model = nlohmann::json::parse(run.text)["model"];
+  for (const char* id : {"bos_token_id", "eos_token_id", "pad_token_id", "further_eos_token_ids"}) {
+    EXPECT_FALSE(model.contains(id)) << id;
+  }
+  EXPECT_EQ(model["vocab_size"], 1000);
 }
 
 TEST_F(ModelFolder, PlainLlamaShapesCarryLlamasName) {
@@ -297,6 +315,37 @@ TEST_F(ModelFolder, PathsMeanTheBestThereIs) {
   EXPECT_EQ(resolve_model_path(run / "step-00000400"), run / "step-00000400");
   put(run / "final" / "model.safetensors", "");
   EXPECT_EQ(resolve_model_path(run / "final" / "model.safetensors"), run / "final");
+}
+
+TEST_F(ModelFolder, FilesOfACheckpointHaveTheSizesOfItsManifest) {
+  const fs::path step = folder_ / "step-00000004";
+  const auto write = [&](const std::string& name, const std::string& text) {
+    put(step / name, text);
+  };
+  write("config.json", "{}");
+  write("model.safetensors", "12345678");
+  write("generation_config.json", "{}");
+  write("training_state/state.json", "{}");
+  const std::string sizes =
+      R"({"format": 1, "step": 4, "files": {"config.json": {"size": 2, "sha256": ""},
+          "model.safetensors": {"size": 8, "sha256": ""},
+          "generation_config.json": {"size": 2, "sha256": ""},
+          "training_state/state.json": {"size": 2, "sha256": ""}}})";
+  write("manifest.json", sizes);
+  EXPECT_EQ(resolve_model_path(step), step);
+  write("generation_config.json", "{\"seed\": 1}");  // may be changed, or is not read
+  write("training_state/state.json", "{\"a\": 1}");
+  EXPECT_EQ(resolve_model_path(step), step);
+  write("model.safetensors", "1234567");
+  EXPECT_EQ(error_of([&] { resolve_model_path(step); }),
+            "3: step-00000004/model.safetensors: 7 bytes, manifest says 8");
+  fs::remove(step / "model.safetensors");
+  EXPECT_EQ(error_of([&] { resolve_model_path(step); }),
+            "3: step-00000004: model.safetensors is missing");
+  // Somebody else's manifest.json says nothing here.
+  fs::rename(step, folder_ / "model");
+  put(folder_ / "model" / "manifest.json", "{\"name\": \"a web page\"}");
+  EXPECT_EQ(resolve_model_path(folder_ / "model"), folder_ / "model");
 }
 
 TEST_F(ModelFolder, WrongPathsSayWhatIsWrong) {
