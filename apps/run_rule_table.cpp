@@ -193,7 +193,7 @@ Rules training_rules() {
        {"training.precision"},
        dtype_differs,
        "",
-       "the precision decides; leave one of the two out"},
+       "the precision decides"},
   };
 }
 
