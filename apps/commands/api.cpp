@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/number_text.h"
+#include "base/random.h"
 #include "base/signals.h"
 #include "model/lora_adapter.h"
 #include "serving/http/api/api_server.h"
@@ -144,6 +145,11 @@ api::ServedModelOptions model_options(const ApiConfig& config, const TextModel& 
   options.directory = text.loaded.directory;
   options.defaults = with_model_defaults(config.generation, text, fields);
   options.max_model_len = context;
+  options.seed = config.runtime.seed;
+  if (options.seed < 0) {
+    options.seed = static_cast<int64_t>(fresh_seed());
+    log_info("seed {}", options.seed);
+  }
   options.queue_size = config.serving.queue_size;
   options.request_timeout =
       std::chrono::milliseconds(static_cast<int64_t>(config.serving.request_timeout * 1000));

@@ -197,6 +197,21 @@ holds "the log has a line for each request" [ "$(grep -c 'POST /v1/completions' 
 holds "and no prompt" [ "$(grep -c 'the cat' api.err)" = 0 ]
 end "after all that" 0
 
+# --- the server's seed and context policy ----------------------------------------------------------------------------------
+drawn() {  # seed, number: the texts of two requests without one
+  start_server "$model" --seed "$1" --max-context-policy truncate-left --max-model-len 64
+  for _ in 1 2; do post /v1/completions '{"prompt":"Line 7: the cat","max_tokens":12,"temperature":1.2}' > /dev/null; field text; echo; done > "drawn$2"
+  holds "a prompt longer than the context" [ "$(post /v1/completions "{\"prompt\":\"$(printf 'the cat %.0s' $(seq 100))\",\"max_tokens\":9,\"ignore_eos\":true}")" = 200 ]
+  expect "has its answer" '"completion_tokens":9' body
+  end "seed $1" 0
+}
+drawn 7 1
+drawn 7 2
+drawn 8 3
+holds "a restarted server draws the same" cmp -s drawn1 drawn2
+holds "with another seed it does not" [ "$(cat drawn1)" != "$(cat drawn3)" ]
+holds "and two requests draw different texts" [ "$(sed -n 1p drawn1)" != "$(sed -n 2p drawn1)" ]
+
 # --- keys ------------------------------------------------------------------------------------------------------------------
 start_server "$model" --api-key first-key --api-key second-key:embed --api-key third-key:generate,embed
 holds "/health needs no key" [ "$(get /health)" = 200 ]

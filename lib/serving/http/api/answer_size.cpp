@@ -16,7 +16,7 @@ struct AnswerSize {
 AnswerSize size_with(int64_t new_tokens, const GenerationFields& fields,
                      const std::vector<std::vector<int32_t>>& prompts, const ServedModel& model) {
   const GenerationConfig& config = fields.config;
-  const bool ends_with_context = model.max_model_len() > 0 && model.options().defaults.max_context_policy == "error";
+  const bool ends_with_context = model.max_model_len() > 0 && !model.cuts_prompts();
   const int64_t each = 1 + config.top_logprobs;
   AnswerSize size;
   for (const auto& prompt : prompts) {

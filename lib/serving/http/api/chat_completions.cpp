@@ -234,8 +234,11 @@ std::shared_ptr<ChatJob> read_job(const ServedModel& model, const http::FieldRea
   check_prompt_length(model, job->prompt.size(), true, "messages");
   GenerationConfig& config = job->fields.config;
   // A chat answer goes on until the model ends it.
-  if (!job->fields.max_tokens_given && model.max_model_len() > 0)
-    config.max_new_tokens = model.max_model_len() - std::ssize(job->prompt);
+  if (!job->fields.max_tokens_given && model.max_model_len() > 0) {
+    const int64_t room = model.max_model_len() - std::ssize(job->prompt);
+    config.max_new_tokens =
+        model.cuts_prompts() ? std::max(room, config.max_new_tokens.value_or(1)) : room;
+  }
   job->logprobs = body.flag("logprobs", false);
   config.return_logprobs = job->logprobs;
   config.top_logprobs = body.whole("top_logprobs", 0);
@@ -275,7 +278,7 @@ OrderedJson read_messages(const OrderedJson& given) {
 
 void answer_chat(const ServedModel& model, const AnswerOptions& options,
                  const http::Request& request, const http::ReplyPtr& reply) {
-  const auto table = route_body("/v1/chat/completions", model.max_model_len()).fields;
+  const auto table = route_body("/v1/chat/completions", model.most_new_tokens()).fields;
   const json document = http::json_body(request);
   const http::FieldReader body(document, table);
   heed_unknown_fields(model, "/v1/chat/completions", body);

@@ -63,7 +63,7 @@ std::vector<GenerationRequest> requests_of(const CompletionJob& job, const Choic
 
 void answer_completions(const ServedModel& model, const AnswerOptions& options,
                         const http::Request& request, const http::ReplyPtr& reply) {
-  const auto table = route_body("/v1/completions", model.max_model_len()).fields;
+  const auto table = route_body("/v1/completions", model.most_new_tokens()).fields;
   const json document = http::json_body(request);
   const http::FieldReader body(document, table);
   heed_unknown_fields(model, "/v1/completions", body);

@@ -29,7 +29,7 @@ std::string base64(const std::vector<float>& values) {
 std::vector<std::vector<int32_t>> input_texts(const ServedModel& model,
                                               const http::FieldReader& body) {
   auto texts = read_prompts(model, body.require("input"), "input");
-  for (const auto& ids : texts) check_prompt_length(model, ids.size(), false, "input");
+  for (const auto& ids : texts) check_text_length(model, ids.size(), false, "input");
   return texts;
 }
 

@@ -56,7 +56,7 @@ void check_mode(const http::FieldReader& body) {
 
 void answer_generate(const ServedModel& model, const AnswerOptions& options,
                      const http::Request& request, const http::ReplyPtr& reply) {
-  const auto table = route_body("/generate", model.max_model_len()).fields;
+  const auto table = route_body("/generate", model.most_new_tokens()).fields;
   const json document = http::json_body(request);
   const http::FieldReader body(document, table);
   heed_unknown_fields(model, "/generate", body);

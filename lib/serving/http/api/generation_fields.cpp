@@ -178,6 +178,8 @@ GenerationFields read_generation(const http::FieldReader& body, const ServedMode
 }
 
 FrozenGenerationConfig freeze_for(const ServedModel& model, GenerationConfig config) {
+  const bool draws = config.do_sample && config.temperature >= kGreedyBelow;
+  if (config.seed < 0 && draws) config.seed = model.next_seed();
   try {
     return freeze(std::move(config), {.vocab_size = model.model().vocab_size(),
                                       .context_length = model.max_model_len(),
@@ -202,6 +204,11 @@ AskedModel asked_model(const http::FieldReader& body, const ServedModel& model) 
 
 void check_prompt_length(const ServedModel& model, size_t tokens, bool answer,
                          const std::string& param) {
+  if (!model.cuts_prompts()) check_text_length(model, tokens, answer, param);
+}
+
+void check_text_length(const ServedModel& model, size_t tokens, bool answer,
+                       const std::string& param) {
   const auto most = static_cast<size_t>(model.max_model_len());
   if (most == 0 || tokens + (answer ? 1 : 0) <= most) return;
   throw HttpError(400, "context_length_exceeded",

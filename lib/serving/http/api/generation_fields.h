@@ -37,7 +37,8 @@ struct GenerationFields {
 /// The model's defaults, changed by what the body says.
 GenerationFields read_generation(const http::FieldReader& body, const ServedModel& model);
 
-/// freeze() with the model's limits, its refusals as 400.
+/// freeze() with the model's limits and, where it draws and has no seed, the server's next one; its
+/// refusals as 400.
 FrozenGenerationConfig freeze_for(const ServedModel& model, GenerationConfig config);
 
 /// What a request is answered by: the served model, or one of its adapters.
@@ -50,9 +51,13 @@ AskedModel find_model(const ServedModel& model, const std::string& name, const s
 /// By the body's "model"; the served one where that is absent.
 AskedModel asked_model(const http::FieldReader& body, const ServedModel& model);
 
-/// 400 context_length_exceeded where no answer fits behind the prompt.
+/// 400 context_length_exceeded where no answer fits behind the prompt, unless the server's context
+/// policy makes room for it.
 void check_prompt_length(const ServedModel& model, size_t tokens, bool answer,
                          const std::string& param);
+/// The same for a text of which nothing may be left out.
+void check_text_length(const ServedModel& model, size_t tokens, bool answer,
+                       const std::string& param);
 
 /// What response_format, grammar or guided_json ask for; null where nothing.
 /// `ordered` is the body with its members' order kept, which schemas need.

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "base/random.h"
 #include "base/utf8.h"
 #include "serving/http/http_error.h"
 #include "tokenizer/chat_inputs.h"
@@ -42,6 +43,7 @@ ServedModel::ServedModel(const TokenModel& model, const Tokenizer& tokenizer,
       tokenizer_(tokenizer),
       options_(std::move(options)),
       max_model_len_(options_.max_model_len > 0 ? options_.max_model_len : model.context_length()),
+      seed_(options_.seed < 0 ? fresh_seed() : static_cast<uint64_t>(options_.seed)),
       created_(std::time(nullptr)),
       adapters_(options_.name, options_.open_adapter, options_.adapter_folder),
       end_ids_(options_.defaults.eos_token_id.begin(), options_.defaults.eos_token_id.end()),
@@ -50,6 +52,16 @@ ServedModel::ServedModel(const TokenModel& model, const Tokenizer& tokenizer,
       grammars_(vocabulary_of(tokenizer, model.vocab_size(), end_ids_)) {
   template_ = open_chat_template(options_.directory, tokenizer);
   engine_ = std::make_unique<EngineThread>(model, std::move(engine), options_.queue_size);
+}
+
+int64_t ServedModel::most_new_tokens() const {
+  constexpr int64_t kContextsOfOneText = 16;  // an endless one would hold its place for ever
+  const bool slides = options_.defaults.max_context_policy == "slide";
+  return slides ? max_model_len_ * kContextsOfOneText : max_model_len_;
+}
+
+int64_t ServedModel::next_seed() const {
+  return static_cast<int64_t>(combine_keys(seed_, seeds_drawn_++) >> 11);  // 53 bits survive JSON
 }
 
 std::vector<int32_t> ServedModel::encode_chat(const nlohmann::ordered_json& messages,

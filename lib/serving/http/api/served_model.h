@@ -1,8 +1,9 @@
 // What a server answers with: one model, its tokenizer and template, and the engine that runs it.
 //
-// Everything but the engine's queue is constant. Any thread.
+// Everything but the engine's queue, the adapters and the count of seeds is constant. Any thread.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <ctime>
@@ -30,6 +31,7 @@ struct ServedModelOptions {
   std::filesystem::path directory;  // for the chat template
   GenerationConfig defaults;        // of requests that do not say otherwise
   int64_t max_model_len = 0;        // tokens of prompt and answer; 0 = the model's context
+  int64_t seed = -1;  // of the seeds of requests that bring none; -1 = a fresh one
   int64_t queue_size = 64;
   std::chrono::milliseconds request_timeout{0};  // for one answer; 0 = no limit
   int64_t parameters = 0;
@@ -73,6 +75,13 @@ class ServedModel {
   const AdapterSet& adapters() const { return adapters_; }
   std::time_t created() const { return created_; }
   int64_t max_model_len() const { return max_model_len_; }
+  /// The most that a request may ask for: as many as the context holds, sixteen times that where it
+  /// slides; 0 = no limit.
+  int64_t most_new_tokens() const;
+  /// True where prompts longer than the context are cut by the context policy instead of refused.
+  bool cuts_prompts() const { return options_.defaults.max_context_policy != "error"; }
+  /// A seed for a request that brings none: the same row of them after every start with a seed.
+  int64_t next_seed() const;
   const std::vector<int32_t>& end_ids() const { return end_ids_; }
   /// What rows of a batch are filled up with; nothing where that token also begins or ends texts.
   std::optional<int32_t> padding_id() const { return padding_id_; }
@@ -98,6 +107,8 @@ class ServedModel {
   const Tokenizer& tokenizer_;
   ServedModelOptions options_;
   int64_t max_model_len_;
+  uint64_t seed_;
+  mutable std::atomic<uint64_t> seeds_drawn_{0};
   std::time_t created_;
   AdapterSet adapters_;
   std::vector<int32_t> end_ids_;
