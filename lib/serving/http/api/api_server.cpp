@@ -72,17 +72,20 @@ void ApiServer::State::add_generation() {
   const auto answering = [this](Answer answer) {
     return [this, answer](const Request& request, const ReplyPtr& reply) {
       // (An adapter that was loaded anew may answer otherwise.)
-      const std::string key = ResponseCache::key_of(request.path, request.body) +
-                              std::to_string(model.adapters().version());
+      const std::string key =
+          ResponseCache::key_of(reply->client(), request.path, request.body) +
+          std::to_string(model.adapters().version());
       const auto ticket = statuses.begin(reply->client(), request.id);
       AnswerOptions own = options.answers;
-      own.keep = [this, key](const std::string& whole) { cache.store(key, whole); };
+      own.keep = [this, key, id = request.id](const std::string& whole) {
+        cache.store(key, whole, id);
+      };
       own.progress = [this, ticket](RequestStatus status, std::string_view message) {
         statuses.change(ticket, status, message);
       };
       try {
         http::refuse_other_media(request);  // (A body that was kept has been read once.)
-        if (const auto kept = cache.find(key)) {
+        if (const auto kept = cache.find(key, request.id)) {
           own.progress(RequestStatus::completed, "complete");
           reply->send_json(200, *kept, {{"X-Cache", "hit"}});
           return;
