@@ -299,21 +299,6 @@ TEST(ApiServer, AStallTimeoutOfZeroIsNone) {
   client.join();
 }
 
-TEST(ApiServer, DrainingRefusesWorkAndLetsAnswersEnd) {
-  Served api;
-  test::write_slowly(api, std::chrono::milliseconds(1));
-  std::thread client([&] {
-    const Json answer = api.post("/v1/completions", {{"prompt", "a"}, {"max_tokens", 60}});
-    EXPECT_EQ(answer["usage"]["completion_tokens"], 60);
-  });
-  EXPECT_TRUE(test::soon([&] { return api.served->engine().stats().generated_tokens >= 3; }));
-  EXPECT_TRUE(api.server->drain(std::chrono::seconds(20)));
-  client.join();
-  EXPECT_EQ(api.served->engine().open_requests(), 0);
-  http::RawClient late(api.server->port());
-  EXPECT_FALSE(late.connected());
-}
-
 TEST(ApiServer, DescribesEveryRoute) {
   const Served api;
   const Json document = api.get("/openapi.json");

@@ -28,6 +28,13 @@ using http::ReplyPtr;
 using http::Request;
 using http::Scope;
 
+namespace {
+
+/// Of the engine; a server that ends takes no more of it.
+bool asks_for_work(Scope scope) { return scope == Scope::generate || scope == Scope::embed; }
+
+}  // namespace
+
 struct ApiServer::State {
   State(ServedModel& served, ApiServerOptions given)
       : model(served),
@@ -283,8 +290,7 @@ ApiServer::ApiServer(ServedModel& model, ApiServerOptions options)
   state.router.set_gate(
       [&state, gate](const http::Route* route, const Request& request, http::Reply& reply) {
         gate(route, request, reply);
-        const bool asks_for_work = route != nullptr && route->scope == Scope::generate;
-        if (asks_for_work && state.draining())
+        if (route != nullptr && asks_for_work(route->scope) && state.draining())
           throw HttpError(503, "unavailable", "server is shutting down");
       });
   state.router.set_preflight([&state](const Request& request, std::string_view methods) {
