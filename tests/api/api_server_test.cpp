@@ -110,7 +110,7 @@ TEST(ApiServer, EmbeddingsAreHiddenStatesOfLengthOne) {
       "dimensions: this model's embeddings have 4");
 }
 
-TEST(ApiServer, EveryRouteButHealthAndThePageAsksForTheKey) {
+TEST(ApiServer, EveryRouteButHealthAsksForTheKey) {
   api::ApiServerOptions options;
   options.keys = {"secret-key"};
   const Served api(options);
@@ -118,7 +118,7 @@ TEST(ApiServer, EveryRouteButHealthAndThePageAsksForTheKey) {
     std::string path = route.pattern;
     if (const size_t at = path.find("{model}"); at != std::string::npos)
       path.replace(at, 7, "letters");
-    const bool open = path == "/health" || path == "/";
+    const bool open = path == "/health";
     EXPECT_EQ(api.ask(route.method, path, "{}").status == 401, !open) << path;
     EXPECT_NE(api.ask(route.method, path, "{}", "Authorization: bearer secret-key\r\n").status, 401)
         << path;
@@ -128,6 +128,19 @@ TEST(ApiServer, EveryRouteButHealthAndThePageAsksForTheKey) {
     }
   }
   EXPECT_EQ(api.ask("GET", "/nothing", "").status, 401);
+}
+
+TEST(ApiServer, BrowsersLoadThePageWithoutAKeyToTypeOne) {
+  api::ApiServerOptions options;
+  options.keys = {"secret-key"};
+  const Served api(options);
+  const auto page = api.ask("GET", "/", "", "Accept: text/html\r\n");
+  EXPECT_EQ(page.status, 200);
+  EXPECT_TRUE(page.body.starts_with("<!doctype html>"));
+  EXPECT_EQ(page.body.find("\"version\""), std::string::npos);
+  EXPECT_EQ(api.ask("GET", "/v1/models", "", "Accept: text/html\r\n").status, 401);
+  EXPECT_EQ(api.ask("POST", "/", "{}", "Accept: text/html\r\n").status, 401);
+  EXPECT_TRUE(api.get("/").contains("error"));
 }
 
 TEST(ApiServer, PagesOfListedOriginsMayReadEveryAnswer) {

@@ -215,7 +215,8 @@ holds "and two requests draw different texts" [ "$(sed -n 1p drawn1)" != "$(sed 
 # --- keys ------------------------------------------------------------------------------------------------------------------
 start_server "$model" --api-key first-key --api-key second-key:embed --api-key third-key:generate,embed
 holds "/health needs no key" [ "$(get /health)" = 200 ]
-for route in /metrics /stats /openapi.json /v1/models /model-info /tokenizer_info /props /version /v1/nothing; do
+holds "nor does the page" [ "$(get / -H 'Accept: text/html')" = 200 ]
+for route in / /metrics /stats /openapi.json /v1/models /model-info /tokenizer_info /props /version /v1/nothing; do
   holds "$route needs a key" [ "$(get $route)" = 401 ]
   holds "$route with one" [ "$(get $route -H 'Authorization: Bearer first-key')" != 401 ]
 done

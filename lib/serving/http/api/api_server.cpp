@@ -30,6 +30,15 @@ using http::Scope;
 
 namespace {
 
+bool wants_html(const Request& request) {
+  return request.header("Accept").find("text/html") != std::string_view::npos;
+}
+
+/// Which browsers load without a key: it is where one types the key. What else is at "/" needs one.
+bool asks_for_page(const http::Route& route, const Request& request) {
+  return route.pattern == "/" && wants_html(request);
+}
+
 /// Of the engine; a server that ends takes no more of it.
 bool asks_for_work(Scope scope) { return scope == Scope::generate || scope == Scope::embed; }
 
@@ -259,10 +268,9 @@ void ApiServer::State::add_status() {
         reply->send_json(200, dumped(openapi_document(router.routes(), !keys.empty())));
       });
   add(
-      "GET", "/", Scope::open, "The web page, or as JSON what is here",
-      [this](const Request& request, const ReplyPtr& reply) {
-        const bool html = request.header("Accept").find("text/html") != std::string_view::npos;
-        if (html) {
+      "GET", "/", Scope::any_key, "The web page, or as JSON what is here",
+      [](const Request& request, const ReplyPtr& reply) {
+        if (wants_html(request)) {
           reply->send(200, "text/html; charset=utf-8", web_page(),
                       {{"Content-Security-Policy",
                         "default-src 'none'; style-src 'unsafe-inline'; script-src "
@@ -289,6 +297,7 @@ ApiServer::ApiServer(ServedModel& model, ApiServerOptions options)
   const http::Router::Gate gate = http::make_gate(state.keys, state.rates);
   state.router.set_gate(
       [&state, gate](const http::Route* route, const Request& request, http::Reply& reply) {
+        if (route != nullptr && asks_for_page(*route, request)) return;
         gate(route, request, reply);
         if (route != nullptr && asks_for_work(route->scope) && state.draining())
           throw HttpError(503, "unavailable", "server is shutting down");
