@@ -110,6 +110,15 @@ TEST(ApiServer, EmbeddingsAreHiddenStatesOfLengthOne) {
       "dimensions: this model's embeddings have 4");
 }
 
+TEST(ApiServer, PredictAsksNothingOfTheServersStopStrings) {
+  const Served api({}, [](auto& options, auto&) {
+    options.defaults.stop_strings = {"zzz"};
+    options.defaults.min_new_tokens = 3;
+  });
+  EXPECT_EQ(api.post("/predict", {{"text", "ab"}})["predictions"],
+            Served().post("/predict", {{"text", "ab"}})["predictions"]);
+}
+
 TEST(ApiServer, EveryRouteButHealthAsksForTheKey) {
   api::ApiServerOptions options;
   options.keys = {"secret-key"};

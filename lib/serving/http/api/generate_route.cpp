@@ -125,6 +125,7 @@ void answer_predict(const ServedModel& model, const AnswerOptions& options,
   config.min_new_tokens = 0;
   config.do_sample = false;
   config.num_beams = 1;
+  config.stop_strings.clear();  // nothing is written that they could end
   config.return_logprobs = true;
   config.top_logprobs = body.whole("top_k", 5);
   GenerationRequest one;
