@@ -96,7 +96,8 @@ TEST(Completions, PaddingOnTheRightIsRefused) {
   }
   EXPECT_EQ(refused("/v1/completions", "prompt", Json::array({{0, 0}}))["message"],
             "prompt[0] holds nothing but padding, token 0 (<pad>)");
-  EXPECT_EQ(api.post("/detokenize", {{"tokens", {100, 0, 0}}})["prompt"], "a");  // is no prompt
+  EXPECT_EQ(api.post("/detokenize", {{"tokens", {100, 0, 0}}})["prompt"],
+            "a<pad><pad>");  // is no prompt
 }
 
 TEST(Completions, WhatAlsoEndsTextsIsNoPadding) {

@@ -25,6 +25,15 @@ TEST(ModelRoutes, InsideATextItIsText) {
   EXPECT_EQ(one.post("/tokenize", {{"prompt", ""}})["count"], 0);
 }
 
+TEST(ModelRoutes, SpecialTokensComeBackAsTheyAreSpelled) {
+  const Served one;
+  for (const char* text : {"<s>", "</s>", "<pad>", "ab"}) {
+    const Json ids = one.post("/tokenize", {{"prompt", text}})["tokens"];
+    EXPECT_EQ(one.post("/detokenize", {{"tokens", ids}})["prompt"], text);
+  }
+  EXPECT_EQ(one.post("/detokenize", {{"tokens", {1, 100, 2, 101}}})["content"], "<s>a</s>b");
+}
+
 TEST(ModelRoutes, OnlyIdsAreDetokenized) {
   const Served one;
   EXPECT_EQ(one.post("/detokenize", {{"tokens", {100, 101}}})["prompt"], "ab");

@@ -1,6 +1,9 @@
 // /tokenize, /detokenize, /apply-template, and what the server tells of its model.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <span>
+
 #include "base/utf8.h"
 #include "serving/http/api/answer_json.h"
 #include "serving/http/api/chat_completions.h"
@@ -51,6 +54,21 @@ std::vector<int32_t> spelled_ids(const Tokenizer& tokenizer, const std::string& 
   return tokenizer.encode(text);
 }
 
+/// Special tokens as they are spelled, as vLLM and llama.cpp do it; what stands between two of them
+/// goes on in a text, so that no model takes a space off it.
+std::string spelled_text(const Tokenizer& tokenizer, std::span<const int32_t> ids) {
+  const auto special = [&](int32_t id) {
+    return id < tokenizer.vocab_size() && tokenizer.is_special(id);
+  };
+  const auto first = std::find_if(ids.begin(), ids.end(), special);
+  std::string text = tokenizer.decode(ids);  // refuses ids that are none
+  if (first == ids.end()) return text;
+  text = tokenizer.decode({ids.begin(), first});
+  for (auto id = first; id != ids.end(); ++id)
+    text += special(*id) ? tokenizer.token_text(*id) : tokenizer.token_bytes(*id);
+  return text;
+}
+
 }  // namespace
 
 void answer_tokenize(const ServedModel& model, const http::Request& request,
@@ -87,7 +105,8 @@ void answer_detokenize(const ServedModel& model, const http::Request& request,
   if (!given.empty() && !given[0].is_number())
     body.refuse("tokens", "tokens must be a list of ids");
   std::string text;
-  if (!given.empty()) text = model.tokenizer().decode(read_token_ids(model, given, "tokens"));
+  if (!given.empty())
+    text = spelled_text(model.tokenizer(), read_token_ids(model, given, "tokens"));
   reply->send_json(200, dumped({{"prompt", text}, {"content", text}}));
 }
 
