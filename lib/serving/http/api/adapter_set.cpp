@@ -21,6 +21,14 @@ bool is_inside(const fs::path& path, const fs::path& folder) {
   return end == folder.end();
 }
 
+/// A message in the words of who asked: where the folder lies is nobody's business.
+std::string as_asked(std::string message, const std::string& directory, const std::string& path) {
+  for (size_t at = message.find(directory); at != std::string::npos;
+       at = message.find(directory, at + path.size()))
+    message.replace(at, directory.size(), path);
+  return message;
+}
+
 }  // namespace
 
 AdapterSet::AdapterSet(std::string base_name, Open open, const fs::path& folder)
@@ -45,16 +53,16 @@ void AdapterSet::check_name(const std::string& name) const {
   check(adapters_.size() < kMost, "there are {} adapters already, which is the most", kMost);
 }
 
-void AdapterSet::load(const std::string& name, const fs::path& directory) {
-  check(open_ != nullptr, "this model takes no adapters");
-  check_new_name(name);
-  add(name, open_(directory));  // may take long: others are served meanwhile
-  log_info("adapter '{}' from {}", name, directory.string());
 void AdapterSet::check_new_name(const std::string& name) const {
   const std::lock_guard guard(mutex_);
   check_name(name);
 }
 
+void AdapterSet::load(const std::string& name, const fs::path& directory) {
+  check(open_ != nullptr, "this model takes no adapters");
+  check_new_name(name);
+  add(name, open_(directory));  // may take long: others are served meanwhile
+  log_info("adapter '{}' from {}", name, directory.string());
 }
 
 void AdapterSet::add(const std::string& name, ModelAdapterPtr adapter) {
@@ -71,7 +79,11 @@ void AdapterSet::load_within(const std::string& name, const std::string& path) {
   const fs::path directory = fs::canonical(folder_ / path, error);
   // The same words for what lies outside and what is not there: nobody can look around with this.
   check(!error && is_inside(directory, folder_), "there is no adapter at '{}'", path);
-  load(name, directory);
+  try {
+    load(name, directory);
+  } catch (const Error& refused) {
+    fail(refused.code(), as_asked(refused.message(), directory.string(), path));
+  }
 }
 
 bool AdapterSet::unload(const std::string& name) {
