@@ -175,8 +175,6 @@ BeamGeneration::Beam BeamGeneration::extended(size_t parent, const Candidate& ca
 }
 
 void BeamGeneration::take(std::span<const float> logits) {
-  if (!whole_) return;
-  choosing_ = true;
   if (prompt_logprobs_.pending()) {
     const Beam& only = beams_.front();
     const auto vocab = static_cast<size_t>(vocab_size_);
@@ -185,8 +183,10 @@ void BeamGeneration::take(std::span<const float> logits) {
                           only.history, result_);
     logits = logits.last(vocab);
   }
-  clock_.drew_token();
+  if (!whole_) return;
   if (request_.config.max_new_tokens() == 0) return finish(FinishReason::length);
+  choosing_ = true;
+  clock_.drew_token();
   advance(best_candidates(logits));
   if (finished()) return;
   const bool used_up = generated_tokens() >= request_.config.max_new_tokens();
@@ -257,8 +257,6 @@ void BeamGeneration::preempt() {
   for (Beam& beam : beams_) beam.sequence.reset();
 }
 
-void BeamGeneration::finish(FinishReason reason, std::string_view error) {
-  if (finished()) return;
 GenerationResult BeamGeneration::text_of(Finished& one) const {
   GenerationResult text = result_;  // for what is the prompt's
   text.token_ids.assign(one.beam.history.begin() + static_cast<std::ptrdiff_t>(prompt_tokens_),
@@ -287,6 +285,8 @@ void BeamGeneration::hand_out() {
                         std::make_move_iterator(texts.end()));
 }
 
+void BeamGeneration::finish(FinishReason reason, std::string_view error) {
+  if (finished()) return;
   if (reason == FinishReason::length) {
     for (Beam& beam : beams_) keep_finished(std::move(beam), FinishReason::length);
   }

@@ -246,10 +246,10 @@ std::shared_ptr<ChatJob> read_job(const ServedModel& model, const http::FieldRea
     body.refuse("top_logprobs", "top_logprobs needs logprobs: true");
   if (job->fields.best_of > job->fields.n)
     body.refuse("best_of", "best_of is a field of /v1/completions");
+  bound_answer(job->fields, {job->prompt}, model);
   return job;
 }
 
-  bound_answer(job->fields, {job->prompt}, model);
 }  // namespace
 
 OrderedJson read_messages(const OrderedJson& given) {
