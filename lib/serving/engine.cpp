@@ -311,7 +311,7 @@ void Engine::refresh_stats() {
   if (!pool_) return;
   stats_.kv_blocks = pool_->max_blocks();
   stats_.kv_blocks_used = pool_->used_blocks();
-  stats_.kv_blocks_cached = prefixes_ ? prefixes_->blocks() : 0;
+  stats_.kv_blocks_cached = prefixes_ ? prefixes_->evictable() : 0;
 }
 
 }  // namespace llm

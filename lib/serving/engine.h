@@ -44,7 +44,8 @@ struct EngineOptions {
 
 struct EngineStats {
   int64_t running = 0, waiting = 0;
-  int64_t kv_blocks = 0, kv_blocks_used = 0, kv_blocks_cached = 0;
+  int64_t kv_blocks = 0, kv_blocks_used = 0;
+  int64_t kv_blocks_cached = 0;  // of those used: what only the prefix cache holds, and gives up
   uint64_t passes = 0, prompt_tokens = 0, generated_tokens = 0;   // prompt: computed, not cached
   uint64_t preemptions = 0, prefix_queries = 0, prefix_hits = 0;  // tokens asked for and found
   uint64_t tokens_drafted = 0, tokens_accepted = 0;

@@ -1,5 +1,6 @@
 #include "serving/http/api/serving_metrics.h"
 
+#include <fmt/ranges.h>
 #include <gtest/gtest.h>
 
 #include "tests/api/served.h"
@@ -112,6 +113,75 @@ TEST(ServingMetrics, UnknownFieldsOfOurOwnRoutesAreRefusedByName) {
     EXPECT_EQ(error["message"], std::string("'store' is not a field of ") + path);
   }
   EXPECT_EQ(counted(api), "0");
+}
+
+/// Every sample of that metric: "vllm:a{b} 1".
+std::vector<std::string> samples(const Served& api, const std::string& name) {
+  const std::string text = api.ask("GET", "/metrics", "").body;
+  std::vector<std::string> found;
+  for (size_t at = text.find(name); at != std::string::npos; at = text.find(name, at + 1)) {
+    const size_t line = text.rfind('\n', at) + 1;
+    if (text[line] != '#') found.push_back(text.substr(line, text.find('\n', at) - line));
+  }
+  return found;
+}
+
+TEST(ServingMetrics, BlocksThatOnlyThePrefixCacheHoldsAreFree) {
+  const Served api({}, [](auto&, EngineOptions& engine) { engine.kv.max_blocks = 40; });
+  test::write_slowly(api, std::chrono::milliseconds(2));
+  const auto is = [&](const std::string& share) {
+    const std::string rest = "kv_cache_usage_perc{model_name=\"letters\"} " + share;
+    return samples(api, "kv_cache_usage_perc") == std::vector{"llm:" + rest, "vllm:" + rest};
+  };
+  EXPECT_TRUE(is("0"));
+  http::RawClient client(api.server->port());
+  const Json body = {{"prompt", std::string(65, 'b')}, {"max_tokens", 180}, {"temperature", 0}};
+  test::send_body(client, "/v1/completions", body);
+  EXPECT_TRUE(test::soon([&] { return is("0.1"); }));  // four blocks for 97 to 128 tokens
+  EXPECT_EQ(client.read_answer(20).status, 200);
+  EXPECT_TRUE(test::soon([&] { return is("0"); }));
+  const Json stats = api.get("/stats");
+  EXPECT_GT(stats["kv_blocks_used"], 0);
+  EXPECT_EQ(stats["kv_blocks_cached"], stats["kv_blocks_used"]);
+}
+
+TEST(ServingMetrics, AClientThatLeavesIsNoFailureOfTheServer) {
+  for (const bool stream : {false, true}) {
+    const Served api;
+    test::write_slowly(api, std::chrono::milliseconds(5));
+    for (const bool reset : {false, true}) {
+      http::RawClient client(api.server->port());
+      test::send_body(client, "/v1/completions",
+                      {{"prompt", "a"}, {"max_tokens", 200}, {"stream", stream}});
+      ASSERT_TRUE(test::soon([&] { return api.served->engine().stats().running == 1; }));
+      if (stream) ASSERT_TRUE(client.read_until("data: "));
+      reset ? client.reset() : client.close();
+      ASSERT_TRUE(test::soon([&] { return api.served->engine().open_requests() == 0; }));
+    }
+    // (The stream had begun with 200.) Answers to this test's own questions are counted, too.
+    const std::string left = "llm:http_requests_total{status=\"499\"} 2";
+    const std::string wrong = "llm:http_requests_total{status=\"500\"}";
+    const auto holds = [&] {
+      const auto found = samples(api, "http_requests_total");
+      const std::string lines = fmt::format("{}", fmt::join(found, " "));
+      return (lines.find(left) != std::string::npos) == !stream &&
+             lines.find(wrong) == std::string::npos &&
+             lines.find("status=\"0\"") == std::string::npos;
+    };
+    EXPECT_TRUE(test::soon(holds)) << api.ask("GET", "/metrics", "").body;
+  }
+}
+
+TEST(ServingMetrics, AHalfClosedClientCountsAsOneThatLeft) {
+  const Served api;
+  test::write_slowly(api, std::chrono::milliseconds(5));
+  http::RawClient client(api.server->port());
+  test::send_body(client, "/v1/completions", {{"prompt", "a"}, {"max_tokens", 200}});
+  ASSERT_TRUE(test::soon([&] { return api.served->engine().stats().running == 1; }));
+  client.close_sending_half();
+  const http::RawAnswer answer = client.read_answer();
+  EXPECT_EQ(answer.status, 499);
+  EXPECT_EQ(Json::parse(answer.body)["error"]["code"], "client_closed_request");
 }
 
 TEST(ServingMetrics, ServerMetricsAreMeansOverTheSession) {

@@ -169,6 +169,7 @@ OrderedJson ApiServer::State::stats_json() const {
           {"generated_tokens", stats.generated_tokens},
           {"kv_blocks", stats.kv_blocks},
           {"kv_blocks_used", stats.kv_blocks_used},
+          {"kv_blocks_cached", stats.kv_blocks_cached},
           {"preemptions", stats.preemptions},
           {"prefix_hit_tokens", stats.prefix_hits},
           {"response_cache_hits", cache.hits()},

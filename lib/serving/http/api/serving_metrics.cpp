@@ -140,11 +140,12 @@ void ServingMetrics::declare_engine(const ServedModel& model) {
         "Requests in flight", [](Stats s) { return s.running; });
   gauge({"llm:num_requests_waiting", "vllm:num_requests_waiting", "llamacpp:requests_deferred"},
         "Requests that wait", [](Stats s) { return s.waiting; });
-  gauge(both("kv_cache_usage_perc"), "Share of the KV blocks in use, 0 to 1", [](Stats s) {
-    return s.kv_blocks > 0
-               ? static_cast<double>(s.kv_blocks_used) / static_cast<double>(s.kv_blocks)
-               : 0.0;
-  });
+  // (Blocks that only the prefix cache holds are free to whoever needs them.)
+  gauge(both("kv_cache_usage_perc"), "Share of the KV blocks that requests hold, 0 to 1",
+        [](Stats s) {
+          const auto held = static_cast<double>(s.kv_blocks_used - s.kv_blocks_cached);
+          return s.kv_blocks > 0 ? held / static_cast<double>(s.kv_blocks) : 0.0;
+        });
   counter(both("num_preemptions_total"), "Requests put aside for lack of memory",
           [](Stats s) { return s.preemptions; });
   counter(both("prefix_cache_queries_total"), "Prompt tokens looked up in the prefix cache",
