@@ -12,9 +12,10 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 // An answer is written down as itself with types for values: "integer|null"; [x] is a list of x;
-// {"*": x} has any names; {"null": x} is x or null; a name with "?" may be missing.
+// {"*": x} has any names; {"null": x} is x or null; {"any": [x, y]} is one of them; a name with "?"
+// may be missing.
 constexpr std::array<std::pair<std::string_view, const char*>, 15> kWriting = {{
-    {"/v1/completions", R"({"id": "string", "object": "string", "created": "integer",
+    {"/v1/completions", R"({"any": [{"id": "string", "object": "string", "created": "integer",
         "model": "string",
         "choices": [{"index": "integer", "text": "string",
           "logprobs": {"null": {"tokens": ["string"], "token_logprobs": ["number|null"],
@@ -23,7 +24,10 @@ constexpr std::array<std::pair<std::string_view, const char*>, 15> kWriting = {{
         "usage": {"prompt_tokens": "integer", "completion_tokens": "integer",
           "total_tokens": "integer", "prompt_tokens_details": {"cached_tokens": "integer"}},
         "timings": {"prompt_n": "integer", "prompt_per_second": "number",
-          "predicted_n": "integer", "predicted_per_second": "number", "cache_n": "integer"}})"},
+          "predicted_n": "integer", "predicted_per_second": "number", "cache_n": "integer"}},
+        {"request_id": "string", "model": "string", "choices": [{"index?": "integer",
+          "message": {"role": "string", "content": "string|array"},
+          "finish_reason": "string"}]}]})"},
     {"/v1/chat/completions", R"({"id": "string", "object": "string", "created": "integer",
         "model": "string",
         "choices": [{"index": "integer",
@@ -120,6 +124,11 @@ Json schema_of_shape(const Json& shape) {
   if (shape.is_array()) return {{"type", "array"}, {"items", schema_of_shape(shape[0])}};
   if (shape.contains("null"))
     return {{"anyOf", Json::array({schema_of_shape(shape["null"]), {{"type", "null"}}})}};
+  if (shape.contains("any")) {
+    Json ways = Json::array();
+    for (const Json& way : shape["any"]) ways.push_back(schema_of_shape(way));
+    return {{"anyOf", std::move(ways)}};
+  }
   if (shape.contains("*"))
     return {{"type", "object"}, {"additionalProperties", schema_of_shape(shape["*"])}};
   Json properties = Json::object(), required = Json::array();

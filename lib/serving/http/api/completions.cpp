@@ -6,6 +6,7 @@
 #include "serving/http/api/completion_answer.h"
 #include "serving/http/api/fill_in_middle.h"
 #include "serving/http/api/generation_fields.h"
+#include "serving/http/api/pace_completions.h"
 #include "serving/http/api/prompt_field.h"
 #include "serving/http/api/route_bodies.h"
 #include "serving/http/json_body.h"
@@ -67,6 +68,8 @@ void answer_completions(const ServedModel& model, const AnswerOptions& options,
   const json document = http::json_body(request);
   const http::FieldReader body(document, table);
   heed_unknown_fields(model, "/v1/completions", body);
+  if (asks_for_pace_shape(body))
+    return answer_pace_completions(model, options, request, document, reply);
   const auto job = read_job(model, body, request.id);
   const ChoicePlan plan{freeze_for(model, job->fields.config), job->asked.adapter,
                         requested_constraint(body, ordered_body(request), model)};

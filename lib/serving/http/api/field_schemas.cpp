@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "serving/http/api/pace_completions.h"
+
 namespace llm::api {
 namespace {
 
@@ -100,6 +102,15 @@ Json bias_schema() {
       "additionalProperties": {"type": "number", "minimum": -100, "maximum": 100}})");
 }
 
+Json gen_config_schema() {
+  Json properties = Json::object();
+  for (const Field& field : pace_fields(0))
+    properties[field.name] = field.name.starts_with("stop") ? stop_schema()
+                             : field.name == "num_beams"    ? Json{{"type", "null"}}
+                                                            : row_schema(field);
+  return {{"type", "object"}, {"properties", std::move(properties)}};
+}
+
 /// Of the fields that a reader looks into; null for all others.
 Json inner_schema(std::string_view path, std::string_view name) {
   if (path != "/tokenize" && (name == "prompt" || name == "inputs" || name == "input"))
@@ -108,6 +119,7 @@ Json inner_schema(std::string_view path, std::string_view name) {
   if (name == "tools" && path == "/v1/chat/completions") return tools_schema();
   if (name == "tool_choice") return tool_choice_schema();
   if (name == "stop") return stop_schema();
+  if (name == "gen_config") return gen_config_schema();
   if (name == "response_format") return response_format_schema();
   if (name == "logit_bias") return bias_schema();
   if (name == "stream_options")

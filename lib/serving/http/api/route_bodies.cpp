@@ -27,7 +27,8 @@ RouteBody writing_body(std::string_view path, int64_t context) {
   if (path == "/v1/completions")
     return {with_generation(context,
                             {any_field("prompt"), text_field("suffix", 1 << 20), flag_field("echo"),
-                             http::with_code(whole_field("logprobs", 0, 5), "invalid_value")}),
+                             http::with_code(whole_field("logprobs", 0, 5), "invalid_value"),
+                             http::object_field("gen_config"), flag_field("mlperf_mode")}),
             {"prompt"},
             {},
             false};
