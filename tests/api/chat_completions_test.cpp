@@ -206,6 +206,45 @@ TEST(ChatCompletions, ATemplateWithoutToolsRefusesThem) {
             "tools: this model's chat template does not take tools");
 }
 
+TEST(ChatCompletions, AToolChoiceIsRefusedByItsName) {
+  const Served api = with_tools();
+  for (const Json& choice : {Json("maybe"), Json(3), Json({{"function", {{"name", "sub"}}}})}) {
+    const Json body = with(tool_body(), {{"tool_choice", choice}});
+    EXPECT_EQ(api.post("/v1/chat/completions", body, 400)["error"]["param"], "tool_choice");
+  }
+  const Json error =
+      api.post("/v1/chat/completions", with(kChat, {{"tool_choice", "required"}}), 400)["error"];
+  EXPECT_EQ(error["param"], "tool_choice");
+  EXPECT_EQ(error["message"], "tool_choice 'required' needs tools");
+  EXPECT_EQ(api.post("/v1/chat/completions", with(kChat, {{"tools", Json::array({1})}}),
+                     400)["error"]["param"],
+            "tools");
+}
+
+TEST(ChatCompletions, OnlyAnAssistantMayHaveSaidNothing) {
+  const Served api;
+  const Json user = {{"role", "user"}, {"content", "hi"}};
+  const auto prompt_of = [&](const Json& message, int status) {
+    return api.post("/apply-template", {{"messages", {user, message}}}, status);
+  };
+  for (const char* role : {"user", "system", "developer", "tool", "function"}) {
+    const Json error = prompt_of({{"role", role}, {"content", nullptr}}, 400)["error"];
+    EXPECT_EQ(error["message"], "messages[1].content must be a text or a list of parts") << role;
+    EXPECT_EQ(error["param"], "messages[1]") << role;
+    EXPECT_EQ(prompt_of({{"role", role}, {"tool_calls", Json::array()}}, 400)["error"]["message"],
+              "'messages[1].content' is required");
+  }
+  const Json empty = prompt_of({{"role", "assistant"}, {"content", ""}}, 200);
+  for (const Json& calls : {Json(), Json::array()})
+    EXPECT_EQ(prompt_of({{"role", "assistant"}, {"content", nullptr}, {"tool_calls", calls}}, 200),
+              empty);
+  const Json call = {
+      {"id", "a"}, {"type", "function"}, {"function", {{"name", "add"}, {"arguments", "{}"}}}};
+  const Json calling = {
+      {"role", "assistant"}, {"content", nullptr}, {"tool_calls", Json::array({call})}};
+  EXPECT_NE(prompt_of(calling, 200), empty);  // templates that know calls look at null
+}
+
 TEST(ChatCompletions, BadMessagesAreNamed) {
   const Served api;
   const auto refusal = [&](const char* body) {

@@ -55,7 +55,7 @@ struct ChatJob {
 
 /// Text, or parts of type text joined; what is no text has no meaning here.
 OrderedJson read_content(const OrderedJson& content, size_t index) {
-  if (content.is_string() || content.is_null()) return content;
+  if (content.is_string()) return content;
   if (!content.is_array()) refuse_message(index, ".content must be a text or a list of parts");
   std::string text;
   for (const OrderedJson& part : content) {
@@ -268,9 +268,15 @@ OrderedJson read_messages(const OrderedJson& given) {
     if (std::find(kRoles.begin(), kRoles.end(), name) == kRoles.end())
       refuse_message(i, fmt::format(".role '{}' is unknown", name));
     if (name == "developer") message["role"] = "system";
-    if (!message.contains("content") && !message.contains("tool_calls"))
-      http::missing_field(fmt::format("messages[{}].content", i));
-    if (message.contains("content")) message["content"] = read_content(message["content"], i);
+    const OrderedJson calls =
+        name == "assistant" ? message.value("tool_calls", OrderedJson()) : OrderedJson();
+    if (!message.contains("content")) {
+      if (calls.is_null()) http::missing_field(fmt::format("messages[{}].content", i));
+    } else if (name != "assistant" || !message["content"].is_null()) {
+      message["content"] = read_content(message["content"], i);
+    } else if (calls.empty()) {
+      message["content"] = "";  // it may have said nothing; beside calls templates expect null
+    }
     messages.push_back(std::move(message));
   }
   return messages;

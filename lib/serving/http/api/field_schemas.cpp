@@ -45,7 +45,10 @@ Json messages_schema() {
   return Json::parse(R"({"type": "array", "minItems": 1, "items": {
       "type": "object",
       "required": ["role"],
-      "anyOf": [{"required": ["content"]}, {"required": ["tool_calls"]}],
+      "anyOf": [
+        {"required": ["content"], "properties": {"content": {"type": ["string", "array"]}}},
+        {"required": ["content"], "properties": {"role": {"const": "assistant"}}},
+        {"required": ["tool_calls"], "properties": {"role": {"const": "assistant"}}}],
       "properties": {
         "role": {"type": "string",
                  "enum": ["system", "developer", "user", "assistant", "tool", "function"]},
