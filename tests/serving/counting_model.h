@@ -83,7 +83,7 @@ class CountingModel final : public TokenModel {
         static_cast<int64_t>(block_ids.size()) * kKvBlockTokens);
   }
 
-  int64_t hidden_size() const override { return 4; }
+  int64_t hidden_size() const override { return width; }
   std::vector<float> append_hidden(TokenSequence& sequence,
                                    std::span<const int32_t> ids) const override {
     const TokenSegment all{&sequence, ids, TokenSegment::Logits::none};
@@ -124,6 +124,7 @@ class CountingModel final : public TokenModel {
       };
   mutable size_t largest_batch = 0, largest_pass = 0, tokens_read = 0, passes = 0;
   mutable int64_t largest_length = 0;
+  int64_t width = 4;  // that it says it has
 
  private:
   int64_t vocab_, context_;

@@ -26,9 +26,19 @@ std::string base64(const std::vector<float>& values) {
   return encode_base64(bytes);
 }
 
+constexpr size_t kMostInputs = 2048;
+constexpr size_t kMostNumbers = size_t{1} << 22;  // of one answer, written as digits
+constexpr size_t kMostPackedNumbers = 4 * kMostNumbers;
+
+/// `most_numbers`: that the embeddings may have together.
 std::vector<std::vector<int32_t>> input_texts(const ServedModel& model,
-                                              const http::FieldReader& body) {
-  auto texts = read_prompts(model, body.require("input"), "input");
+                                              const http::FieldReader& body, size_t most_numbers) {
+  auto texts = read_prompts(model, body.require("input"), "input", kMostInputs);
+  const auto width = static_cast<size_t>(model.model().hidden_size());
+  if (texts.size() * width > most_numbers)
+    body.refuse("input", fmt::format("input: {} embeddings of {} numbers; an answer holds {} at "
+                                     "most",
+                                     texts.size(), width, most_numbers / width));
   for (const auto& ids : texts) check_text_length(model, ids.size(), false, "input");
   return texts;
 }
@@ -49,7 +59,10 @@ void answer_embeddings(const ServedModel& model, const http::Request& request,
     body.refuse("dimensions", fmt::format("dimensions: this model's embeddings have {}",
                                           model.model().hidden_size()));
   EmbeddingTask task{
-      .texts = input_texts(model, body), .adapter = asked.adapter, .normalised = true, .body = {}};
+      .texts = input_texts(model, body, format == "base64" ? kMostPackedNumbers : kMostNumbers),
+      .adapter = asked.adapter,
+      .normalised = true,
+      .body = {}};
   size_t tokens = 0;
   for (const auto& ids : task.texts) tokens += ids.size();
   task.body = [tokens, name = asked.name, format](std::vector<std::vector<float>>&& embeddings) {
@@ -74,7 +87,7 @@ void answer_embed(const ServedModel& model, const http::Request& request,
   const http::FieldReader body(document, kFields);
   heed_unknown_fields(model, "/embed", body);
   const AskedModel asked = asked_model(body, model);
-  EmbeddingTask task{.texts = input_texts(model, body),
+  EmbeddingTask task{.texts = input_texts(model, body, kMostNumbers),
                      .adapter = asked.adapter,
                      .normalised = body.flag("normalize", false),
                      .body = {}};

@@ -64,7 +64,7 @@ std::vector<int32_t> read_token_ids(const ServedModel& model, const json& list,
 }
 
 std::vector<std::vector<int32_t>> read_prompts(const ServedModel& model, const json& given,
-                                               const std::string& param) {
+                                               const std::string& param, size_t most) {
   const auto row = [&](const json& list, const std::string& place) {
     return without_padding(model, read_token_ids(model, list, place), place);
   };
@@ -74,9 +74,8 @@ std::vector<std::vector<int32_t>> read_prompts(const ServedModel& model, const j
                     param + " must be a text, a list of texts, token ids or lists of token ids",
                     param);
   if (given[0].is_number()) return {row(given, param)};
-  if (given.size() > kMostPrompts)
-    throw HttpError(400, "invalid_value", fmt::format("{}: at most {}", param, kMostPrompts),
-                    param);
+  if (given.size() > most)
+    throw HttpError(400, "invalid_value", fmt::format("{}: at most {}", param, most), param);
   std::vector<std::vector<int32_t>> prompts;
   for (size_t i = 0; i < given.size(); ++i) {
     const std::string place = fmt::format("{}[{}]", param, i);

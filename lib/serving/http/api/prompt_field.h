@@ -13,12 +13,14 @@
 
 namespace llm::api {
 
-inline constexpr size_t kMostPrompts = 256;  // of one request
+inline constexpr size_t kMostPrompts = 256;  // of one request for text
 
-/// The prompts of a field. HttpError 400 naming the field, or the row of it, that is wrong.
+/// The prompts of a field, at most so many. HttpError 400 naming the field, or the row of it, that
+/// is wrong.
 std::vector<std::vector<int32_t>> read_prompts(const ServedModel& model,
                                                const nlohmann::json& given,
-                                               const std::string& param);
+                                               const std::string& param,
+                                               size_t most = kMostPrompts);
 
 /// A list of ids as it stands, padding and all; at least one, each the model's. HttpError 400.
 std::vector<int32_t> read_token_ids(const ServedModel& model, const nlohmann::json& list,
