@@ -72,6 +72,10 @@ differ "--pad-token-id takes its token out of the penalty" changed padded
 for key in logprobs:--return-logprobs prompt_logprobs:--return-input-logprobs; do
   accept "${key#*:}" -- "${base[@]}" --json "${key#*:}"; expect "${key#*:} reports ${key%%:*}" "\"${key%%:*}\":" out
 done
+sed -n '/"prompt_logprobs"/,/\]/p' out > of_prompt
+accept "beams report" -- "${base[@]}" --json --num-beams 2 --return-input-logprobs --top-logprobs 2
+sed -n '/"prompt_logprobs"/,/\]/p' out > of_beams; same "a prompt's log probabilities are the same with beams" of_prompt of_beams
+holds "twelve places have two tokens each" [ "$(sed -n '/"top_logprobs"/,/^  \]/p' out | grep -c '"id"')" = 24 ]
 
 # Stopping.
 accept "an end-of-text id" -- "${base[@]}" --json --eos-token-id "${ids[2]}"; expect "an end-of-text id stops" '"finish_reason": "stop"' out
