@@ -8,6 +8,8 @@
 
 #include "base/error.h"
 #include "base/file_io.h"
+#include "base/sealed_file.h"
+#include "tests/support/expect_error.h"
 #include "tests/training/scratch.h"
 #include "tests/training/tiny_run.h"
 
@@ -82,6 +84,40 @@ TEST(Resume, EqualsTheUninterruptedRunUnderEverySchedule) {
     expect_exact_resume([&](TrainerSetup& setup) { setup.scheduler.name = name; }, at::kFloat,
                         name);
   }
+}
+
+const EncryptionKey kEncryptionKey(std::array<std::byte, EncryptionKey::kBytes>{});
+
+TEST(Resume, EqualsTheUninterruptedRunThroughAnEncryptedCheckpoint) {
+  expect_exact_resume([](TrainerSetup& setup) { setup.encryption_key = kEncryptionKey; },
+                      at::kFloat, "encrypted");
+}
+
+TEST(Resume, NeedsTheKeyOfAnEncryptedCheckpointAndTakesAPlainOneWithAny) {
+  const Scratch run;
+  TrainerSetup plain = tiny_setup(9, run.path), sealed = plain;
+  sealed.encryption_key = kEncryptionKey;
+  const auto weights_of = [&](int64_t step) {
+    return run.path / checkpoint_name(step) / "model.safetensors";
+  };
+  const auto model = tiny_model(0.1, at::kFloat);
+  Trainer(plain, *model).save_checkpoint();
+  Trainer trainer(sealed, *model);
+  const std::vector<std::string> said = trainer.resume(run.path / checkpoint_name(0));
+  EXPECT_EQ(said, std::vector<std::string>{
+                      "encrypted from the next checkpoint on; those before it stay as they are"});
+  trainer.training_step();
+  trainer.save_checkpoint();
+  EXPECT_FALSE(is_sealed(weights_of(0)));
+  EXPECT_TRUE(is_sealed(weights_of(1)));
+  EXPECT_TRUE(is_sealed(run.path / checkpoint_name(1) / "training_state/optimizer.safetensors"));
+  EXPECT_TRUE(Trainer(sealed, *model).resume(run.path / checkpoint_name(1)).empty());
+  expect_error([&] { Trainer(plain, *model).resume(run.path / checkpoint_name(1)); },
+               Exit::bad_input,
+               fmt::format("'{}' is encrypted: give --encryption-key-file",
+                           weights_of(1).string()));
+  save_final(run.path, *model, {}, kEncryptionKey);
+  EXPECT_TRUE(is_sealed(run.path / "final/model.safetensors"));
 }
 
 TEST(Resume, CarriesTheLossScaleAndTheSkippedSteps) {
