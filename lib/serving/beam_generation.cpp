@@ -170,7 +170,9 @@ BeamGeneration::Beam BeamGeneration::extended(size_t parent, const Candidate& ca
   if (candidate.top) beam.tops.push_back(candidate.top);
   beam.sampler.accept(candidate.id);
   if (beam.constraint) beam.constraint->accept(candidate.id);
-  if (request_.token_bytes) beam.text += beam.streamer.feed(request_.token_bytes(candidate.id));
+  const bool may_stop = std::ssize(beam.logprobs) > request_.config->min_new_tokens;
+  if (request_.token_bytes)
+    beam.text += beam.streamer.feed(request_.token_bytes(candidate.id), may_stop);
   return beam;
 }
 

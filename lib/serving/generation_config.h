@@ -30,7 +30,7 @@ inline constexpr double kGreedyBelow = 1e-5;
 
 struct GenerationConfig {
   std::optional<int64_t> max_new_tokens = 100;
-  int64_t min_new_tokens = 0;  // end-of-text ids cannot be drawn before this many new tokens
+  int64_t min_new_tokens = 0;  // neither an end-of-text id nor a stop string ends it before
   bool ignore_eos = false;     // end-of-text ids do not end the generation
   bool do_sample = true;       // false: the most probable token each time
   double temperature = 0.8;    // below 1e-5 means greedy; the filters are then without effect

@@ -30,11 +30,15 @@ StopStringFilter::StopStringFilter(std::vector<std::string> stop_strings)
   for (const std::string& stop : stop_strings_) longest_ = std::max(longest_, stop.size());
 }
 
-std::string StopStringFilter::feed(std::string_view bytes) {
+std::string StopStringFilter::feed(std::string_view bytes, bool may_stop) {
   if (matched_) return {};
   held_ += bytes;
+  if (!may_stop) passed_ = held_.size();
   size_t first = std::string::npos;
-  for (const std::string& stop : stop_strings_) first = std::min(first, held_.find(stop));
+  for (const std::string& stop : stop_strings_) {
+    const size_t from = passed_ < stop.size() ? 0 : passed_ - stop.size() + 1;  // ends past passed_
+    first = std::min(first, held_.find(stop, from));
+  }
   if (first != std::string::npos) {
     matched_ = true;
     return held_.substr(0, first);
@@ -48,6 +52,7 @@ std::string StopStringFilter::feed(std::string_view bytes) {
   while (wait > 0 && !may_become_stop(std::string_view(held_).substr(held_.size() - wait))) --wait;
   std::string shown = held_.substr(0, held_.size() - wait);
   held_.erase(0, shown.size());
+  passed_ -= std::min(passed_, shown.size());
   return shown;
 }
 
@@ -66,8 +71,8 @@ std::string Utf8Filter::feed(std::string_view bytes) {
 
 std::string Utf8Filter::finish() { return utf8::replace_invalid(std::exchange(held_, {})); }
 
-std::string TextStreamer::feed(std::string_view token_bytes) {
-  return utf8_.feed(stop_.feed(token_bytes));
+std::string TextStreamer::feed(std::string_view token_bytes, bool may_stop) {
+  return utf8_.feed(stop_.feed(token_bytes, may_stop));
 }
 
 std::string TextStreamer::finish() {

@@ -27,8 +27,8 @@ class StopStringFilter {
  public:
   explicit StopStringFilter(std::vector<std::string> stop_strings);
   /// Appends `bytes`; returns what is now known to stand before any stop string. After a match:
-  /// nothing more.
-  std::string feed(std::string_view bytes);
+  /// nothing more. Unless `may_stop`, a stop string that is whole with these bytes is text.
+  std::string feed(std::string_view bytes, bool may_stop = true);
   /// The end of the text: what was held back.
   std::string finish();
   bool matched() const { return matched_; }
@@ -37,6 +37,7 @@ class StopStringFilter {
   std::vector<std::string> stop_strings_;
   size_t longest_ = 0;
   std::string held_;
+  size_t passed_ = 0;  // bytes of held_ in which nothing may stop
   bool matched_ = false;
 };
 
@@ -54,8 +55,9 @@ class Utf8Filter {
 class TextStreamer {
  public:
   explicit TextStreamer(std::vector<std::string> stop_strings) : stop_(std::move(stop_strings)) {}
-  /// The bytes of one more token; returns the text that may be shown now.
-  std::string feed(std::string_view token_bytes);
+  /// The bytes of one more token; returns the text that may be shown now. Unless `may_stop`, the
+  /// text goes on although a stop string ends with this token.
+  std::string feed(std::string_view token_bytes, bool may_stop = true);
   /// No more tokens; returns the rest of the text.
   std::string finish();
   bool stopped() const { return stop_.matched(); }

@@ -155,7 +155,9 @@ void TextGeneration::settle(const TokenChoice& choice) {
   if (constraint_) constraint_->accept(choice.id);
 
   std::string shown;
-  if (request_.token_bytes) shown = text_.feed(request_.token_bytes(choice.id));
+  if (request_.token_bytes)
+    shown =
+        text_.feed(request_.token_bytes(choice.id), sampler_.generated() > config.min_new_tokens);
   result_.text += shown;
   FinishReason reason = stopping_.after_token(choice.id, sampler_.generated());
   if (text_.stopped() && reason != FinishReason::stop) reason = FinishReason::stop_string;

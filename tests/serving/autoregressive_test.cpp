@@ -112,6 +112,21 @@ TEST(Autoregressive, AStopStringAcrossTokensEndsTheText) {
   EXPECT_EQ(result.finish_reason, FinishReason::stop_string);
 }
 
+TEST(Autoregressive, AStopStringDoesNotEndATextBeforeItsLeastLength) {
+  const CountingModel model = reciting_model({10, 11, 12, 13, 1}, kVocab, 1);
+  for (const int64_t beams : {1, 2}) {
+    const auto text = [&](int64_t least) {
+      return generate_alone(model, a_request({5}, [&](auto& c) {
+                              c.stop_strings = {"LM"}, c.min_new_tokens = least;
+                              c.eos_token_id = {1}, c.num_beams = beams;
+                            }));
+    };
+    EXPECT_EQ(text(2).text, "K");
+    EXPECT_EQ(text(3).text, "KLMN");
+    EXPECT_EQ(text(3).finish_reason, FinishReason::stop);
+  }
+}
+
 TEST(Autoregressive, StreamedPiecesAddUpToTheText) {
   const CountingModel model(kVocab);
   for (const char* stop : {"Z", "QR", "nothing"}) {

@@ -27,6 +27,28 @@ Streamed stream(const std::vector<std::string>& tokens, std::vector<std::string>
   return result;
 }
 
+/// The text where the first `blind` tokens must not stop it.
+std::string stream_after(size_t blind, const std::vector<std::string>& tokens,
+                         std::vector<std::string> stops) {
+  TextStreamer streamer(std::move(stops));
+  std::string text;
+  for (size_t i = 0; i < tokens.size() && !streamer.stopped(); ++i)
+    text += streamer.feed(tokens[i], i >= blind);
+  return text + streamer.finish();
+}
+
+TEST(TextStreamer, AStopStringThatIsWholeTooEarlyIsText) {
+  const std::vector<std::string> tokens = {"x", "ab", "y", "a", "b", "z"};
+  EXPECT_EQ(stream_after(0, tokens, {"ab"}), "x");
+  EXPECT_EQ(stream_after(1, tokens, {"ab"}), "x");
+  EXPECT_EQ(stream_after(2, tokens, {"ab"}), "xaby");
+  EXPECT_EQ(stream_after(4, tokens, {"ab"}), "xaby");  // it begins too early and ends in time
+  EXPECT_EQ(stream_after(5, tokens, {"ab"}), "xabyabz");
+  // What waits for the end of a longer one may hold a shorter one that was whole before.
+  EXPECT_EQ(stream_after(1, {"xab", "z"}, {"xaby", "ab"}), "xabz");
+  EXPECT_EQ(stream_after(1, {"xab", "y"}, {"xaby", "ab"}), "");
+}
+
 TEST(TextStreamer, AnEmojiSplitOverTokensAppearsWhole) {
   const Streamed result = stream({"a", "\xf0", "\x9f\x98", "\x80", "b"});
   EXPECT_EQ(result.pieces, (std::vector<std::string>{"a", "", "", "\xf0\x9f\x98\x80", "b", ""}));
