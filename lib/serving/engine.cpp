@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <limits>
 #include <utility>
 
 #include "base/error.h"
@@ -36,16 +37,20 @@ Engine::Engine(const TokenModel& model, EngineOptions options)
 
 Engine::~Engine() = default;
 
+int64_t Engine::context_length() const {
+  const int64_t model = model_.context_length(), wanted = options_.max_model_len;
+  return model == 0 || wanted == 0 ? std::max(model, wanted) : std::min(model, wanted);
+}
+
 void Engine::check_request_fits(const GenerationRequest& request) const {
-  const ContextPlan plan = plan_context(request, model_.context_length());
+  const ContextPlan plan = plan_context(request, context_length());
   check_request(request, plan, model_.vocab_size());
   if (!pool_) return;
   // One that memory can never hold, not even alone, would be preempted for ever.
   const int64_t prompt = std::ssize(request.prompt_ids);
   int64_t tokens = prompt + request.config.max_new_tokens();
-  if (model_.context_length() > 0) tokens = std::min(tokens, model_.context_length());
-  const int64_t beams = request.config->num_beams;
-  const int64_t wanted = (kv_blocks_for(tokens) + (beams > 1 ? 1 : 0)) * beams;
+  if (context_length() > 0) tokens = std::min(tokens, context_length());
+  const int64_t wanted = pool_->most_blocks(tokens, request.config->num_beams);
   if (wanted <= pool_->max_blocks()) return;
   fail(Exit::usage,
        fmt::format("prompt and answer may take {} blocks of {} tokens of KV cache; there are {}",
@@ -58,11 +63,12 @@ void Engine::submit(GenerationRequest request, Done done) {
   submit_checked(std::move(request), std::move(done));
 }
 
-void Engine::submit_checked(GenerationRequest request, Done done) {
-  const ContextPlan plan = plan_context(request, model_.context_length());
+void Engine::submit_checked(GenerationRequest request, Done done, uint64_t group) {
+  const ContextPlan plan = plan_context(request, context_length());
   const auto asked = Generation::Clock::now();
   Task task;
   task.done = std::move(done);
+  task.group = group;
   if (request.config->num_beams > 1) {
     task.generation =
         std::make_unique<BeamGeneration>(std::move(request), plan, model_.vocab_size(), asked);
@@ -142,8 +148,30 @@ int64_t Engine::blocks_wanted(const Task& task) const {
   return pool_->blocks_to_hold(held, held + task.generation->pending_tokens() + 1);
 }
 
-/// In order of arrival, as many as there is room for: what is admitted will not be put aside for
-/// the prompts that were admitted with it, and each that runs has a block to go on.
+/// What was put aside goes on first; then the first of the group of which the fewest run.
+Engine::Tasks::iterator Engine::next_to_run() {
+  const auto running_beside = [&](const Task& task) {
+    if (task.group == 0) return std::ptrdiff_t{0};
+    return std::ranges::count(running_, task.group, &Task::group);
+  };
+  auto best = waiting_.begin();
+  std::ptrdiff_t least = std::numeric_limits<std::ptrdiff_t>::max();
+  uint64_t last_group = 0;  // a group's tasks mostly stand together
+  for (auto task = waiting_.begin(); task != waiting_.end() && least > 0; ++task) {
+    if (task->preempted) return task;
+    if (task->group != 0 && task->group == last_group) continue;
+    last_group = task->group;
+    const std::ptrdiff_t count = running_beside(*task);
+    if (count < least) {
+      best = task;
+      least = count;
+    }
+  }
+  return best;
+}
+
+/// As many as there is room for: what is admitted will not be put aside for the prompts that were
+/// admitted with it, and each that runs has a block to go on.
 void Engine::admit() {
   if (waiting_.empty()) return;
   if (!options_.continuous_batching && !running_.empty()) return;
@@ -153,12 +181,14 @@ void Engine::admit() {
     for (const Task& task : running_) room -= blocks_wanted(task);
   }
   while (!waiting_.empty() && std::ssize(running_) < options_.max_batch_size) {
+    const auto next = next_to_run();
     if (pool_) {
-      room -= blocks_wanted(waiting_.front());
+      room -= blocks_wanted(*next);
       const int64_t going_on = pool_->options().layout == "slab" ? 0 : std::ssize(running_);
       if (!running_.empty() && room < going_on) return;
     }
-    running_.splice(running_.end(), waiting_, waiting_.begin());
+    next->preempted = false;
+    running_.splice(running_.end(), waiting_, next);
   }
 }
 
@@ -204,6 +234,7 @@ bool Engine::plan_task(Tasks::iterator task, int64_t budget) {
       task->generation->finish(FinishReason::error, "the KV cache is too small for this request");
     if (youngest == task || is_planned(*youngest)) return false;  // others go on; it waits for them
     youngest->generation->preempt();
+    youngest->preempted = true;
     youngest->noted_length = 0;
     waiting_.splice(waiting_.begin(), running_, youngest);
     ++stats_.preemptions;

@@ -10,8 +10,9 @@
 // first, then the youngest request, which is computed again later. None of this changes a result: a
 // request's text is the same alone and in any crowd (TokenModel's law), and tested to be.
 //
-// Fairness: requests start in the order they came; prompts that are read at the same time share the
-// chunk equally.
+// Fairness: requests start in the order they came, those of one group (what a caller sent together)
+// in turn with others': the group of which the fewest run has the next free place. Prompts that are
+// read at the same time share the chunk equally.
 //
 // Engine is the single-threaded core: submit, then step() until it returns false. EngineThread
 // (engine_thread.h) runs one for callers on other threads.
@@ -37,6 +38,7 @@ struct EngineOptions {
   bool continuous_batching = true;  // false: requests start only where none is in flight
   KvPoolOptions kv;
   bool prefix_cache = true;
+  int64_t max_model_len = 0;  // tokens of prompt and answer; 0 = the model's context
   int64_t prefill_chunk = 0;  // prompt tokens beside running texts; 0 = by measurement
   /// For requests with num_speculative_tokens; null = prompt lookup.
   std::function<std::unique_ptr<Drafter>(const GenerationRequest&)> make_drafter;
@@ -62,8 +64,8 @@ class Engine final : private SequenceSource {
 
   /// Refuses what can never be computed (usage errors). `done` is called from step().
   void submit(GenerationRequest request, Done done);
-  /// The same for a request that check_request_fits() has let pass.
-  void submit_checked(GenerationRequest request, Done done);
+  /// The same for a request that check_request_fits() has let pass. group 0: it stands alone.
+  void submit_checked(GenerationRequest request, Done done, uint64_t group = 0);
   /// Throws what submit() refuses. May be called from any thread.
   void check_request_fits(const GenerationRequest& request) const;
   /// Ends all requests at the next step.
@@ -78,13 +80,17 @@ class Engine final : private SequenceSource {
   struct Task {
     std::unique_ptr<Generation> generation;
     Done done;
+    uint64_t group = 0;
+    bool preempted = false;
     int64_t noted_length = 0;  // tokens that the prefix cache knows of it
   };
   using Tasks = std::list<Task>;
 
   std::unique_ptr<TokenSequence> start(std::span<const int32_t> tokens, int64_t capacity,
                                        bool share, const ModelAdapterPtr& adapter) override;
+  int64_t context_length() const;
   int64_t blocks_wanted(const Task& task) const;
+  Tasks::iterator next_to_run();
   void admit();
   void settle_ended();
   void plan_pass();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <exception>
 #include <memory>
+#include <ranges>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -32,48 +33,58 @@ bool EngineThread::submit(GenerationRequest request, Engine::Done done) {
   return submit_together(std::move(one));
 }
 
-bool EngineThread::submit_together(std::vector<Work> group) {
-  for (const auto& [request, done] : group) engine_.check_request_fits(request);
+bool EngineThread::submit_together(std::vector<Work> works) {
+  for (const auto& [request, done] : works) engine_.check_request_fits(request);
+  if (works.empty()) return true;
   {
     const std::lock_guard guard(mutex_);
-    if (!take_place(std::ssize(group))) return false;
-    const auto left = std::make_shared<int64_t>(std::ssize(group));
-    for (auto& [request, done] : group) {
+    if (!has_place()) return false;
+    note_work();
+    const auto group = groups_.insert(groups_.end(), Group{.id = ++last_group_, .waiting = {}});
+    group->open = std::ssize(works);
+    open_ += group->open;
+    waiting_ += group->open;
+    for (auto& [request, done] : works) {
       if (!request.cancelled) request.cancelled = std::make_shared<std::atomic<bool>>(false);
-      inbox_.emplace_back(std::move(request), [this, left, told = std::move(done)](auto&& result) {
-        --handed_;
-        {
-          const std::lock_guard at_end(mutex_);
-          leave_place(--*left == 0);
-        }
-        told(std::move(result));
-      });
+      group->waiting.emplace_back(std::move(request),
+                                  [this, group, told = std::move(done)](auto&& result) {
+                                    done_one(group);
+                                    told(std::move(result));
+                                  });
     }
   }
   news_.notify_one();
   return true;
 }
 
-/// A place of the queue for a group, if one is free; with the mutex held.
-bool EngineThread::take_place(int64_t requests) {
+/// Whether one more group or job may come; with the mutex held.
+bool EngineThread::has_place() const {
   check(!stopping_, "the engine is stopped");
-  if (open_groups_ >= places_ || open_ >= places_ * kRequestsAPlace) return false;
-  if (open_ == 0) turn_ended_ = std::chrono::steady_clock::now();
-  ++open_groups_;
-  open_ += requests;
-  return true;
+  int64_t largest = 0;
+  for (const Group& group : groups_) largest = std::max(largest, group.open);
+  return std::ssize(groups_) + std::ssize(jobs_) < places_ &&
+         open_ - largest < places_ * kRequestsAPlace;
 }
 
-/// One request of a group is done; with the mutex held.
-void EngineThread::leave_place(bool last_of_group) {
+/// Something comes to do; with the mutex held.
+void EngineThread::note_work() {
+  if (open_ == 0) turn_ended_ = std::chrono::steady_clock::now();
+}
+
+void EngineThread::done_one(Groups::iterator group) {
+  const std::lock_guard guard(mutex_);
   --open_;
-  if (last_of_group) --open_groups_;
+  --handed_;
+  --group->handed;
+  if (--group->open == 0) groups_.erase(group);
 }
 
 bool EngineThread::submit_job(std::unique_ptr<EngineJob> job) {
   {
     const std::lock_guard guard(mutex_);
-    if (!take_place(1)) return false;
+    if (!has_place()) return false;
+    note_work();
+    ++open_;
     jobs_.push_back(std::move(job));
   }
   news_.notify_one();
@@ -97,7 +108,7 @@ void EngineThread::do_job(bool alone) {
   }
   const std::lock_guard guard(mutex_);
   jobs_.pop_front();
-  leave_place(true);
+  --open_;
 }
 
 int64_t EngineThread::open_requests() const {
@@ -108,7 +119,7 @@ int64_t EngineThread::open_requests() const {
 EngineStats EngineThread::stats() const {
   const std::lock_guard guard(mutex_);
   EngineStats stats = stats_;
-  stats.waiting += std::ssize(inbox_) + std::max<int64_t>(0, std::ssize(jobs_) - 1);
+  stats.waiting += waiting_ + std::max<int64_t>(0, std::ssize(jobs_) - 1);
   stats.running += jobs_.empty() ? 0 : 1;
   return stats;
 }
@@ -128,21 +139,39 @@ void EngineThread::stop() {
   if (thread_.joinable()) thread_.join();
 }
 
-/// Hands to the engine what it has a place for, in their order, and what it has only to end.
-void EngineThread::take_inbox() {
-  std::vector<Work> arrived;
+/// A request of the group is the engine's from now on; with the mutex held.
+void EngineThread::hand_over(Group& group, Work& work, Arrivals& arrived) {
+  arrived.emplace_back(group.id, std::move(work));
+  ++group.handed;
+  ++handed_;
+  --waiting_;
+}
+
+/// Hands to the engine what it has a place for, of each group as many as of the others, and what it
+/// has only to end.
+void EngineThread::take_waiting() {
+  Arrivals arrived;
   bool stopping = false;
   {
     const std::lock_guard guard(mutex_);
     stopping = stopping_;
-    std::erase_if(inbox_, [&](Work& work) {
-      if (handed_ >= places_ && !stopping && !work.first.is_cancelled()) return false;
-      ++handed_;
-      arrived.push_back(std::move(work));
-      return true;
-    });
+    for (Group& group : groups_) {
+      std::erase_if(group.waiting, [&](Work& work) {
+        const bool ends = stopping || work.first.is_cancelled();
+        if (ends) hand_over(group, work, arrived);
+        return ends;
+      });
+    }
+    while (waiting_ > 0 && handed_ < places_) {
+      const auto waits = [](const Group& group) { return !group.waiting.empty(); };
+      auto waiting_groups = groups_ | std::views::filter(waits);
+      Group& next = *std::ranges::min_element(waiting_groups, {}, &Group::handed);
+      hand_over(next, next.waiting.front(), arrived);
+      next.waiting.pop_front();
+    }
   }
-  for (auto& [request, done] : arrived) engine_.submit_checked(std::move(request), std::move(done));
+  for (auto& [group, work] : arrived)
+    engine_.submit_checked(std::move(work.first), std::move(work.second), group);
   if (stopping) engine_.cancel_all();
 }
 
@@ -158,11 +187,11 @@ void EngineThread::run() {
     {
       std::unique_lock lock(mutex_);
       if (!busy) {
-        news_.wait(lock, [this] { return stopping_ || !inbox_.empty() || !jobs_.empty(); });
-        if (stopping_ && inbox_.empty() && open_ == 0) return;
+        news_.wait(lock, [this] { return stopping_ || waiting_ > 0 || !jobs_.empty(); });
+        if (stopping_ && open_ == 0) return;
       }
     }
-    take_inbox();
+    take_waiting();
     try {
       busy = engine_.step();
     } catch (const std::exception& error) {

@@ -6,8 +6,9 @@
 //
 // The queue is bounded by groups: requests that were submitted together are taken together, and
 // take one place, however many they are. A group finds no place where as many are open as may run
-// and wait, or where those hold sixteen requests a place. Only as many requests as there are places
-// are handed to the engine, which sets memory aside for each.
+// and wait, or where those, the largest left aside, hold sixteen requests a place. Only as many
+// requests as there are places are handed to the engine, which sets memory aside for each: groups
+// in turn, so that one of thousands does not keep others waiting for all of its texts.
 #pragma once
 
 #include <chrono>
@@ -15,6 +16,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <list>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -39,7 +41,7 @@ class EngineThread {
   /// False: the queue is full. Throws what Engine::submit refuses (usage errors), or is stopped.
   bool submit(GenerationRequest request, Engine::Done done);
   /// The same for a group: all of it is taken, or nothing and no `done` is called.
-  bool submit_together(std::vector<Work> group);
+  bool submit_together(std::vector<Work> works);
   /// A group of one that is no text. Jobs are done one after the other, in their order.
   bool submit_job(std::unique_ptr<EngineJob> job);
   /// Requests and jobs that have been taken and not handed out.
@@ -53,11 +55,21 @@ class EngineThread {
   void stop();
 
  private:
+  struct Group {
+    uint64_t id;
+    std::deque<Work> waiting;      // not handed to the engine yet
+    int64_t open = 0, handed = 0;  // not done; of these, with the engine
+  };
+  using Groups = std::list<Group>;
+  using Arrivals = std::vector<std::pair<uint64_t, Work>>;  // each with the id of its group
+
   void run();
-  void take_inbox();
+  void hand_over(Group& group, Work& work, Arrivals& arrived);
+  void take_waiting();
   void publish();
-  bool take_place(int64_t requests);
-  void leave_place(bool last_of_group);
+  bool has_place() const;
+  void note_work();
+  void done_one(Groups::iterator group);
   void do_job(bool alone);
 
   const TokenModel& model_;
@@ -65,10 +77,11 @@ class EngineThread {
   int64_t places_, max_batch_size_;
   mutable std::mutex mutex_;
   std::condition_variable news_;
-  std::deque<Work> inbox_;
+  Groups groups_;  // in the order they came; each until all of it is done
+  uint64_t last_group_ = 0;
   std::deque<std::unique_ptr<EngineJob>> jobs_;
-  int64_t open_ = 0, open_groups_ = 0;
-  int64_t handed_ = 0;  // requests that the engine holds; its thread's own
+  int64_t open_ = 0;                  // requests and jobs
+  int64_t waiting_ = 0, handed_ = 0;  // requests that wait here, and that the engine holds
   bool stopping_ = false;
   std::chrono::steady_clock::time_point turn_ended_;  // or work came where there was none
   EngineStats stats_;

@@ -59,6 +59,22 @@ int64_t KvPool::blocks_to_hold(int64_t held, int64_t tokens) const {
   return kv_blocks_for(tokens) - kv_blocks_for(held);
 }
 
+/// Blocks by which a bmc stretch grows.
+int64_t KvPool::bmc_segment(int64_t capacity) const {
+  const int64_t bound = options_.slab_tokens > 0 ? options_.slab_tokens : capacity;
+  return std::max<int64_t>(1, kv_blocks_for(std::llround(std::sqrt(static_cast<double>(bound)))));
+}
+
+int64_t KvPool::most_blocks(int64_t tokens, int64_t sequences) const {
+  if (options_.layout == "slab")
+    return kv_blocks_for(std::max(options_.slab_tokens, tokens)) * sequences;
+  const int64_t wanted = kv_blocks_for(tokens);
+  if (options_.layout == "paged") return (wanted + (sequences > 1 ? 1 : 0)) * sequences;
+  const int64_t segment = bmc_segment(tokens);
+  const int64_t grown = (wanted + segment - 1) / segment * segment;
+  return grown * sequences + grown - segment;
+}
+
 std::optional<StreamBuffer> KvPool::take_stretch(int64_t blocks) {
   if (blocks > free_blocks()) return std::nullopt;
   used_ += blocks;
@@ -104,9 +120,7 @@ bool KvBlocks::reserve(int64_t first_written, int64_t tokens) {
           whole * kKvBlockTokens);
     return grow_stretch(whole);
   }
-  const int64_t bound = pool_->options().slab_tokens > 0 ? pool_->options().slab_tokens : capacity_;
-  const int64_t segment =
-      std::max<int64_t>(1, kv_blocks_for(std::llround(std::sqrt(static_cast<double>(bound)))));
+  const int64_t segment = pool_->bmc_segment(capacity_);
   return grow_stretch((wanted + segment - 1) / segment * segment);
 }
 

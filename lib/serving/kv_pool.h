@@ -43,6 +43,9 @@ class KvPool {
   int64_t free_blocks() const { return options_.max_blocks - used_; }
   /// What a sequence of `held` tokens takes from the pool to hold `tokens`, none of them shared.
   int64_t blocks_to_hold(int64_t held, int64_t tokens) const;
+  /// What so many sequences of `tokens` that came from one may take at most, copies that are made
+  /// while others are still there included.
+  int64_t most_blocks(int64_t tokens, int64_t sequences) const;
   int64_t copies() const { return copies_; }  // of blocks and of grown stretches, ever
 
   // Single blocks (paged).
@@ -56,6 +59,7 @@ class KvPool {
 
  private:
   friend class KvBlocks;
+  int64_t bmc_segment(int64_t capacity) const;
   std::optional<StreamBuffer> take_stretch(int64_t blocks);
   void return_stretch(StreamBuffer stretch, int64_t blocks);
 

@@ -126,6 +126,94 @@ TEST(Engine, ARequestThatMemoryCanNeverHoldIsRefusedAtOnce) {
   }
 }
 
+/// The refusal of a request of 60 tokens, 80 with the answer, of three blocks.
+std::string refusal(const char* layout, int64_t blocks, int64_t beams = 1) {
+  const CountingModel model(kVocab, 128);
+  EngineOptions options = with_blocks(blocks);
+  options.kv.layout = layout;
+  options.kv.slab_tokens = 128;
+  std::vector<FinishReason> ended;
+  try {
+    Engine engine(model, options);
+    engine.submit(a_request(a_prompt(60, 1),
+                            [&](auto& c) {
+                              c.max_new_tokens = 20;
+                              c.num_beams = beams;
+                              c.ignore_eos = true;
+                            }),
+                  [&](GenerationResult&& result) { ended.push_back(result.finish_reason); });
+    while (engine.step()) {
+    }
+  } catch (const Error& error) {
+    return error.message();
+  }
+  EXPECT_EQ(ended, std::vector{FinishReason::length});
+  return "";
+}
+
+TEST(Engine, WhatALayoutCouldNeverHoldIsRefusedAtOnceAndAllElseEnds) {
+  const auto told = [](int64_t wanted, int64_t blocks) {
+    return fmt::format(
+        "prompt and answer may take {} blocks of 32 tokens of KV cache; there are {}", wanted,
+        blocks);
+  };
+  EXPECT_EQ(refusal("paged", 3), "");
+  EXPECT_EQ(refusal("paged", 7, 2), told(8, 7));  // each beam's newest block is its own
+  EXPECT_EQ(refusal("paged", 8, 2), "");
+  EXPECT_EQ(refusal("slab", 3), told(4, 3));
+  EXPECT_EQ(refusal("slab", 4), "");
+  EXPECT_EQ(refusal("slab", 7, 2), told(8, 7));
+  EXPECT_EQ(refusal("slab", 8, 2), "");
+  EXPECT_EQ(refusal("bmc", 4), told(5, 4));  // two blocks are there until the three are filled
+  EXPECT_EQ(refusal("bmc", 5), "");
+  EXPECT_EQ(refusal("bmc", 7, 2), told(8, 7));
+  EXPECT_EQ(refusal("bmc", 8, 2), "");
+}
+
+TEST(Engine, TheLongestLengthIsOfPromptAndAnswerInEveryLayout) {
+  const CountingModel model(kVocab, 400);
+  const auto long_text = [](auto& c) {
+    c.max_new_tokens = 300;
+    c.ignore_eos = true;
+  };
+  for (const char* layout : {"paged", "slab", "bmc"}) {
+    EngineOptions options = with_blocks(40);
+    options.kv.layout = layout;
+    options.kv.slab_tokens = options.max_model_len = 64;
+    const auto result = run_all(model, options, {a_request(a_prompt(50, 1), long_text)})[0];
+    EXPECT_EQ(result.finish_reason, FinishReason::length) << layout;
+    // The last token is never read, so it may be the one after the longest length.
+    EXPECT_EQ(result.token_ids.size(), 15u) << layout;
+    Engine engine(model, options);
+    EXPECT_THROW(engine.submit(a_request(a_prompt(64, 1)), {}), Error) << layout;
+  }
+}
+
+TEST(Engine, GroupsRunInTurn) {
+  const CountingModel model(kVocab);
+  EngineOptions options = with_blocks(50);
+  options.max_batch_size = 2;
+  Engine engine(model, options);
+  std::string ended;
+  const auto submit = [&](char name, uint64_t group, int64_t tokens) {
+    engine.submit_checked(
+        a_request(a_prompt(3, static_cast<uint64_t>(name)),
+                  [&](auto& c) {
+                    c.max_new_tokens = tokens;
+                    c.ignore_eos = true;
+                  }),
+        [&, name](GenerationResult&&) { ended += name; }, group);
+  };
+  for (const char name : {'a', 'b', 'c', 'd', 'e'}) submit(name, 1, 4);
+  engine.step();  // a and b run
+  submit('x', 2, 2);
+  submit('y', 2, 1);
+  while (engine.step()) {
+  }
+  // Of the two free places one is the second group's; in the order of arrival x would be the fifth.
+  EXPECT_EQ(ended, "abxycde");
+}
+
 TEST(Engine, RequestsJoinBetweenPasses) {
   const CountingModel model(kVocab);
   Engine engine(model, with_blocks(50));

@@ -88,6 +88,28 @@ TEST(EngineThread, AGroupIsTakenWholeOrNotAtAll) {
   EXPECT_EQ(second, 2);
 }
 
+TEST(EngineThread, AGroupOfThousandsKeepsNobodyWaitingForAllOfIt) {
+  const CountingModel model(kVocab);
+  EngineOptions options = with_blocks(100);
+  options.max_batch_size = 2;
+  EngineThread engine(model, options, 2);  // four places, of which two run
+  std::promise<void> go;
+  std::atomic<int> ended{0}, before{-1};
+  std::vector<EngineThread::Work> works;
+  for (int i = 0; i < 1000; ++i) works.emplace_back(a_request({5}), [&ended](auto&&) { ++ended; });
+  works[0].first.on_token = [gate = go.get_future().share()](const TokenEvent&) {
+    return gate.wait(), true;
+  };
+  EXPECT_TRUE(engine.submit_together(std::move(works)));
+  // Sixteen texts a place are taken long ago, but by one group alone.
+  EXPECT_TRUE(engine.submit(a_request({6}), [&](auto&&) { before = ended.load(); }));
+  go.set_value();
+  while (engine.open_requests() > 0) std::this_thread::yield();
+  EXPECT_EQ(ended, 1000);
+  EXPECT_GE(before, 0);
+  EXPECT_LE(before, 4);  // those that the engine had already
+}
+
 TEST(EngineThread, RefusalsAreToldToTheCaller) {
   const CountingModel model(kVocab, 16);
   EngineThread engine(model, with_blocks(10), 4);

@@ -51,6 +51,7 @@ ServedModel::ServedModel(const TokenModel& model, const Tokenizer& tokenizer,
       encoder_(tokenizer),
       grammars_(vocabulary_of(tokenizer, model.vocab_size(), end_ids_)) {
   template_ = open_chat_template(options_.directory, tokenizer);
+  engine.max_model_len = max_model_len_;
   engine_ = std::make_unique<EngineThread>(model, std::move(engine), options_.queue_size);
 }
 
