@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Figures of `llm api` on this machine: what docs/serving.md shows.
 
-usage: serving.py --model DIR [--llm build/bin/llm] [--rounds 3] [--prompt 128] [--new 128] [--parts hey,wrk]
+usage: serving.py --model DIR [--llm build/bin/llm] [--rounds 3] [--prompt 128] [--new 128] [--streams 1000] [--parts hey,wrk]
 
 Arms of one round, one after another against one server: one stream through HTTP, the in-process
 loop (`llm generate --json`), one stream and sixteen through HTTP. Then, once: a 2,000-token
@@ -10,9 +10,11 @@ prompt arriving beside four running texts (time between their tokens), a shared 
 tools are installed, `hey` on the texts as a second opinion, and `wrk` on /health with 200
 connections. Prompts are random ids, another one for each request; texts are greedy and go on past
 the end token. Only ratios mean anything on a shared machine. --parts runs some of throughput, long,
-prefix, lookup, hey, wrk.
+prefix, lookup, hey, wrk, streams; the last only where it is named: --streams texts of --new tokens,
+all open at once, from a server of its own with two threads, beside it /health every 20 ms.
 """
 import argparse
+import asyncio
 import http.client
 import json
 import random
@@ -179,6 +181,68 @@ def with_wrk(port):
     print(f"wrk -c 200 on /health: {rate:.0f} requests/s, median {median}, P99 {p99}, {lost.group(0) if lost else 'no errors'}")
 
 
+def resident_mib(process):
+    with open(f"/proc/{process.pid}/status") as facts:
+        return int(re.search(r"VmRSS:\s+(\d+) kB", facts.read()).group(1)) / 1024
+
+
+async def exchange(port, method, path, content=b""):
+    """Status and body of one request on a connection of its own."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(f"{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n"
+                 f"Content-Length: {len(content)}\r\n\r\n".encode() + content)
+    answer = await reader.read(-1)
+    writer.close()
+    head, _, rest = answer.partition(b"\r\n\r\n")
+    return int(head.split()[1]), rest
+
+
+async def watch(server, port, done, health, memory):
+    while not done.is_set():
+        started = time.perf_counter()
+        status, _ = await exchange(port, "GET", "/health")
+        if status != 200:
+            raise SystemExit(f"/health said {status} beside the streams")
+        health.append(time.perf_counter() - started)
+        memory.append(resident_mib(server))
+        await asyncio.sleep(0.02)
+
+
+async def many_streams(args, server, port, vocab):
+    """Every stream's text must be the one that its prompt gets alone."""
+    bodies = [body(args, 16, args.new, vocab) for _ in range(8)]
+    expected = [ask(port, one)["choices"][0]["text"] for one in bodies]
+    done, health, memory = asyncio.Event(), [], []
+    watcher = asyncio.create_task(watch(server, port, done, health, memory))
+    started = time.perf_counter()
+    told = await asyncio.gather(*(exchange(port, "POST", "/v1/completions", json.dumps({**bodies[i % 8], "stream": True}).encode())
+                                  for i in range(args.streams)))
+    seconds = time.perf_counter() - started
+    done.set()
+    await watcher
+    right = 0
+    for i, (status, answer) in enumerate(told):
+        pieces = re.findall(rb"^data: (\{.*\})\r?$", answer, re.MULTILINE)
+        text = "".join(choice["text"] for piece in pieces for choice in json.loads(piece)["choices"])
+        right += status == 200 and text == expected[i % 8] and b"data: [DONE]" in answer
+    opened = memory[len(memory) // 4]
+    print(f"{args.streams} open streams of {args.new} tokens: {right} whole, in order and as alone; {seconds:.1f} s; /health median "
+          f"{1e3 * statistics.median(health):.1f} ms, slowest {1e3 * max(health):.1f} ms of {len(health)}; resident memory "
+          f"{opened:.0f} MiB after a quarter of the time, {max(memory[len(memory) // 4:]):.0f} MiB at most after it")
+    if right != args.streams:
+        raise SystemExit("streams were lost")
+
+
+def streams(args, vocab):
+    room = str(args.streams + 100)
+    server, port = start(args, ["--threads", "2", "--queue-size", room, "--max-connections", room])
+    try:
+        asyncio.run(many_streams(args, server, port, vocab))
+    finally:
+        server.terminate()
+        server.wait()
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", required=True)
@@ -186,6 +250,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--prompt", type=int, default=128)
     parser.add_argument("--new", type=int, default=128)
+    parser.add_argument("--streams", type=int, default=1000)
     parser.add_argument("--parts", default="throughput,long,prefix,lookup,hey,wrk")
     args = parser.parse_args()
     parts = args.parts.split(",")
@@ -199,7 +264,7 @@ def main():
         arms = {"throughput": lambda: throughput(args, port, vocab),
                 "long": lambda: long_prompt(args, port, vocab, min(2000, info["max_model_len"] - 8)),
                 "prefix": lambda: shared_prefix(args, port, vocab), "lookup": lambda: speculation(args, port),
-                "hey": lambda: with_hey(args, port, vocab), "wrk": lambda: with_wrk(port)}
+                "hey": lambda: with_hey(args, port, vocab), "wrk": lambda: with_wrk(port), "streams": lambda: streams(args, vocab)}
         for part in parts:
             arms[part]()
     finally:
