@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/file_io.h"
 #include "base/log.h"
+#include "model/kernels/cpu_allocator.h"
 #include "tests/training/scratch.h"
 #include "tests/training/tiny_run.h"
 
@@ -83,6 +84,27 @@ TEST(Trainer, TheBalanceLossOfAMixtureCountsOncePerStep) {
   EXPECT_GT((whole - without).abs().max().item<double>(), 1e-4) << "the loss must be felt";
   for (const int64_t rows : {1, 2, 4}) {
     EXPECT_LT((mixture_gradient(rows, 10) - whole).abs().max().item<double>(), 1e-6) << rows;
+  }
+}
+
+// Blocks that went back to the system would cost a page fault for every 4 KiB in each step.
+TEST(Trainer, WarmStepsAskTheSystemForNoLargeBlocks) {
+  install_caching_cpu_allocator();
+  for (const char* optimizer : {"adamw", "muon"}) {
+    ModelConfig config = tiny_model_config();
+    config.vocab_size = 4096;  // the step's buffers are then megabytes
+    Transformer model(config, at::kFloat);
+    initialize(model, 3);
+    TrainerSetup setup = tiny_setup(8);
+    setup.optimizer.name = optimizer;
+    setup.training.batch_size = 8;
+    setup.training.gradient_accumulation_steps = 2;
+    Trainer trainer(setup, model);
+    for (int i = 0; i < 3; ++i) trainer.training_step();
+    const int64_t fresh = cpu_memory().fresh_bytes;
+    EXPECT_GT(fresh, 1 << 20);
+    for (int i = 0; i < 5; ++i) trainer.training_step();
+    EXPECT_EQ(cpu_memory().fresh_bytes, fresh) << optimizer;
   }
 }
 
