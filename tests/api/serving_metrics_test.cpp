@@ -154,7 +154,9 @@ TEST(ServingMetrics, AClientThatLeavesIsNoFailureOfTheServer) {
       test::send_body(client, "/v1/completions",
                       {{"prompt", "a"}, {"max_tokens", 200}, {"stream", stream}});
       ASSERT_TRUE(test::soon([&] { return api.served->engine().stats().running == 1; }));
-      if (stream) ASSERT_TRUE(client.read_until("data: "));
+      if (stream) {
+        ASSERT_TRUE(client.read_until("data: "));
+      }
       reset ? client.reset() : client.close();
       ASSERT_TRUE(test::soon([&] { return api.served->engine().open_requests() == 0; }));
     }
