@@ -79,15 +79,15 @@ TEST(Choices, ManyTextsTakeOnePlaceOfTheQueue) {
 TEST(Choices, SixteenTextsAPlaceAreWaitedForNotMore) {
   const Served api = with_places(1, 3);
   const Gate gate(api);
-  Sent first(api, prompts(63));
-  ASSERT_TRUE(soon([&] { return api.served->engine().open_requests() == 63; }));
-  Sent second(api, prompts(256));
-  ASSERT_TRUE(soon([&] { return api.served->engine().open_requests() == 63 + 256; }));
+  Sent first(api, prompts(64));
+  ASSERT_TRUE(soon([&] { return api.served->engine().open_requests() == 64; }));
+  Sent second(api, prompts(256));  // the largest is left aside
+  ASSERT_TRUE(soon([&] { return api.served->engine().open_requests() == 64 + 256; }));
   const auto refused = api.ask("POST", "/v1/completions", prompts(1).dump());
   EXPECT_EQ(refused.status, 429);
   EXPECT_EQ(Json::parse(refused.body)["error"]["message"], "queue is full (3); retry after 2 s");
   gate.open->store(true);
-  EXPECT_EQ(first.choices(), 63u);
+  EXPECT_EQ(first.choices(), 64u);
   EXPECT_EQ(second.choices(), 256u);
 }
 
