@@ -9,6 +9,7 @@
 
 #include "base/atomic_file.h"
 #include "base/json_reader.h"
+#include "base/sealed_file.h"
 #include "model/model_io.h"
 #include "model/weight_source.h"
 #include "tests/model/small_models.h"
@@ -65,6 +66,27 @@ TEST(WeightWriter, NumbersAreRoundedToTheFormatOfTheFile) {
   const at::Tensor third = at::full({3}, 1.0 / 3);
   write_weights(folder.path(), {{"w", {3}, [&] { return third; }}}, {.dtype = at::kBFloat16});
   EXPECT_TRUE(same_bits(open_weights(folder.path())->tensor("w"), third.to(at::kBFloat16)));
+}
+
+TEST(WeightWriter, SealsEveryShardUnderAKey) {
+  const TemporaryFolder folder;
+  const EncryptionKey key(std::array<std::byte, EncryptionKey::kBytes>{});
+  const auto files =
+      write_weights(folder.path(), ten_tensors(), {.max_shard_bytes = 100, .key = key});
+  ASSERT_EQ(files.size(), 6u);
+  for (size_t i = 0; i < 5; ++i) {
+    EXPECT_TRUE(is_sealed(folder / files[i]));
+    EXPECT_EQ(folder.read(files[i]).find("__metadata__"), std::string::npos);
+  }
+  const auto weights = open_weights(folder.path(), key);
+  for (int64_t i = 0; i < 10; ++i) {
+    const WeightEntry& entry = *weights->find(fmt::format("t{}", i));
+    weights->release(entry);
+    EXPECT_TRUE(same_bits(weights->tensor(entry), values_of(i)));
+  }
+  EXPECT_EQ(error_of([&] { open_weights(folder.path()); }),
+            fmt::format("3: '{}' is encrypted: give --encryption-key-file",
+                        (folder / files[0]).string()));
 }
 
 class BrokenShards : public testing::Test {

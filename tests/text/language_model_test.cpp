@@ -7,6 +7,7 @@
 #include <stdexcept>
 
 #include "base/error.h"
+#include "base/sealed_file.h"
 #include "base/utf8.h"
 #include "serving/autoregressive.h"
 #include "text/text_model.h"
@@ -90,6 +91,26 @@ TEST(LanguageModel, OneTypeGivesTwoModelsWhatEachGivesAlone) {
   EXPECT_EQ(in_turn[0].ids, in_turn[2].ids);
   EXPECT_NE(in_turn[0].ids, in_turn[1].ids);
   EXPECT_EQ(in_turn[1].text, by_decoder(gpt2, model.encode("abc"), greedy(model)).text);
+}
+
+TEST_P(LanguageModelKinds, EncryptedWeightsGiveTheSameText) {
+  const TemporaryFolder folder;
+  const std::string path = write_text_model(folder, GetParam()).string();
+  LanguageModel plain(path);
+  const std::string wanted = plain.generate("abc", greedy(plain)).text;
+  const std::string key_file = folder.write("key", std::string(32, 'k')).string();
+  const std::string weights = folder.read("model.safetensors");
+  {
+    OutputFile file = OutputFile::create(folder / "model.safetensors");
+    SealedWriter writer(file, read_encryption_key(key_file));
+    writer.write(std::as_bytes(std::span(weights)));
+    writer.finish();
+  }
+  LanguageModel sealed(path, {.encryption_key_file = key_file});
+  EXPECT_EQ(sealed.generate("abc", greedy(sealed)).text, wanted);
+  expect_error([&] { LanguageModel model(path); }, Exit::bad_input,
+               fmt::format("'{}' is encrypted: give --encryption-key-file",
+                           (folder / "model.safetensors").string()));
 }
 
 TEST(LanguageModel, ACallbackMayEndTheText) {

@@ -112,10 +112,9 @@ TEST(Resume, NeedsTheKeyOfAnEncryptedCheckpointAndTakesAPlainOneWithAny) {
   EXPECT_TRUE(is_sealed(weights_of(1)));
   EXPECT_TRUE(is_sealed(run.path / checkpoint_name(1) / "training_state/optimizer.safetensors"));
   EXPECT_TRUE(Trainer(sealed, *model).resume(run.path / checkpoint_name(1)).empty());
-  expect_error([&] { Trainer(plain, *model).resume(run.path / checkpoint_name(1)); },
-               Exit::bad_input,
-               fmt::format("'{}' is encrypted: give --encryption-key-file",
-                           weights_of(1).string()));
+  expect_error(
+      [&] { Trainer(plain, *model).resume(run.path / checkpoint_name(1)); }, Exit::bad_input,
+      fmt::format("'{}' is encrypted: give --encryption-key-file", weights_of(1).string()));
   save_final(run.path, *model, {}, kEncryptionKey);
   EXPECT_TRUE(is_sealed(run.path / "final/model.safetensors"));
 }
