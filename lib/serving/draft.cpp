@@ -105,8 +105,11 @@ class ModelDrafter final : public Drafter {
 
 class ParallelDrafter final : public Drafter {
  public:
-  ParallelDrafter(const TokenModel& model, int32_t mask_id, int64_t at_once)
-      : follower_(model), mask_(mask_id), at_once_(at_once) {}
+  ParallelDrafter(const TokenModel& model, int32_t mask_id, int64_t at_once, int64_t tokens)
+      : follower_(model),
+        mask_(mask_id),
+        at_once_(at_once),
+        tokens_(tokens > 0 ? std::min(tokens, model.vocab_size()) : model.vocab_size()) {}
 
   std::vector<int32_t> draft(std::span<const int32_t> tokens, int64_t count) override {
     std::vector<int32_t> text(tokens.begin(), tokens.end());
@@ -128,13 +131,13 @@ class ParallelDrafter final : public Drafter {
     follower_.model().append_all(follower_.sequence(), ids, logits);
     follower_.sequence().truncate(std::ssize(text));
     for (size_t row = unread.size() - 1; row < ids.size(); ++row)
-      text.push_back(argmax(std::span(logits).subspan(row * vocab, vocab)));
+      text.push_back(argmax(std::span(logits).subspan(row * vocab, static_cast<size_t>(tokens_))));
     return true;
   }
 
   Follower follower_;
   int32_t mask_;
-  int64_t at_once_;
+  int64_t at_once_, tokens_;
 };
 
 }  // namespace
@@ -149,8 +152,8 @@ std::unique_ptr<Drafter> make_model_drafter(const TokenModel& model, FrozenGener
 }
 
 std::unique_ptr<Drafter> make_parallel_drafter(const TokenModel& model, int32_t mask_id,
-                                               int64_t at_once) {
-  return std::make_unique<ParallelDrafter>(model, mask_id, at_once);
+                                               int64_t at_once, int64_t tokens) {
+  return std::make_unique<ParallelDrafter>(model, mask_id, at_once, tokens);
 }
 
 }  // namespace llm

@@ -34,7 +34,8 @@ std::unique_ptr<Drafter> make_model_drafter(const TokenModel& model, FrozenGener
                                             int64_t sequence);
 
 /// A model that fills mask tokens behind the text, `at_once` at most in a pass (parallel draft).
+/// tokens: ids from there on are not guessed (GenerationLimits); 0 = all are.
 std::unique_ptr<Drafter> make_parallel_drafter(const TokenModel& model, int32_t mask_id,
-                                               int64_t at_once = 64);
+                                               int64_t at_once = 64, int64_t tokens = 0);
 
 }  // namespace llm

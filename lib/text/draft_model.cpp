@@ -39,8 +39,8 @@ DraftModel draft_with(TextModel opened, const TextModel& model, int64_t at_once)
   if (const auto mask = parallel_token(draft.model->loaded.directory)) {
     check(*mask >= 0 && *mask < tokens.vocab_size(), "pard_token {} is not a token of the draft",
           *mask);
-    draft.make = [&tokens, id = *mask, at_once](const GenerationRequest&) {
-      return make_parallel_drafter(tokens, id, at_once);
+    draft.make = [&tokens, id = *mask, at_once](const GenerationRequest& request) {
+      return make_parallel_drafter(tokens, id, at_once, request.config.tokens());
     };
   } else {
     check(at_once == kParallelTokens,
