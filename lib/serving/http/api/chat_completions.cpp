@@ -204,18 +204,7 @@ class ChatStream {
 
 ChoiceCallbacks streamed(const std::shared_ptr<ChatJob>& job,
                          const std::shared_ptr<http::SseStream>& sse) {
-  const auto stream = std::make_shared<ChatStream>(job, sse);
-  ChoiceCallbacks callbacks;
-  callbacks.start = [stream] { return stream->start(); };
-  callbacks.on_token = [stream](size_t index, const TokenEvent& event) {
-    return stream->token(index, event);
-  };
-  callbacks.on_end = [stream](size_t index, const GenerationResult& result) {
-    stream->end(index, result);
-  };
-  callbacks.done = [stream](std::vector<GenerationResult>&& results) { stream->done(results); };
-  callbacks.fail = [sse](const HttpError& error) { sse->fail(error); };
-  return callbacks;
+  return callbacks_of(std::make_shared<ChatStream>(job, sse), sse);
 }
 
 std::shared_ptr<ChatJob> read_job(const ServedModel& model, const http::FieldReader& body,

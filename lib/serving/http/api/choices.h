@@ -32,6 +32,24 @@ struct ChoiceCallbacks {
   std::function<void(const http::HttpError&)> fail;
 };
 
+/// Those of a stream of events: what `stream` does at its start, for a token, at a choice's end and
+/// at its own. Failures are events too.
+template <typename Stream>
+ChoiceCallbacks callbacks_of(const std::shared_ptr<Stream>& stream,
+                             const std::shared_ptr<http::SseStream>& sse) {
+  ChoiceCallbacks callbacks;
+  callbacks.start = [stream] { return stream->start(); };
+  callbacks.on_token = [stream](size_t index, const TokenEvent& event) {
+    return stream->token(index, event);
+  };
+  callbacks.on_end = [stream](size_t index, const GenerationResult& result) {
+    stream->end(index, result);
+  };
+  callbacks.done = [stream](std::vector<GenerationResult>&& results) { stream->done(results); };
+  callbacks.fail = [sse](const http::HttpError& error) { sse->fail(error); };
+  return callbacks;
+}
+
 /// How all choices of a request are written.
 struct ChoicePlan {
   FrozenGenerationConfig config;

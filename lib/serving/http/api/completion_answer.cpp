@@ -6,8 +6,6 @@
 namespace llm::api {
 namespace {
 
-using http::HttpError;
-
 OrderedJson head_of(const CompletionJob& job) {
   return {{"id", job.id},
           {"object", "text_completion"},
@@ -190,18 +188,7 @@ std::string whole_completion(const CompletionJob& job,
 
 ChoiceCallbacks streamed_completion(const std::shared_ptr<CompletionJob>& job,
                                     const std::shared_ptr<http::SseStream>& sse) {
-  const auto stream = std::make_shared<CompletionStream>(job, sse);
-  ChoiceCallbacks callbacks;
-  callbacks.start = [stream] { return stream->start(); };
-  callbacks.on_token = [stream](size_t index, const TokenEvent& event) {
-    return stream->token(index, event);
-  };
-  callbacks.on_end = [stream](size_t index, const GenerationResult& result) {
-    stream->end(index, result);
-  };
-  callbacks.done = [stream](std::vector<GenerationResult>&& results) { stream->done(results); };
-  callbacks.fail = [sse](const HttpError& error) { sse->fail(error); };
-  return callbacks;
+  return callbacks_of(std::make_shared<CompletionStream>(job, sse), sse);
 }
 
 }  // namespace llm::api
