@@ -1,7 +1,6 @@
 #include "serving/engine.h"
 
 #include <algorithm>
-#include <chrono>
 #include <limits>
 #include <utility>
 
@@ -10,20 +9,6 @@
 #include "serving/text_generation.h"
 
 namespace llm {
-namespace {
-
-// Prompt tokens of a pass where nobody waits for a token: one full pass of the packed model.
-constexpr int64_t kWholeChunk = 192;
-constexpr int64_t kLeastChunk = 8;
-// A pass with a chunk of a prompt aims at this many times a pass without; each further prompt for a
-// text adds as much again.
-constexpr double kSlowdown = 1.7;
-constexpr double kSmoothing = 0.1;
-
-/// What keeps apart in the prefix cache what other adapters have computed.
-std::string salt_of(const ModelAdapterPtr& adapter) { return adapter ? adapter->salt() : ""; }
-
-}  // namespace
 
 Engine::Engine(const TokenModel& model, EngineOptions options)
     : model_(model), options_(std::move(options)) {
@@ -36,6 +21,10 @@ Engine::Engine(const TokenModel& model, EngineOptions options)
 }
 
 Engine::~Engine() = default;
+
+std::string Engine::salt_of(const ModelAdapterPtr& adapter) {
+  return adapter ? adapter->salt() : "";
+}
 
 int64_t Engine::context_length() const {
   const int64_t model = model_.context_length(), wanted = options_.max_model_len;
@@ -69,6 +58,8 @@ void Engine::submit_checked(GenerationRequest request, Done done, uint64_t group
   Task task;
   task.done = std::move(done);
   task.group = group;
+  task.adapter = request.adapter;
+  task.may_share = !request.config->return_input_logprobs;
   if (request.config->num_beams > 1) {
     task.generation =
         std::make_unique<BeamGeneration>(std::move(request), plan, model_.vocab_size(), asked);
@@ -190,137 +181,6 @@ void Engine::admit() {
     next->preempted = false;
     running_.splice(running_.end(), waiting_, next);
   }
-}
-
-/// The newest token of every text, then chunks of the prompts in the room that is left.
-void Engine::plan_pass() {
-  pass_.clear();
-  planned_.clear();
-  int64_t reading = 0, writing = 0;
-  // (plan_task may send away what stands behind the task, never the task.)
-  for (auto task = running_.begin(); task != running_.end(); ++task) {
-    if (task->generation->decoding()) {
-      plan_task(task, 1);
-      ++writing;
-    } else {
-      ++reading;
-    }
-  }
-  crowding_ =
-      writing == 0 ? 1 : std::max(1.0, static_cast<double>(reading) / static_cast<double>(writing));
-  int64_t budget = pass_.empty() ? kWholeChunk : chunk_budget();
-  for (auto task = running_.begin(); task != running_.end() && budget > 0; ++task) {
-    if (!is_planned(*task) && !task->generation->finished() && !task->generation->decoding()) {
-      const int64_t share = std::max<int64_t>(1, budget / std::max<int64_t>(1, reading--));
-      const int64_t taken = std::min(share, task->generation->pending_tokens());
-      if (!plan_task(task, share)) break;  // what came later must not overtake it
-      budget -= taken;
-    }
-  }
-}
-
-/// Plans a task, making room by the cache and by the youngest others. False: it has to wait.
-bool Engine::plan_task(Tasks::iterator task, int64_t budget) {
-  const bool decoding = task->generation->decoding();
-  while (true) {
-    const size_t before = pass_.size();
-    if (task->generation->plan(budget, *this, pass_)) {
-      planned_.push_back({&*task, pass_.size() - before, decoding});
-      return true;
-    }
-    if (make_room()) continue;
-    const auto youngest = std::prev(running_.end());
-    if (running_.size() == 1)
-      task->generation->finish(FinishReason::error, "the KV cache is too small for this request");
-    if (youngest == task || is_planned(*youngest)) return false;  // others go on; it waits for them
-    youngest->generation->preempt();
-    youngest->preempted = true;
-    youngest->noted_length = 0;
-    waiting_.splice(waiting_.begin(), running_, youngest);
-    ++stats_.preemptions;
-  }
-}
-
-/// One more free block, which may be enough to go on, out of the cache.
-bool Engine::make_room() {
-  if (!prefixes_) return false;
-  const int64_t wanted = pool_->free_blocks() + 1;
-  if (prefixes_->evict(wanted)) return true;
-  if (prefixes_->evictable() == 0) return false;
-  // What others left may stand above blocks that are in use, in place of the users' own.
-  for (Task& task : running_) {
-    task.noted_length = 0;
-    note_prefix(task);
-  }
-  return prefixes_->evict(wanted);
-}
-
-bool Engine::is_planned(const Task& task) const {
-  return std::any_of(planned_.begin(), planned_.end(),
-                     [&](const Share& share) { return share.task == &task; });
-}
-
-int64_t Engine::chunk_budget() const {
-  if (options_.prefill_chunk > 0) return options_.prefill_chunk;
-  return std::min(kWholeChunk, static_cast<int64_t>(chunk_tokens_ * crowding_));
-}
-
-void Engine::learn(double milliseconds, int64_t rows, bool decodes, bool prompts) {
-  if (!decodes || options_.prefill_chunk > 0) return;
-  if (!prompts) {
-    decode_ms_ =
-        decode_ms_ == 0 ? milliseconds : decode_ms_ + kSmoothing * (milliseconds - decode_ms_);
-    return;
-  }
-  if (decode_ms_ == 0 || rows == 0) return;
-  const double wanted = decode_ms_ * (1 + (kSlowdown - 1) * crowding_);
-  const double change = std::clamp(wanted / milliseconds, 0.7, 1.15);
-  chunk_tokens_ = std::clamp(chunk_tokens_ * change, static_cast<double>(kLeastChunk),
-                             static_cast<double>(kWholeChunk));
-}
-
-void Engine::run_pass() {
-  int64_t rows = 0, tokens = 0;
-  bool decodes = false, prompts = false;
-  for (const TokenSegment& segment : pass_) {
-    rows += segment.rows();
-    tokens += std::ssize(segment.ids);
-  }
-  for (const Share& share : planned_) {
-    decodes |= share.decoding;
-    prompts |= !share.decoding;
-  }
-  const auto vocab = static_cast<size_t>(model_.vocab_size());
-  logits_.resize(static_cast<size_t>(rows) * vocab);
-  const auto started = Generation::Clock::now();
-  model_.forward(pass_, logits_);
-  learn(std::chrono::duration<double, std::milli>(Generation::Clock::now() - started).count(),
-        tokens, decodes, prompts);
-  ++stats_.passes;
-  size_t segment = 0, row = 0;
-  for (const Share& share : planned_) {
-    size_t own = 0, read = 0;
-    for (size_t last = segment + share.segments; segment < last; ++segment) {
-      own += static_cast<size_t>(pass_[segment].rows());
-      read += pass_[segment].ids.size();
-    }
-    if (read == 0) continue;
-    if (!share.decoding) stats_.prompt_tokens += read;
-    hand_over(*share.task, std::span(logits_).subspan(row * vocab, own * vocab));
-    row += own;
-  }
-}
-
-void Engine::hand_over(Task& task, std::span<const float> logits) {
-  const int64_t before = task.generation->generated_tokens();
-  try {
-    task.generation->take(logits);
-  } catch (const Error& error) {
-    task.generation->finish(FinishReason::error, error.what());
-  }
-  stats_.generated_tokens +=
-      static_cast<uint64_t>(std::max<int64_t>(0, task.generation->generated_tokens() - before));
-  note_prefix(task);
 }
 
 /// Whole blocks that a sequence has filled may serve others from now on.

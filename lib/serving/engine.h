@@ -6,9 +6,10 @@
 // be follows from what was measured: a pass with prompts should take less than twice what a pass
 // without takes, or longer in proportion where more prompts wait to be read than texts are being
 // written: fifteen that wait are not held up for one that runs. Keys and values lie in one pool;
-// prompts that begin alike share blocks; when the pool is exhausted the prefix cache gives way
-// first, then the youngest request, which is computed again later. None of this changes a result: a
-// request's text is the same alone and in any crowd (TokenModel's law), and tested to be.
+// prompts that begin alike share blocks, those that come together too: one reads, the others wait
+// for it. When the pool is exhausted the prefix cache gives way first, then the youngest request,
+// which is computed again later. None of this changes a result: a request's text is the same alone
+// and in any crowd (TokenModel's law), and tested to be.
 //
 // Fairness: requests start in the order they came, those of one group (what a caller sent together)
 // in turn with others': the group of which the fewest run has the next free place. Prompts that are
@@ -81,6 +82,8 @@ class Engine final : private SequenceSource {
     std::unique_ptr<Generation> generation;
     Done done;
     uint64_t group = 0;
+    ModelAdapterPtr adapter;
+    bool may_share = true;  // its sequence may begin with what others have read
     bool preempted = false;
     int64_t noted_length = 0;  // tokens that the prefix cache knows of it
   };
@@ -88,12 +91,15 @@ class Engine final : private SequenceSource {
 
   std::unique_ptr<TokenSequence> start(std::span<const int32_t> tokens, int64_t capacity,
                                        bool share, const ModelAdapterPtr& adapter) override;
+  /// What keeps apart in the prefix cache what other adapters have computed.
+  static std::string salt_of(const ModelAdapterPtr& adapter);
   int64_t context_length() const;
   int64_t blocks_wanted(const Task& task) const;
   Tasks::iterator next_to_run();
   void admit();
   void settle_ended();
   void plan_pass();
+  std::vector<Tasks::iterator> prompts_to_read();
   bool plan_task(Tasks::iterator task, int64_t budget);
   bool make_room();
   bool is_planned(const Task& task) const;

@@ -84,6 +84,18 @@ TEST(EngineAdapters, ABeginningIsSharedWithinAnAdapterOnly) {
   EXPECT_EQ(again.token_ids, first.token_ids);
 }
 
+TEST(EngineAdapters, NobodyWaitsForWhatAnotherAdapterReads) {
+  const CountingModel model(kVocab);
+  Engine engine(model, with_blocks(200));
+  for (const size_t adapter : {0, 1, 2, 1})
+    engine.submit(with_adapter(a_request(a_prompt(100, 7)), adapter), {});
+  engine.step();
+  EXPECT_EQ(model.largest_batch, 3u);  // the fourth begins as the second does
+  while (engine.step()) {
+  }
+  EXPECT_EQ(engine.stats().prompt_tokens, 3u * 100 + 4);
+}
+
 TEST(EngineAdapters, AModelWithoutAdaptersSaysSo) {
   const CountingModel model(kVocab);
   EXPECT_THROW(model.adapt({}), Error);

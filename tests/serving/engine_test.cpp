@@ -311,6 +311,57 @@ TEST(Engine, ACommonBeginningIsReadOnce) {
   EXPECT_EQ(stats.prefix_hits, 0u);
 }
 
+TEST(Engine, ABeginningThatSeveralReadAtOnceIsReadOnce) {
+  const CountingModel model(kVocab);
+  std::vector<GenerationRequest> requests;
+  for (int64_t i = 0; i < 8; ++i)  // copies of one prompt
+    requests.push_back(a_request(a_prompt(300, 1), [i](auto& config) { config.seed = i; }));
+  for (uint64_t i = 0; i < 4; ++i) {  // questions under one instruction of 70 tokens
+    std::vector<int32_t> prompt = a_prompt(70, 2);
+    for (const int32_t id : a_prompt(50, 10 + i)) prompt.push_back(id);
+    requests.push_back(a_request(prompt));
+  }
+  for (const int64_t chunk : {0, 1, 7, 1000}) {
+    EngineOptions options = with_blocks(200);
+    options.prefill_chunk = chunk;
+    EngineStats stats;
+    const auto results = run_all(model, options, requests, &stats);
+    // Nine whole blocks of 300 tokens, two of 70, are found by all but the first.
+    EXPECT_EQ(stats.prompt_tokens, 300u + 7 * (300 - 9 * 32) + 120 + 3 * (120 - 2 * 32)) << chunk;
+    EXPECT_EQ(stats.prefix_hits, 7u * 9 * 32 + 3 * 2 * 32) << chunk;
+    expect_as_alone(model, requests, results);
+  }
+}
+
+TEST(Engine, WhoWaitsForABeginningGoesOnWithoutItsReader) {
+  const CountingModel model(kVocab);
+  Engine engine(model, with_blocks(100));
+  GenerationRequest leaving = a_request(a_prompt(310, 1)), staying = leaving;
+  leaving.cancelled = std::make_shared<std::atomic<bool>>(false);
+  engine.submit(leaving, {});
+  GenerationResult stayed;
+  engine.submit(staying, [&](GenerationResult&& result) { stayed = std::move(result); });
+  engine.step();
+  EXPECT_EQ(engine.stats().prompt_tokens, 192u);
+  *leaving.cancelled = true;
+  while (engine.step()) {
+  }
+  EXPECT_EQ(engine.stats().prompt_tokens, 192u + 310 - 192);  // six whole blocks were read
+  EXPECT_EQ(stayed.token_ids, run_alone(model, staying).token_ids);
+}
+
+TEST(Engine, WhoAsksForTheProbabilitiesOfAPromptReadsItHimself) {
+  const CountingModel model(kVocab);
+  std::vector<GenerationRequest> requests;
+  for (int i = 0; i < 3; ++i)
+    requests.push_back(
+        a_request(a_prompt(100, 1), [i](auto& config) { config.return_input_logprobs = i == 1; }));
+  EngineStats stats;
+  const auto results = run_all(model, with_blocks(50), requests, &stats);
+  EXPECT_EQ(stats.prompt_tokens, 100u + 100 + 4);
+  expect_as_alone(model, requests, results);
+}
+
 TEST(Engine, TheSameTextAgainFitsWhereItFittedOnce) {
   // 70 + 100 tokens take 6 blocks; there are no more. Also where the text ends inside a block,
   // where others run between, and with one block to spare.
