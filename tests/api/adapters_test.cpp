@@ -79,6 +79,11 @@ TEST(Adapters, EveryRouteThatWritesTakesOne) {
     EXPECT_EQ(generated["model"], "one");
   }
   EXPECT_EQ(api.status("/generate", {{"adapter", "five"}, {"prompt", "x"}}), 404);
+  const Json next = api.served->post("/predict", {{"model", "one"}, {"text", "ab"}, {"top_k", 1}});
+  EXPECT_EQ(next["model"], "one");
+  EXPECT_EQ(next["predictions"][0]["token"], api.text("one", "ab").substr(0, 1));
+  EXPECT_NE(next["predictions"][0]["token"], api.text("letters", "ab").substr(0, 1));
+  EXPECT_EQ(api.status("/predict", {{"model", "five"}, {"text", "x"}}), 404);
   const auto events = api.served->events(
       "/v1/completions",
       with(ServedAdapters::body("one", "[user]hi\n[assistant]"), {{"stream", true}}));

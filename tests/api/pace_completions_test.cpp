@@ -148,13 +148,14 @@ TEST(PaceCompletions, WhatGenConfigDoesNotKnowIsCounted) {
   EXPECT_NE(metrics.find("\nllm:unknown_request_fields_total 1\n"), std::string::npos);
 }
 
-TEST(PaceCompletions, EveryAnswerIsComputed) {
+TEST(PaceCompletions, AnAnswerIsKeptAndGivenAgainUnderTheIdOfItsRequest) {
   const Served api;
   const auto once = api.ask("POST", "/v1/completions", kPace.dump(), "X-Request-ID: a\r\n");
   const auto again = api.ask("POST", "/v1/completions", kPace.dump(), "X-Request-ID: b\r\n");
-  EXPECT_EQ(again.header("X-Cache"), "");
-  EXPECT_EQ(Json::parse(again.body)["request_id"], "b");
-  EXPECT_EQ(Json::parse(again.body)["choices"], Json::parse(once.body)["choices"]);
+  EXPECT_EQ(once.header("X-Cache"), "");
+  EXPECT_EQ(again.header("X-Cache"), "hit");
+  EXPECT_EQ(Json::parse(once.body)["request_id"], "a");
+  EXPECT_EQ(Json::parse(again.body), with(Json::parse(once.body), {{"request_id", "b"}}));
 }
 
 }  // namespace

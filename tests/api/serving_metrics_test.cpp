@@ -55,6 +55,20 @@ TEST(ServingMetrics, UnknownFieldsAreTakenCountedAndLoggedOnceEach) {
   EXPECT_EQ(log.find("secret value"), std::string::npos);
 }
 
+TEST(ServingMetrics, AllTextsOfASearchCount) {
+  const Served api;
+  const Json answer = api.post("/v1/completions",
+                               {{"prompt", "abc"}, {"max_tokens", 6}, {"num_beams", 4}, {"n", 3}});
+  EXPECT_EQ(answer["usage"]["completion_tokens"], 18);
+  const std::string text = api.ask("GET", "/metrics", "").body;
+  for (const char* line : {"llm:generation_tokens_total{model_name=\"letters\"} 18",
+                           "vllm:request_generation_tokens_sum{model_name=\"letters\"} 18",
+                           "vllm:request_generation_tokens_count{model_name=\"letters\"} 1",
+                           "vllm:prompt_tokens_total{model_name=\"letters\"} 3"})
+    EXPECT_NE(text.find(std::string("\n") + line + "\n"), std::string::npos) << line << "\n"
+                                                                             << text;
+}
+
 TEST(ServingMetrics, UnknownFieldsAreNoneOfGenerate) {
   const Served api;
   api.post("/generate", {{"prompt", "a"}, {"store", true}}, 400);

@@ -118,6 +118,7 @@ void answer_predict(const ServedModel& model, const AnswerOptions& options,
   const json document = http::json_body(request);
   const http::FieldReader body(document, kFields);
   heed_unknown_fields(model, "/predict", body);
+  const AskedModel asked = asked_model(body, model);
   const std::string text = body.text("text", "");
   if (!body.has("text")) http::missing_field("text");
   GenerationConfig config = model.options().defaults;
@@ -132,9 +133,11 @@ void answer_predict(const ServedModel& model, const AnswerOptions& options,
   one.prompt_ids = read_prompts(model, text, "text")[0];
   check_prompt_length(model, one.prompt_ids.size(), true, "text");
   one.config = freeze_for(model, config);
+  one.adapter = asked.adapter;
   std::vector<GenerationRequest> requests;
   requests.push_back(std::move(one));
-  const auto ranked = [&model, text](const std::vector<GenerationResult>& results) {
+  const auto ranked = [&model, text,
+                       name = asked.name](const std::vector<GenerationResult>& results) {
     OrderedJson predictions = OrderedJson::array();
     for (const TokenLogprob& top : results[0].top_logprobs.at(0))
       predictions.push_back({{"rank", predictions.size() + 1},
@@ -143,7 +146,7 @@ void answer_predict(const ServedModel& model, const AnswerOptions& options,
                              {"probability", std::exp(top.logprob)}});
     return dumped({{"text", text},
                    {"predictions", std::move(predictions)},
-                   {"model", model.name()},
+                   {"model", name},
                    {"inference_time", results[0].timing.total_ms / 1e3}});
   };
   run_choices(model, reply, std::move(requests), whole_answer(reply, nullptr, ranked), options);

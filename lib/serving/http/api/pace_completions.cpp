@@ -168,13 +168,11 @@ void answer_pace_completions(const ServedModel& model, const AnswerOptions& opti
                                                      .model = named.name,
                                                      .as_ids = body.flag("mlperf_mode", false),
                                                      .several = prompts.size() > 1});
-  AnswerOptions unkept = options;
-  unkept.keep = nullptr;  // an answer that is given again gets a new `id`, which this has not
   answer_choices(
       model, reply, std::move(requests), body.flag("stream", false),
       {[job, beams = fields.beams()](const auto& sse) { return streamed(job, sse, beams); },
        [job](const auto& results) { return whole_json(*job, results); }},
-      unkept);
+      options);
 }
 
 }  // namespace llm::api

@@ -47,7 +47,10 @@ RouteBody writing_body(std::string_view path, int64_t context) {
             {"prompt", "inputs"},
             true};
   if (path == "/predict")
-    return {{text_field("text", 1 << 20), whole_field("top_k", 1, 20)}, {"text"}, {}, true};
+    return {{text_field("text", 1 << 20), text_field("model", 1024), whole_field("top_k", 1, 20)},
+            {"text"},
+            {},
+            true};
   return {};
 }
 

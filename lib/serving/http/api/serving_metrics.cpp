@@ -6,6 +6,7 @@
 #include <chrono>
 
 #include "base/log.h"
+#include "serving/http/api/answer_json.h"
 
 namespace llm::api {
 namespace {
@@ -18,6 +19,13 @@ const std::vector<double> kTokens = {1,   2,   5,    10,   20,   50,    100,
                                      200, 500, 1000, 2000, 5000, 10000, 20000};
 
 constexpr size_t kMostLoggedNames = 100;
+
+/// Of all texts that a request is answered by.
+size_t new_tokens(const GenerationResult& result) {
+  size_t count = 0;
+  for (const GenerationResult* text : texts_of(result)) count += text->token_ids.size();
+  return count;
+}
 
 std::vector<std::string> both(const std::string& name) { return {"llm:" + name, "vllm:" + name}; }
 
@@ -63,7 +71,7 @@ ServingMetrics::ServingMetrics(ServedModel& model, const ResponseCache& cache)
   observer.between_tokens = [&between](double seconds) { between.observe(seconds); };
   observer.ended = [&, ends](const GenerationResult& result, size_t prompt_tokens) {
     const GenerationTiming& timing = result.timing;
-    const size_t count = result.token_ids.size();
+    const size_t count = new_tokens(result);
     whole.observe(timing.total_ms / 1e3);
     queue.observe(timing.queue_ms / 1e3);
     if (count > 0) {
@@ -97,7 +105,7 @@ void ServingMetrics::count_session(const GenerationResult& result) {
   ++sums_.with_tokens;
   sums_.ttft += timing.ttft_ms / 1e3;
   sums_.decoding += timing.tpot_ms / 1e3 * static_cast<double>(count - 1);
-  sums_.tokens += count;
+  sums_.tokens += new_tokens(result);
   sums_.tokens_after_first += count - 1;
   sums_.reading.add(came, came + timing.ttft_ms / 1e3);
 }
