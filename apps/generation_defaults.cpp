@@ -49,7 +49,9 @@ std::optional<std::filesystem::path> write_generation_defaults(const RunConfig& 
   if (chosen.is_null()) chosen = ids;
   if (turn_end) add_end(chosen, *turn_end);
   for (const auto& [key, value] : given.items()) {
-    if (value != usual.value(key, nlohmann::ordered_json())) chosen[key] = value;
+    const bool reports =
+        key.starts_with("return_") || key == "top_logprobs";  // no matter of a model's
+    if (!reports && value != usual.value(key, nlohmann::ordered_json())) chosen[key] = value;
   }
   if (chosen == ids) {
     std::filesystem::remove(file);

@@ -1,5 +1,7 @@
 #include "serving/generation_config.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <cmath>
 #include <fstream>
@@ -34,6 +36,21 @@ void check_range(std::string_view name, double value, Range range) {
 
 void check_least(std::string_view name, int64_t value, int64_t low) {
   check(value >= low, "{} must be at least {}, got {}", name, low, value);
+}
+
+const std::vector<std::string>& context_policies() {
+  static const std::vector<std::string> policies = {"error", "truncate-left", "slide"};
+  return policies;
+}
+
+bool is_context_policy(const std::string& policy) {
+  const auto& known = context_policies();
+  return std::find(known.begin(), known.end(), policy) != known.end();
+}
+
+std::string unknown_policy(const std::string& policy) {
+  return fmt::format("'{}' is not supported; choose {}", policy,
+                     fmt::join(context_policies(), ", "));
 }
 
 /// Blanks each comma that only white space separates from a closing bracket. Positions stay, so
@@ -77,8 +94,14 @@ struct DefaultsReader {
   void read(std::string_view key, double& value, Range range) const {
     if (const auto found = open_key(key)) value = found->as_double(range.low, range.high);
   }
-  void read(std::string_view key, int64_t& value, int64_t low) const {
-    if (const auto found = open_key(key)) value = found->as_int(low, kManyTokens);
+  void read(std::string_view key, int64_t& value, int64_t low, int64_t high = kManyTokens) const {
+    if (const auto found = open_key(key)) value = found->as_int(low, high);
+  }
+  void read_context_policy(std::string& value) const {
+    const auto found = open_key("max_context_policy");
+    if (!found) return;
+    value = found->as_string();
+    if (!is_context_policy(value)) found->fail(unknown_policy(value));
   }
   void read(std::string_view key, std::optional<int64_t>& value, int64_t low) const {
     if (const auto found = open_key(key)) value = found->as_int(low, kManyTokens);
@@ -139,9 +162,8 @@ void check_fields(const GenerationConfig& config, const GenerationLimits& limits
         "seed must be -1 (random) or from 0 to {}, got {}", kLargestSeed, config.seed);
   for (const std::string& stop : config.stop_strings)
     check(!stop.empty(), "stop strings must not be empty");
-  const std::string& policy = config.max_context_policy;
-  check(policy == "error" || policy == "truncate-left" || policy == "slide",
-        "max_context_policy: '{}' is not supported; choose error, truncate-left, slide", policy);
+  check(is_context_policy(config.max_context_policy), "max_context_policy: {}",
+        unknown_policy(config.max_context_policy));
   for (const int64_t id : config.eos_token_id) {
     check(id >= 0 && (limits.vocab_size == 0 || id < limits.vocab_size),
           "eos_token_id {} is not a token of this model (vocab_size {})", id, limits.vocab_size);
@@ -219,8 +241,7 @@ void GenerationConfig::fields(Fields& f) {
       .flag("top-logprobs");
   f("return_text", return_text, "Report the text, not only token ids").flag("return-text");
   f("max_context_policy", max_context_policy,
-    "Where prompt and new tokens exceed the model's context",
-    one_of({"error", "truncate-left", "slide"}))
+    "Where prompt and new tokens exceed the model's context", one_of(context_policies()))
       .flag("max-context-policy");
 }
 
@@ -256,6 +277,8 @@ void adopt_model_defaults(GenerationConfig& config, std::string_view json_text,
   reader.read("length_penalty", config.length_penalty, kLengthPenalty);
   reader.read_early_stopping(config.early_stopping);
   reader.read("num_return_sequences", config.num_return_sequences, 1);
+  reader.read("num_speculative_tokens", config.num_speculative_tokens, 0, kMostDraft);
+  reader.read_context_policy(config.max_context_policy);
   reader.read("pad_token_id", config.pad_token_id, 0);
   reader.read("stop_strings", config.stop_strings);
   read_eos(json, config.eos_token_id);

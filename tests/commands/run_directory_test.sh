@@ -108,9 +108,12 @@ accept "preset again" -- "${preset[@]}" --max-steps 2
 expect "preset again" 'resumed from' err
 
 # What a config says about writing goes along with the model; a flag is stronger.
-accept writing -- pretrain --config config.yaml --data-path "$TINY/text.txt" --output-dir brief --max-steps 1 --generation.max_new_tokens 3 --generation.do_sample false
+accept writing -- pretrain --config config.yaml --data-path "$TINY/text.txt" --output-dir brief --max-steps 1 --generation.max_new_tokens 3 --generation.do_sample false \
+  --generation.num_speculative_tokens 4 --generation.top_logprobs 2
 expect writing '"max_new_tokens": 3' brief/final/generation_config.json
 expect writing '"do_sample": false' brief/step-00000001/generation_config.json
+expect writing '"num_speculative_tokens": 4' brief/final/generation_config.json
+rows=$((rows + 1)); grep -q top_logprobs brief/final/generation_config.json && wrong writing "what a report holds is no matter of the model's"
 written() { sed -n '/^  "token_ids"/,/\]/p' out | grep -cE '^ +[0-9]+'; }
 accept writing -- generate --model-path brief --prompt a --ignore-eos --json
 rows=$((rows + 1)); [ "$(written)" = 3 ] || wrong writing "$(written) tokens, not 3"

@@ -94,6 +94,18 @@ TEST(GenerationConfig, ModelDefaultsMayAskForBeams) {
   EXPECT_FALSE(told.early_stopping);
 }
 
+TEST(GenerationConfig, ModelDefaultsMayGuessAndSlide) {
+  GenerationConfig config;
+  const std::string json = R"({"num_speculative_tokens": 4, "max_context_policy": "slide"})";
+  adopt_model_defaults(config, json, "g.json", nothing_explicit);
+  EXPECT_EQ(config.num_speculative_tokens, 4);
+  EXPECT_EQ(config.max_context_policy, "slide");
+  GenerationConfig told;
+  adopt_model_defaults(told, json, "g.json", [](std::string_view) { return true; });
+  EXPECT_EQ(told.num_speculative_tokens, 0);
+  EXPECT_EQ(told.max_context_policy, "error");
+}
+
 TEST(GenerationConfig, EosListsAreMerged) {
   GenerationConfig config;
   config.eos_token_id = {7};
@@ -131,6 +143,13 @@ TEST(GenerationConfig, DamagedModelDefaultsAreBadInput) {
             std::string::npos);
   EXPECT_NE(
       message_of(adopt("{\"early_stopping\": \"soon\"}"), Exit::bad_input).find("early_stopping"),
+      std::string::npos);
+  EXPECT_NE(message_of(adopt("{\"num_speculative_tokens\": 65}"), Exit::bad_input)
+                .find("num_speculative_tokens"),
+            std::string::npos);
+  EXPECT_NE(
+      message_of(adopt("{\"max_context_policy\": \"cut\"}"), Exit::bad_input)
+          .find("max_context_policy 'cut' is not supported; choose error, truncate-left, slide"),
       std::string::npos);
   EXPECT_NE(message_of(adopt("{\"top_k\": 1"), Exit::bad_input).find("g.json"), std::string::npos);
   EXPECT_NE(message_of(adopt("[]"), Exit::bad_input).find("g.json"), std::string::npos);
