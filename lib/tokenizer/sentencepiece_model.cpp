@@ -5,7 +5,7 @@
 #include "base/error.h"
 #include "base/utf8.h"
 #include "tokenizer/piece_index.h"
-#include "tokenizer/protobuf_reader.h"
+#include "base/protobuf_reader.h"
 
 namespace llm {
 namespace {

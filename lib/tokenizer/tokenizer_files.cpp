@@ -1,10 +1,10 @@
 // Writes tokenizer parts as files: a SentencePiece model, tokenizer.json and what stands beside it.
 #include <algorithm>
-#include <bit>
 #include <nlohmann/json.hpp>
 #include <unordered_map>
 
 #include "base/error.h"
+#include "base/protobuf_writer.h"
 #include "tokenizer/added_tokens.h"
 #include "tokenizer/base64.h"
 #include "tokenizer/tokenizer_parts.h"
@@ -18,23 +18,6 @@ using OrderedJson = nlohmann::ordered_json;
 constexpr const char* kSpaceSign = "\xE2\x96\x81";
 
 // --- SentencePiece: a ModelProto by hand ---------------------------------------------------------
-
-std::string varint(uint64_t value) {
-  std::string out;
-  for (; value >= 0x80; value >>= 7) out += static_cast<char>(value | 0x80);
-  return out += static_cast<char>(value);
-}
-void put_number(std::string& out, uint32_t field, uint64_t value) {
-  out += varint(field << 3) + varint(value);
-}
-void put_bytes(std::string& out, uint32_t field, std::string_view bytes) {
-  out.append(varint(field << 3 | 2)).append(varint(bytes.size())).append(bytes);
-}
-void put_float(std::string& out, uint32_t field, float value) {
-  out += varint(field << 3 | 5);
-  const auto bits = std::bit_cast<uint32_t>(value);
-  for (int i = 0; i < 4; ++i) out += static_cast<char>(bits >> (8 * i));
-}
 
 bool has_byte_pieces(const TokenizerParts& parts) {
   return std::count_if(parts.pieces.begin(), parts.pieces.end(), [](const TokenizerPiece& piece) {
@@ -247,33 +230,33 @@ std::string text_of(const OrderedJson& document) {
 }  // namespace
 
 std::string write_sentencepiece_model(const TokenizerParts& parts) {
-  std::string file;
+  ProtobufWriter file;
   for (const TokenizerPiece& piece : parts.pieces) {
-    std::string message;
-    put_bytes(message, 1, piece.text);
-    put_float(message, 2, piece.score);
-    if (piece.type != PieceType::normal) put_number(message, 3, static_cast<uint64_t>(piece.type));
-    put_bytes(file, 1, message);
+    ProtobufWriter one;
+    one.put_bytes(1, piece.text);
+    one.put_float(2, piece.score);
+    if (piece.type != PieceType::normal) one.put_varint(3, static_cast<uint64_t>(piece.type));
+    file.put_bytes(1, one.message());
   }
-  std::string trainer, normalizer;
-  put_number(trainer, 3, parts.kind == TokenizerKind::bpe ? 2 : 1);
-  put_number(trainer, 4, parts.pieces.size());
-  put_number(trainer, 35, has_byte_pieces(parts) ? 1 : 0);
+  ProtobufWriter trainer, normalizer;
+  trainer.put_varint(3, parts.kind == TokenizerKind::bpe ? 2 : 1);
+  trainer.put_varint(4, parts.pieces.size());
+  trainer.put_varint(35, has_byte_pieces(parts) ? 1 : 0);
   const std::pair<uint32_t, int32_t> specials[] = {
       {40, parts.unk_id}, {41, parts.bos_id}, {42, parts.eos_id}, {43, parts.pad_id}};
   for (const auto& [field, id] : specials)
-    put_number(trainer, field, static_cast<uint64_t>(static_cast<int64_t>(id)));
+    trainer.put_varint(field, static_cast<uint64_t>(static_cast<int64_t>(id)));
   for (const auto& [field, id] : specials) {
-    if (id >= 0) put_bytes(trainer, field + 5, text_of(parts, id));
+    if (id >= 0) trainer.put_bytes(field + 5, text_of(parts, id));
   }
-  put_bytes(normalizer, 1, parts.charsmap.empty() ? "identity" : "user_defined");
-  if (!parts.charsmap.empty()) put_bytes(normalizer, 2, parts.charsmap);
-  put_number(normalizer, 3, parts.add_space_prefix ? 1 : 0);
-  put_number(normalizer, 4, parts.remove_extra_whitespaces ? 1 : 0);
-  put_number(normalizer, 5, 1);
-  put_bytes(file, 2, trainer);
-  put_bytes(file, 3, normalizer);
-  return file;
+  normalizer.put_bytes(1, parts.charsmap.empty() ? "identity" : "user_defined");
+  if (!parts.charsmap.empty()) normalizer.put_bytes(2, parts.charsmap);
+  normalizer.put_varint(3, parts.add_space_prefix ? 1 : 0);
+  normalizer.put_varint(4, parts.remove_extra_whitespaces ? 1 : 0);
+  normalizer.put_varint(5, 1);
+  file.put_bytes(2, trainer.message());
+  file.put_bytes(3, normalizer.message());
+  return file.message();
 }
 
 std::string write_tokenizer_json(const TokenizerParts& parts) {

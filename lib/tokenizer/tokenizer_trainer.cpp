@@ -12,9 +12,10 @@
 #include "base/sha256.h"
 #include "base/watched_work.h"
 #include "tokenizer/byte_bpe_trainer.h"
-#include "tokenizer/sentencepiece_model.h"
-#include "tokenizer/tokenizer.h"
 #include "tokenizer/hub_files.h"
+#include "tokenizer/sentencepiece_model.h"
+#include "tokenizer/settled_model.h"
+#include "tokenizer/tokenizer.h"
 #include "tokenizer/tokenizer_parts.h"
 #include "tokenizer/training_lines.h"
 
@@ -208,11 +209,11 @@ TokenizerTraining train_tokenizer(const TokenizerTrainerConfig& config, const Te
   };
   run_watched(train, progress, stop);
   if (!job->status.ok()) fail_training(config, job->status.error_message());
-  result.model = std::move(job->model);
+  result.vocab_size = load_tokenizer_bytes(job->model, "the trained tokenizer")->vocab_size();
+  result.model = settled_model(job->model, result.vocab_size);
 
   const auto tokenizer = load_tokenizer_bytes(result.model, "the trained tokenizer");
   check_promises(*tokenizer);
-  result.vocab_size = tokenizer->vocab_size();
   result.sha256 = tokenizer->sha256();
   return result;
 }

@@ -35,6 +35,35 @@ TEST(TokenizerTrainer, TheSameTextGivesTheSameBytes) {
   }
 }
 
+TEST(TokenizerTrainer, HowTheSizeWasAskedForDoesNotMatter) {
+  const std::string text = sample_prose(30'000);
+  for (const char* model_type : {"bpe", "unigram", "word", "char", "byte-bpe"}) {
+    TokenizerTrainerConfig config;
+    config.model_type = model_type;
+    config.vocab_size = 400;
+    const TokenizerTraining ordered = train_tokenizer(config, source_of(text));
+    config.fewer_allowed = true;
+    EXPECT_EQ(train_tokenizer(config, source_of(text)).sha256, ordered.sha256) << model_type;
+    EXPECT_EQ(load_tokenizer_bytes(ordered.model, "")->vocab_size(), ordered.vocab_size);
+  }
+}
+
+TEST(TokenizerTrainer, AVocabularyThatTheTextSettledIsTheSameWhenItIsAskedFor) {
+  const std::string text = sample_prose(30'000);
+  for (const char* model_type : {"bpe", "unigram", "word", "char", "byte-bpe"}) {
+    TokenizerTrainerConfig config;
+    config.model_type = model_type;
+    config.vocab_size = 20'000;
+    config.fewer_allowed = true;
+    const TokenizerTraining wished = train_tokenizer(config, source_of(text));
+    EXPECT_LT(wished.vocab_size, 20'000) << model_type;
+    config.vocab_size = wished.vocab_size;
+    const TokenizerTraining settled = train_tokenizer(config, source_of(text));
+    EXPECT_EQ(settled.vocab_size, wished.vocab_size) << model_type;
+    EXPECT_EQ(settled.sha256, wished.sha256) << model_type;
+  }
+}
+
 TEST(TokenizerTrainer, HowTheTextArrivesDoesNotMatter) {
   const std::string text = sample_prose(30'000);
   TokenizerTrainerConfig config;

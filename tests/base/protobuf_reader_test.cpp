@@ -1,4 +1,4 @@
-#include "tokenizer/protobuf_reader.h"
+#include "base/protobuf_reader.h"
 
 #include <gtest/gtest.h>
 
