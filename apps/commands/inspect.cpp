@@ -124,7 +124,20 @@ std::string text_views(const InspectConfig& config, const fs::path& model_path,
   return out;
 }
 
+/// No flag is left without a reader.
+void check_views(const InspectConfig& config, const Fields& fields) {
+  const bool text = fields.is_set("tokens"), plot = fields.is_set("plot");
+  check(!text || !config.tokens.empty(), "--tokens: an empty text has no tokens");
+  check(text || (config.logits == 0 && !config.attention),
+        "--logits and --attention need a text: --tokens TEXT");
+  check(config.attention || !config.head, "--head needs --attention LAYER");
+  check(text || !fields.is_set("tokenizer_path"), "--tokenizer-path is read with --tokens only");
+  if (text + plot + config.verify > 1)
+    fail(Exit::usage, "--plot, --verify and --tokens show different things", "one at a time");
+}
+
 int inspect(InspectConfig& config, const Fields& fields) {
+  check_views(config, fields);
   if (fields.is_set("plot")) {
     write_plot(config.model_path, config.plot);
     return 0;
@@ -133,11 +146,6 @@ int inspect(InspectConfig& config, const Fields& fields) {
     verify_checkpoints(config.model_path);
     return 0;
   }
-  check(!config.tokens.empty() || !fields.is_set("tokens"),
-        "--tokens: an empty text has no tokens");
-  check(!config.tokens.empty() || (config.logits == 0 && !config.attention),
-        "--logits and --attention need a text: --tokens TEXT");
-  check(config.attention || !config.head, "--head needs --attention LAYER");
   const fs::path path = resolve_model_path(config.model_path);
   const EncryptionKey key = shared_key(fields);
   if (!config.tokens.empty()) {

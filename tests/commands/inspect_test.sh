@@ -27,6 +27,11 @@ refuse "empty plot" 2 "--plot: '' is not supported" -- inspect run --plot ""
 refuse "empty text" 2 "--tokens: an empty text has no tokens" -- inspect run --tokens ""
 printf '{"step":5,"lo\n' >> run/metrics.jsonl
 accept "a torn row" -- inspect run --plot torn.svg
+for views in "--plot a.svg --verify" "--verify --tokens a" "--plot a.svg --tokens a"; do
+  refuse "$views" 2 "--plot, --verify and --tokens show different things" "one at a time" -- inspect run $views
+done
+refuse "no text" 2 "--logits and --attention need a text: --tokens TEXT" -- inspect run --verify --logits 2
+refuse "no text" 2 "--tokenizer-path is read with --tokens only" -- inspect run --tokenizer-path run/tokenizer.model
 refuse twice 2 "--model-path given twice (a, then b)" -- inspect b --model-path a
 refuse empty 2 "--model-path: must not be empty" -- inspect ""
 
