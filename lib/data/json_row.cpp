@@ -26,7 +26,8 @@ struct Row {
   [[noreturn]] void reject_missing(std::string_view key) const {
     std::string keys;
     for (const auto& [name, value] : json.members) {
-      keys += (keys.empty() ? "" : ", ") + (keys.size() > 200 ? std::string("...") : name);
+      keys += keys.empty() ? "" : ", ";
+      keys += keys.size() > 200 ? "..." : name + (value.kind == Kind::null ? " = null" : "");
       if (keys.size() > 203) {
         break;
       }

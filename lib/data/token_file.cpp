@@ -297,13 +297,18 @@ void TokenFile::read(int64_t position, std::span<int64_t> out) const {
   int64_t sequence = wanted > 0 ? sequence_of(position) : 0;
   int64_t skip = position - first_token(sequence);
   int32_t outside = 0;
+  const int64_t first = sequence + (skip > 0 ? 1 : 0);  // its length word is at hand
+  bool lengths_differ = false;
   for (int64_t done = 0; done < wanted; ++sequence, skip = 0) {
-    int64_t count =
-        std::min(first_token(sequence + 1) - first_token(sequence) - skip, wanted - done);
-    outside |= widen(words_ + offsets_[sequence] / 4 + 1 + skip, static_cast<size_t>(count),
-                     largest, out.data() + done);
+    const int64_t length = first_token(sequence + 1) - first_token(sequence);
+    const int32_t* words = words_ + offsets_[sequence] / 4;
+    lengths_differ |= skip == 0 && *words != length;
+    const int64_t count = std::min(length - skip, wanted - done);
+    outside |= widen(words + 1 + skip, static_cast<size_t>(count), largest, out.data() + done);
     done += count;
   }
+  if (lengths_differ) [[unlikely]]
+    check_lengths(first, sequence);
   if (outside < 0) [[unlikely]] {
     for (int64_t i = 0; i < wanted; ++i) {
       auto id = static_cast<int32_t>(out[static_cast<size_t>(i)]);
@@ -311,6 +316,17 @@ void TokenFile::read(int64_t position, std::span<int64_t> out) const {
         report_id(bin_->path(), id, position + i, vocab_size_.value_or(0));
       }
     }
+  }
+}
+
+void TokenFile::check_lengths(int64_t first, int64_t last) const {
+  for (int64_t s = first; s < last; ++s) {
+    const int64_t expected = first_token(s + 1) - first_token(s);
+    const int32_t length = words_[offsets_[s] / 4];
+    const std::string name = bin_->path().string();
+    check_input(length >= 0, "'{}': document {} has length {}", name, s, length);
+    check_input(length == expected, "'{}': document {} has length {}, the index says {}", name, s,
+                length, expected);
   }
 }
 
@@ -323,11 +339,7 @@ TokenFileReport verify_token_file(const std::filesystem::path& prefix,
   report.tokens = file.tokens();
   for (int64_t s = 0; s < file.sequences(); ++s) {
     std::span<const int32_t> ids = file.sequence(s);
-    int32_t length = *(ids.data() - 1);
-    check_input(length >= 0, "'{}': document {} has length {}", bin.string(), s, length);
-    check_input(static_cast<size_t>(length) == ids.size(),
-                "'{}': document {} has length {}, the index says {}", bin.string(), s, length,
-                ids.size());
+    file.check_lengths(s, s + 1);
     int32_t largest = 0;
     int32_t signs = 0;
     for (int32_t id : ids) {
@@ -342,7 +354,7 @@ TokenFileReport verify_token_file(const std::filesystem::path& prefix,
       }
     }
     report.largest_id = std::max(report.largest_id, largest);
-    report.longest_sequence = std::max(report.longest_sequence, static_cast<int64_t>(length));
+    report.longest_sequence = std::max(report.longest_sequence, std::ssize(ids));
   }
   report.checksums = file.verify_checksums();
   return report;

@@ -62,6 +62,8 @@ class TokenFile {
   /// Which tokens are to be learnt; null: all.
   const LossMask* loss_mask() const { return mask_.get(); }
 
+  /// Compares the length words of documents [first, last) with the index.
+  void check_lengths(int64_t first, int64_t last) const;
   /// The ids of one document, unchecked.
   std::span<const int32_t> sequence(int64_t index) const;
   /// The first token of `sequence` in the packed stream; first_token(sequences()) == tokens().
@@ -71,7 +73,8 @@ class TokenFile {
   /// The sequence that holds token `position`, which must be in [0, tokens()).
   int64_t sequence_of(int64_t position) const;
   /// Copies out.size() tokens of the packed stream from `position`; Error if the range leaves the
-  /// stream or an id is out of the vocabulary.
+  /// stream, an id is out of the vocabulary, or the length of a document that begins there differs
+  /// from the index.
   void read(int64_t position, std::span<int64_t> out) const;
 
   /// Hints before several reads far from each other, so that their cache misses overlap instead of

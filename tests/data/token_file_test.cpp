@@ -271,6 +271,22 @@ TEST(TokenFile, VerifyComparesEveryLengthWord) {
                [&] { verify_token_file(scratch.path / "x"); });
 }
 
+TEST(TokenFile, ReadingComparesTheLengthsOfTheDocumentsThatBeginThere) {
+  Scratch scratch;
+  write_sequences(scratch.path / "x", {{1, 2, 3}, {4, 5}, {6, 7}});
+  std::string bin = content_of(scratch.path / "x.bin");
+  poke(bin, 16, int32_t{3});
+  scratch.file("x.bin", bin);
+  const TokenFile file = TokenFile::open(scratch.path / "x");
+  std::vector<int64_t> out(3);
+  EXPECT_NO_THROW(file.read(0, out));
+  EXPECT_NO_THROW(file.read(4, out));
+  for (const int64_t position : {1, 2, 3}) {
+    expect_error(Exit::bad_input, "document 1 has length 3, the index says 2",
+                 [&] { file.read(position, out); });
+  }
+}
+
 // The rule of the dataset format: whatever is damaged, the reader refuses or gives ids of the
 // vocabulary.
 TEST(TokenFile, RandomDamageIsRefusedOrYieldsOnlyIdsInRange) {
