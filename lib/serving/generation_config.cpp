@@ -158,6 +158,9 @@ void check_fields(const GenerationConfig& config, const GenerationLimits& limits
     check_range("logit_bias", bias, kBias);
   }
   check_least("num_return_sequences", config.num_return_sequences, 1);
+  check(config.num_beams == 1 || config.num_return_sequences <= config.num_beams,
+        "num_return_sequences must not exceed num_beams ({}), got {}", config.num_beams,
+        config.num_return_sequences);
   check(config.seed >= -1 && config.seed <= kLargestSeed,
         "seed must be -1 (random) or from 0 to {}, got {}", kLargestSeed, config.seed);
   for (const std::string& stop : config.stop_strings)
