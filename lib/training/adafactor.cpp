@@ -17,7 +17,7 @@ class Adafactor final : public Optimizer {
  public:
   Adafactor(const OptimizerConfig& config, FlatParameters parameters)
       : config_(config), parameters_(std::move(parameters)) {
-    const auto options = parameters_.gradients.options();
+    const auto options = parameters_.gradients.options().dtype(at::kFloat);
     for (const ParameterSlice& slice : parameters_.slices) {
       Moments moments;
       if (slice.shape.size() == 2) {
@@ -64,8 +64,7 @@ class Adafactor final : public Optimizer {
     at::Tensor full;         // everything else
   };
 
-  static at::Tensor scaled_gradient(const at::Tensor& gradient, const Moments& moments,
-                                    double beta) {
+  static at::Tensor direction(const at::Tensor& gradient, const Moments& moments, double beta) {
     const at::Tensor square = gradient.square().add_(kSquareFloor);
     if (moments.full.defined()) {
       moments.full.mul_(beta).add_(square, 1 - beta);
@@ -84,10 +83,7 @@ class Adafactor final : public Optimizer {
         parameters_.values.narrow(0, slice.offset, slice.numel()).view(slice.shape);
     const at::Tensor gradient =
         parameters_.gradients.narrow(0, slice.offset, slice.numel()).view(slice.shape);
-    if (options.gradient_scale != 1) {
-      gradient.mul_(options.gradient_scale);
-    }
-    at::Tensor update = scaled_gradient(gradient, moments, beta);
+    at::Tensor update = direction(scaled_gradient(gradient, options.gradient_scale), moments, beta);
     const double rms = std::sqrt(update.square().mean().item<double>());
     update.mul_(options.learning_rate / std::max(1.0, rms / config_.adafactor_clip_threshold));
     at::Tensor updated = value.scalar_type() == at::kFloat ? value : value.to(at::kFloat);

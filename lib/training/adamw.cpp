@@ -1,5 +1,3 @@
-#include <ATen/ops/zeros_like.h>
-
 #include "model/kernels/kernels.h"
 #include "training/optimizer_kinds.h"
 
@@ -12,8 +10,8 @@ class Adamw final : public Optimizer {
       : config_(config),
         parameters_(std::move(parameters)),
         ranges_(decay_ranges(config_, parameters_.slices)),
-        exp_avg_(at::zeros_like(parameters_.gradients)),
-        exp_avg_sq_(at::zeros_like(parameters_.gradients)) {}
+        exp_avg_(zero_state(parameters_.gradients)),
+        exp_avg_sq_(zero_state(parameters_.gradients)) {}
 
   void step(const OptimizerStep& options) override {
     AdamwStep adamw{};

@@ -15,7 +15,7 @@ class MomentumOptimizer : public Optimizer {
       : config_(config),
         parameters_(std::move(parameters)),
         ranges_(decay_ranges(config_, parameters_.slices)),
-        momentum_(at::zeros_like(parameters_.gradients)) {}
+        momentum_(zero_state(parameters_.gradients)) {}
 
   void step(const OptimizerStep& options) final {
     const at::NoGradGuard no_grad;
@@ -24,11 +24,9 @@ class MomentumOptimizer : public Optimizer {
       const at::Tensor value = parameters_.values.narrow(0, offset, length);
       const at::Tensor gradient = parameters_.gradients.narrow(0, offset, length);
       at::Tensor updated = value.scalar_type() == at::kFloat ? value : value.to(at::kFloat);
-      if (options.gradient_scale != 1) {
-        gradient.mul_(options.gradient_scale);
-      }
       updated.mul_(1 - options.learning_rate * weight_decay);
-      updated.add_(direction(momentum_.narrow(0, offset, length), gradient),
+      updated.add_(direction(momentum_.narrow(0, offset, length),
+                             scaled_gradient(gradient, options.gradient_scale)),
                    -options.learning_rate);
       if (!updated.is_same(value)) {
         value.copy_(updated);

@@ -32,7 +32,7 @@ class Muon final : public Optimizer {
   Muon(const OptimizerConfig& config, FlatParameters parameters)
       : config_(config),
         parameters_(std::move(parameters)),
-        exp_avg_(at::zeros_like(parameters_.gradients)),
+        exp_avg_(zero_state(parameters_.gradients)),
         product_dtype_(parameters_.compute.defined() ? parameters_.compute.scalar_type()
                                                      : parameters_.values.scalar_type()) {
     if (product_dtype_ == at::kHalf) {
@@ -46,7 +46,7 @@ class Muon final : public Optimizer {
     for (const FlatRange& range : ranges_) {
       length += range.length;
     }
-    exp_avg_sq_ = at::zeros({length}, parameters_.gradients.options());
+    exp_avg_sq_ = zero_state(parameters_.gradients.narrow(0, 0, length));
   }
 
   void step(const OptimizerStep& options) override {
@@ -104,12 +104,10 @@ class Muon final : public Optimizer {
     const at::Tensor value = part(parameters_.values);
     const at::Tensor gradient = part(parameters_.gradients);
     const at::Tensor momentum = part(exp_avg_);
-    if (options.gradient_scale != 1) {
-      gradient.mul_(options.gradient_scale);
-    }
-    momentum.lerp_(gradient, 1 - config_.muon_momentum);
+    const at::Tensor scaled = scaled_gradient(gradient, options.gradient_scale);
+    momentum.lerp_(scaled, 1 - config_.muon_momentum);
     const at::Tensor direction =
-        gradient.lerp_(momentum, config_.muon_momentum);  // Nesterov's look ahead
+        scaled.lerp_(momentum, config_.muon_momentum);  // Nesterov's look ahead
     const at::Tensor update = orthogonalized(direction, config_.muon_iterations, product_dtype_);
     const double scale =
         0.2 * std::sqrt(static_cast<double>(std::max(slice.shape[0], slice.shape[1])));

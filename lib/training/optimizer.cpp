@@ -1,5 +1,7 @@
 #include "training/optimizer.h"
 
+#include <ATen/ops/zeros.h>
+
 #include "base/error.h"
 #include "training/optimizer_kinds.h"
 
@@ -52,6 +54,15 @@ std::vector<FlatRange> decay_ranges(const OptimizerConfig& config,
     }
   }
   return ranges;
+}
+
+at::Tensor zero_state(const at::Tensor& gradients) {
+  return at::zeros(gradients.sizes(), gradients.options().dtype(at::kFloat));
+}
+
+at::Tensor scaled_gradient(const at::Tensor& gradient, double scale) {
+  at::Tensor scaled = gradient.to(at::kFloat);
+  return scale == 1 ? scaled : scaled.mul_(scale);
 }
 
 void append_state(std::vector<OptimizerTensor>& out, const std::string& kind,

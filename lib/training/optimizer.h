@@ -1,7 +1,7 @@
 // Optimizers over a model's flat parameter buffer.
 //
 // Parameters, gradients and states are one-dimensional tensors of equal length in which each named
-// parameter is a slice. Gradients are fp32; parameters are fp32 or bf16; states are fp32. `step`
+// parameter is a slice. Parameters are fp32 or bf16, gradients as these; states are fp32. `step`
 // multiplies the gradient by gradient_scale (clip factor over loss scale) as it reads it.
 //   adamw      decoupled weight decay, https://arxiv.org/abs/1711.05101
 //   lion       u = sign(b1 m + (1 - b1) g); p -= lr (u + wd p); m = b2 m + (1 - b2) g,
@@ -39,7 +39,7 @@ struct ParameterSlice {
 
 struct FlatParameters {
   at::Tensor values;     // fp32 or bf16
-  at::Tensor gradients;  // fp32
+  at::Tensor gradients;  // as values
   at::Tensor compute;  // rounded copy that products read; undefined where values are used directly
   std::vector<ParameterSlice> slices;
 };

@@ -20,6 +20,14 @@ struct FlatRange {
 std::vector<FlatRange> decay_ranges(const OptimizerConfig& config,
                                     const std::vector<ParameterSlice>& slices);
 
+/// A state of as many zeros as there are gradients: fp32, also where those are bf16, in which a
+/// second moment would never decay.
+at::Tensor zero_state(const at::Tensor& gradients);
+
+/// The gradient as updates are computed with it: scaled, fp32. Changes the gradient where that is
+/// fp32 already.
+at::Tensor scaled_gradient(const at::Tensor& gradient, double scale);
+
 /// Adds "kind/parameter" views of a flat state buffer.
 void append_state(std::vector<OptimizerTensor>& out, const std::string& kind,
                   const at::Tensor& flat, const std::vector<ParameterSlice>& slices);

@@ -134,8 +134,8 @@ struct AdamwStep {
   bool clear_gradient;    // leaves zeros in the gradient: the next step's accumulation starts from
                           // them
 };
-/// One AdamW step on 1-D slices of equal length: parameter, gradient fp32 (or bf16 parameter with
-/// fp32 gradient and states), exp_avg, exp_avg_sq fp32; compute (bf16/fp16, may be undefined)
+/// One AdamW step on 1-D slices of equal length: parameter, gradient fp32 or both bf16; exp_avg,
+/// exp_avg_sq fp32; compute (bf16/fp16, may be undefined)
 /// receives the rounded new parameter.
 void adamw_step(at::Tensor parameter, at::Tensor gradient, at::Tensor exp_avg,
                 at::Tensor exp_avg_sq, at::Tensor compute, const AdamwStep& options);
