@@ -18,7 +18,8 @@ namespace fs = std::filesystem;
 /// Of a run, complete or not: a user's own folder may have such a name too.
 bool is_checkpoint(const fs::directory_entry& entry) {
   fs::path name = entry.path().filename();
-  if (name.extension() == ".damaged") {
+  const std::string ending = name.extension().string();
+  if (ending == ".damaged" || ending.starts_with(".abandoned")) {
     name.replace_extension();
   }
   return step_of_checkpoint(name) && entry.is_directory() &&

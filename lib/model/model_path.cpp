@@ -27,12 +27,17 @@ bool is_run_directory(const fs::path& path) {
          fs::exists(path / "final");
 }
 
+/// Not step-00000100.damaged, nor .abandoned.
+bool is_step_name(const std::string& name) {
+  return name.starts_with("step-") && name.find_first_not_of("0123456789", 5) == std::string::npos;
+}
+
 // A checkpoint counts once its manifest is there: it is written last.
 std::string newest_complete_step(const fs::path& run) {
   std::vector<std::string> steps;
   for (const fs::directory_entry& entry : fs::directory_iterator(run)) {
     const std::string name = entry.path().filename().string();
-    if (name.rfind("step-", 0) == 0 && fs::exists(entry.path() / "manifest.json")) {
+    if (is_step_name(name) && fs::exists(entry.path() / "manifest.json")) {
       steps.push_back(name);
     }
   }

@@ -157,6 +157,56 @@ void remove_old_checkpoints(const fs::path& run, int64_t keep) {
   }
 }
 
+namespace {
+
+/// A name that is free: step-N.abandoned, step-N.abandoned-2 ...
+fs::path abandoned_name(const fs::path& checkpoint) {
+  fs::path free = checkpoint.string() + ".abandoned";
+  for (int number = 2; fs::exists(free); ++number)
+    free = fmt::format("{}.abandoned-{}", checkpoint.string(), number);
+  return free;
+}
+
+/// Where the link names one of `going`: to `staying` with it, or away if there is none.
+void turn_link(const fs::path& run, const std::string& link, const std::vector<int64_t>& going,
+               std::optional<int64_t> staying) {
+  std::error_code absent;
+  const auto step = step_of_checkpoint(fs::read_symlink(run / link, absent));
+  if (!step || !std::binary_search(going.begin(), going.end(), *step)) return;
+  if (staying) {
+    point_to(run, link, checkpoint_name(*staying));
+  } else {
+    remove_file(run / link);
+  }
+}
+
+}  // namespace
+
+std::vector<std::string> abandon_later_checkpoints(const fs::path& run, const fs::path& checkpoint,
+                                                   std::optional<int64_t> best_step) {
+  const int64_t from = read_manifest(checkpoint).step;
+  std::error_code absent;
+  const bool own = fs::equivalent(checkpoint, run / checkpoint_name(from), absent);
+  std::vector<int64_t> staying = checkpoint_steps(run), going;
+  const auto later = own ? std::upper_bound(staying.begin(), staying.end(), from)
+                         : std::lower_bound(staying.begin(), staying.end(), from);
+  going.assign(later, staying.end());
+  staying.erase(later, staying.end());
+  if (going.empty()) return {};
+  turn_link(run, "latest", going, staying.empty() ? std::nullopt : std::optional(staying.back()));
+  const bool best_stays =
+      own && best_step && std::binary_search(staying.begin(), staying.end(), *best_step);
+  turn_link(run, "best", going, best_stays ? best_step : std::nullopt);
+  std::vector<std::string> names;
+  for (auto step = going.rbegin(); step != going.rend(); ++step) {
+    const fs::path name = abandoned_name(run / checkpoint_name(*step));
+    rename_path(run / checkpoint_name(*step), name);
+    names.insert(names.begin(), name.filename().string());
+  }
+  sync_directory(run);
+  return names;
+}
+
 CheckpointPart copy_of(std::vector<fs::path> files) {
   return [files = std::move(files)](const fs::path& directory) {
     for (const fs::path& file : files) {

@@ -52,6 +52,14 @@ std::vector<int64_t> checkpoint_steps(const std::filesystem::path& run);
 /// never the only one that verifies. Leftovers of interrupted saves go too. keep 0 = keep all.
 void remove_old_checkpoints(const std::filesystem::path& run, int64_t keep);
 
+/// The run goes on from `checkpoint`, its own or another's: what it holds of later steps is another
+/// line now, which a later "auto" must not take. Renames those to step-N.abandoned, the newest
+/// first, after `latest` and `best` (best_step's checkpoint, if it stays) point elsewhere. The new
+/// names, ascending.
+std::vector<std::string> abandon_later_checkpoints(const std::filesystem::path& run,
+                                                   const std::filesystem::path& checkpoint,
+                                                   std::optional<int64_t> best_step);
+
 struct ResumeChoice {
   std::filesystem::path checkpoint;  // verified
   std::vector<std::string>

@@ -131,6 +131,10 @@ std::vector<std::string> Trainer::Core::resume(const fs::path& checkpoint) {
   last_validation = saved.last_validation;
   resumed_step = saved_step = validated_step = step;
   last_checkpoint = checkpoint;
+  const auto best_step = best ? std::optional(best->step) : std::nullopt;
+  for (const std::string& name :
+       abandon_later_checkpoints(setup.run_directory, checkpoint, best_step))
+    changes.push_back(fmt::format("{}: of a line that this run leaves", name));
   return changes;
 }
 

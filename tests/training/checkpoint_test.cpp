@@ -204,6 +204,41 @@ TEST(Checkpoint, CleaningUpKeepsTheNewestTheBestAndTheLimit) {
   EXPECT_EQ(checkpoint_steps(run.path).size(), 3u) << "0 keeps all";
 }
 
+TEST(Checkpoint, GoingBackAbandonsWhatWasSavedLater) {
+  using Names = std::vector<std::string>;
+  const Scratch run;
+  for (const int64_t step : {1, 2, 3, 4}) save(run.path, step);
+  point_to(run.path, "best", run.path / "step-00000004");
+  EXPECT_EQ(abandon_later_checkpoints(run.path, run.path / "step-00000004", 4), Names{});
+  EXPECT_EQ(abandon_later_checkpoints(run.path, run.path / "step-00000002", 1),
+            (Names{"step-00000003.abandoned", "step-00000004.abandoned"}));
+  EXPECT_EQ(checkpoint_steps(run.path), (std::vector<int64_t>{1, 2}));
+  EXPECT_EQ(fs::read_symlink(run.path / "latest"), "step-00000002");
+  EXPECT_EQ(fs::read_symlink(run.path / "best"), "step-00000001");
+  EXPECT_EQ(choose_checkpoint(run.path, "auto")->checkpoint, run.path / "step-00000002");
+  verify_checkpoint(run.path / "step-00000004.abandoned");
+  save(run.path, 3);
+  EXPECT_EQ(abandon_later_checkpoints(run.path, run.path / "step-00000002", {}),
+            Names{"step-00000003.abandoned-2"});
+}
+
+TEST(Checkpoint, AnothersCheckpointAbandonsItsOwnStepToo) {
+  using Names = std::vector<std::string>;
+  const Scratch run, other;
+  save(other.path, 2);
+  for (const int64_t step : {1, 2, 3}) save(run.path, step);
+  point_to(run.path, "best", run.path / "step-00000002");
+  EXPECT_EQ(abandon_later_checkpoints(run.path, other.path / "step-00000002", 1),
+            (Names{"step-00000002.abandoned", "step-00000003.abandoned"}));
+  EXPECT_EQ(fs::read_symlink(run.path / "latest"), "step-00000001");
+  EXPECT_FALSE(fs::exists(fs::symlink_status(run.path / "best")));
+  EXPECT_EQ(checkpoint_steps(other.path), std::vector<int64_t>{2});
+  save(other.path, 1);
+  EXPECT_EQ(abandon_later_checkpoints(run.path, other.path / "step-00000001", {}),
+            Names{"step-00000001.abandoned"});
+  EXPECT_FALSE(fs::exists(fs::symlink_status(run.path / "latest")));
+}
+
 TEST(Checkpoint, CleaningUpNeverRemovesTheOnlyWholeOne) {
   const Scratch run;
   for (int64_t step = 1; step <= 4; ++step) {
