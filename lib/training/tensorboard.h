@@ -4,8 +4,8 @@
 // CRC-32C of the length | data | u32 masked CRC-32C of the data, little endian; mask(c) = ((c >>
 // 15) | (c << 17)) + 0xa282ead8. Data is a protobuf Event: 1 wall_time double, 2 step int64, 3
 // file_version "brain.Event:2" (first record only), 5 Summary{1 value{1 tag, 2 simple_value
-// float}}, 7 SessionLog{1 status START} in a file that continues a run, which tells TensorBoard to
-// forget later steps of earlier files. Throws Error(io). Used from one thread.
+// float}}, 7 SessionLog{1 status START}, which tells TensorBoard to forget what earlier files have
+// of these and later steps. Throws Error(io). Used from one thread.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +25,7 @@ uint32_t masked_crc32c(std::string_view bytes);
 
 class TensorBoardWriter {
  public:
-  /// Opens a new file in `folder`. first_step > 0: a continued run.
+  /// Opens a new file in `folder`. first_step: of those that follow.
   TensorBoardWriter(const std::filesystem::path& folder, int64_t first_step);
   void write_scalars(int64_t step, const std::vector<std::pair<std::string, double>>& scalars);
   const std::filesystem::path& path() const { return file_.path(); }
