@@ -21,9 +21,11 @@
 #include "base/sha256.h"
 #include "base/signals.h"
 #include "base/stdout.h"
+#include "base/system_memory.h"
 #include "model/device.h"
 #include "model/kernels/cpu_backend.h"
 #include "model/model_size.h"
+#include "training/training_memory.h"
 
 namespace llm {
 namespace {
@@ -38,6 +40,31 @@ void resume(Trainer& trainer, const ResumeChoice& start) {
     log_info("{}", line);
   }
   log_info("resumed from {}", start.checkpoint.string());
+}
+
+void check_memory(const RunConfig& run) {
+  if (!resolve_device(run.runtime.device).is_cpu()) return;
+  const int64_t parameters = parameter_count(run.model);
+  const auto bytes = static_cast<uint64_t>(
+      least_training_bytes(parameters, run.training.precision, run.optimizer.name));
+  const auto there = static_cast<uint64_t>(total_memory_bytes());
+  if (bytes <= there) return;
+  fail(Exit::usage,
+       fmt::format("training {} parameters takes {} for weights, gradients and optimizer; this "
+                   "machine has {} of memory",
+                   human_count(parameters), human_bytes(bytes), human_bytes(there)),
+       "llm create-config --params N makes a smaller model; --optimizer adafactor takes less");
+}
+
+/// What config.yaml says of the beginning. What was meant once, for a checkpoint of the run itself
+/// or to begin anew, is over; a checkpoint of another run is named for every working directory.
+void settle_start(CheckpointConfig& config, const std::optional<ResumeChoice>& start) {
+  if (start && !fs::equivalent(start->checkpoint.parent_path(), config.output_dir)) {
+    config.resume_from_checkpoint = absolute_text(config.resume_from_checkpoint);
+    return;
+  }
+  config.resume_from_checkpoint = "auto";
+  config.reset_optimizer = config.allow_data_change = config.force = false;
 }
 
 /// A resume keeps what the run chose for itself when it began, whatever it would choose now.
@@ -60,21 +87,34 @@ void keep_choices(RunConfig& run, const fs::path& checkpoint) {
   }
 }
 
+/// In the place of a verb that writes, which a model that looks both ways does not.
+constexpr const char* kLookBothWays = "llm inspect {} --tokens \"Once\" --logits 3";
+
+/// What a command with this config needs to go on with the run where it has come to.
+std::string resuming_options(const CheckpointConfig& config) {
+  if (config.resume_from_checkpoint == "auto") return "";
+  return fmt::format(" --resume-from-checkpoint auto{}{}",
+                     config.reset_optimizer ? " --reset-optimizer false" : "",
+                     config.allow_data_change ? " --allow-data-change false" : "");
+}
+
 /// What to try next, as a shell takes it. More steps are of no use where more had brought no gain.
 std::string next_commands(const fs::path& run, const TrainingResult& result,
-                          const std::string& next) {
+                          const std::string& next, const std::string& resuming) {
   const std::string name = shell_word(run.string());
   std::string text = fmt::format("Next:\n  {}\n  llm inspect {} --plot loss.svg\n",
                                  fmt::format(fmt::runtime(next), name), name);
   if (result.reason == StopReason::finished) {
-    text += fmt::format("  llm pretrain --config {} --output-dir {} --max-steps {}\n",
-                        shell_word((run / "config.yaml").string()), name, 2 * result.steps);
+    text +=
+        fmt::format("  llm pretrain --config {} --output-dir {} --max-steps {}{}\n",
+                    shell_word((run / "config.yaml").string()), name, 2 * result.steps, resuming);
   }
   return text;
 }
 
-std::string report(const fs::path& run, const TrainingResult& result, const RunData& data,
-                   const TrainingConfig& training, const std::string& next) {
+std::string report(const RunConfig& config, const fs::path& run, const TrainingResult& result,
+                   const RunData& data, const std::string& next) {
+  const TrainingConfig& training = config.training;
   std::string text = fmt::format(
       "Trained {} steps on {} tokens{}\n", format_count(result.steps), format_count(result.tokens),
       result.loss ? fmt::format("; last loss {:.4f}", *result.loss) : "");
@@ -97,11 +137,14 @@ std::string report(const fs::path& run, const TrainingResult& result, const RunD
     }
   }
   return text + fmt::format("Model: {}\n", (run / "final").string()) +
-         next_commands(run, result, next);
+         next_commands(run, result, config.model.use_bidirectional_attention ? kLookBothWays : next,
+                       resuming_options(config.checkpoint));
 }
 
-int exit_code_of(const StopSignal& stop, const fs::path& checkpoint) {
-  log_info("ended by {}; the same command goes on from {}", stop.name(), checkpoint.string());
+/// repeatable: the command itself goes on where a run has come to.
+int exit_code_of(const StopSignal& stop, const fs::path& checkpoint, bool repeatable) {
+  log_info("ended by {}; the same command {}goes on from {}", stop.name(),
+           repeatable ? "" : "with --resume-from-checkpoint auto ", checkpoint.string());
   return stop.exit_code();
 }
 
@@ -182,11 +225,13 @@ int train_in_directory(RunConfig& run, const Fields& fields, const TrainingVerb&
   RunRecord record;
   record.started = utc_now();
   const std::optional<ResumeChoice> start = choose_start(run.checkpoint);
+  const bool repeatable = run.checkpoint.resume_from_checkpoint == "auto";
   if (start) {
     keep_choices(run, start->checkpoint);
   }
   RunTokenizer tokenizer = choose_tokenizer(run, fields, start, stop_requested);
   settle_model(run, fields, tokenizer);
+  check_memory(run);
   const RunChatTemplate chat = choose_chat_template(run, *tokenizer.tokenizer, start);
   const RunData data =
       prepare_run_data(run.data, *tokenizer.tokenizer, directory,
@@ -206,6 +251,7 @@ int train_in_directory(RunConfig& run, const Fields& fields, const TrainingVerb&
 
   TrainerSetup setup = trainer_setup(run, fields, tokenizer, loaders);
   setup.encryption_key = key;
+  settle_start(run.checkpoint, start);  // (the trainer knows what was asked for)
   const std::string config_text = fields.to_yaml_with_comments();
   setup.identity.config_sha256 = sha256_hex(config_text);
   record.identity = setup.identity;
@@ -228,9 +274,9 @@ int train_in_directory(RunConfig& run, const Fields& fields, const TrainingVerb&
   train_and_record(trainer, record, directory,
                    [&] { save_final(directory, *model, tokenizer.files, key); });
   if (record.training.reason == StopReason::signal) {
-    return exit_code_of(stop, record.training.last_checkpoint);
+    return exit_code_of(stop, record.training.last_checkpoint, repeatable);
   }
-  write_stdout(report(directory, record.training, data, run.training, verb.next));
+  write_stdout(report(run, directory, record.training, data, verb.next));
   return 0;
 }
 
