@@ -165,8 +165,8 @@ void check_fields(const GenerationConfig& config, const GenerationLimits& limits
         "seed must be -1 (random) or from 0 to {}, got {}", kLargestSeed, config.seed);
   for (const std::string& stop : config.stop_strings)
     check(!stop.empty(), "stop strings must not be empty");
-  check(is_context_policy(config.max_context_policy), "max_context_policy: {}",
-        unknown_policy(config.max_context_policy));
+  if (!is_context_policy(config.max_context_policy))
+    fail(Exit::usage, "max_context_policy: " + unknown_policy(config.max_context_policy));
   for (const int64_t id : config.eos_token_id) {
     check(id >= 0 && (limits.vocab_size == 0 || id < limits.vocab_size),
           "eos_token_id {} is not a token of this model (vocab_size {})", id, limits.vocab_size);
