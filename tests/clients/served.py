@@ -165,6 +165,10 @@ class Server:
     def status_field(self, name):
         return int(re.search(rf"^{name}:\s+(\d+)", pathlib.Path(f"/proc/{self.process.pid}/status").read_text(), re.M).group(1))
 
+    def grew_kib(self, before):
+        """Since resident_kib() was `before`, less what AddressSanitizer may keep of freed memory (256 MiB)."""
+        return self.resident_kib() - before - ((256 << 10) if "ASAN_OPTIONS" in os.environ else 0)
+
     def resident_kib(self):
         return self.status_field("VmRSS")
 
