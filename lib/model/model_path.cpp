@@ -2,13 +2,11 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <vector>
-
 #include "base/error.h"
 #include "hub/hub_cache.h"
 #include "model/lora_adapter.h"
 #include "model/manifest.h"
+#include "model/run_layout.h"
 #include "model/unpickler.h"
 
 namespace llm {
@@ -27,29 +25,6 @@ bool is_run_directory(const fs::path& path) {
          fs::exists(path / "final");
 }
 
-/// Not step-00000100.damaged, nor .abandoned.
-bool is_step_name(const std::string& name) {
-  return name.starts_with("step-") && name.find_first_not_of("0123456789", 5) == std::string::npos;
-}
-
-// A checkpoint counts once its manifest is there: it is written last.
-std::string newest_complete_step(const fs::path& run) {
-  std::vector<std::string> steps;
-  for (const fs::directory_entry& entry : fs::directory_iterator(run)) {
-    const std::string name = entry.path().filename().string();
-    if (is_step_name(name) && fs::exists(entry.path() / "manifest.json")) {
-      steps.push_back(name);
-    }
-  }
-  const auto newest =
-      std::max_element(steps.begin(), steps.end(), [](const std::string& a, const std::string& b) {
-        return std::pair(a.size(), a) <
-               std::pair(b.size(),
-                         b);  // steps are padded to eight digits; a longer number is later
-      });
-  return newest == steps.end() ? "" : *newest;
-}
-
 fs::path checkpoint_of_run(const fs::path& run) {
   if (is_model_directory(run / "final")) {
     return run / "final";
@@ -60,14 +35,14 @@ fs::path checkpoint_of_run(const fs::path& run) {
       return path;
     }
     if (fs::is_symlink(path) && !fs::exists(path)) {
-      const std::string newest = newest_complete_step(run);
+      const std::string newest = newest_complete_checkpoint(run);
       fail(Exit::bad_input,
            fmt::format(
                "{} → {} does not exist; {}", path.string(), fs::read_symlink(path).string(),
                newest.empty() ? "no checkpoint is complete" : "newest complete is " + newest));
     }
   }
-  if (const std::string newest = newest_complete_step(run); !newest.empty()) {
+  if (const std::string newest = newest_complete_checkpoint(run); !newest.empty()) {
     return run / newest;
   }
   fail(Exit::bad_input, fmt::format("no checkpoint in '{}'", run.string()), kHowToMake);
@@ -110,22 +85,22 @@ fs::path find_model(const fs::path& path) {
   if (!fs::is_directory(status)) {
     fail(Exit::bad_input, fmt::format("'{}' is not a directory", path.string()));
   }
-  const bool is_step = path.filename().string().rfind("step-", 0) == 0;
-  if (is_step && !fs::exists(path / "manifest.json")) {
+  const bool is_step = path.filename().string().starts_with(kStepPrefix);
+  if (is_step && !fs::exists(path / kManifestName)) {
     fail(Exit::bad_input,
          fmt::format("{} is incomplete (no manifest; save was interrupted)", path.string()));
   }
   if (is_model_directory(path)) {
     return path;
   }
-  if (is_run_directory(path) || !newest_complete_step(path).empty()) {
+  if (is_run_directory(path) || !newest_complete_checkpoint(path).empty()) {
     return checkpoint_of_run(path);
   }
   if (is_adapter_directory(path)) {
     fail(Exit::bad_input, fmt::format("'{}' is a LoRA adapter, not a model", path.string()),
          "generate, chat and api take it as --model-path; others take its base");
   }
-  if (fs::exists(path / "manifest.json")) {
+  if (fs::exists(path / kManifestName)) {
     fail(Exit::bad_input, fmt::format("{}: config.json is missing", path.string()));
   }
   fail(Exit::bad_input, fmt::format("no checkpoint in '{}'", path.string()), kHowToMake);

@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 #include <nlohmann/json.hpp>
 
 #include "base/atomic_file.h"
@@ -16,8 +15,6 @@ namespace llm {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr std::string_view kStepPrefix = "step-";
 
 std::string manifest_text(const fs::path& directory, int64_t step) {
   nlohmann::ordered_json manifest;
@@ -36,16 +33,6 @@ std::string manifest_text(const fs::path& directory, int64_t step) {
         {"size", fs::file_size(file)}, {"sha256", sha256_file(file)}};
   }
   return dump_json(manifest, 2) + "\n";
-}
-
-std::string newest_complete(const fs::path& run) {
-  const std::vector<int64_t> steps = checkpoint_steps(run);
-  for (auto step = steps.rbegin(); step != steps.rend(); ++step) {
-    if (fs::exists(run / checkpoint_name(*step) / kManifestName)) {
-      return checkpoint_name(*step);
-    }
-  }
-  return {};
 }
 
 /// Renamed first: a crash in the middle of the removal must not leave half a checkpoint under a
@@ -71,37 +58,10 @@ bool verifies(const fs::path& checkpoint) {
 
 }  // namespace
 
-std::string checkpoint_name(int64_t step) { return fmt::format("{}{:08}", kStepPrefix, step); }
-
-std::optional<int64_t> step_of_checkpoint(const fs::path& checkpoint) {
-  const std::string name = checkpoint.filename().string();
-  if (!name.starts_with(kStepPrefix)) {
-    return std::nullopt;
-  }
-  int64_t step = 0;
-  const auto [end, error] =
-      std::from_chars(name.data() + kStepPrefix.size(), name.data() + name.size(), step);
-  const bool whole = error == std::errc() && end == name.data() + name.size() && step >= 0;
-  return whole ? std::optional(step) : std::nullopt;
-}
-
-std::vector<int64_t> checkpoint_steps(const fs::path& run) {
-  std::vector<int64_t> steps;
-  std::error_code absent;
-  for (const fs::directory_entry& entry : fs::directory_iterator(run, absent)) {
-    const auto step = step_of_checkpoint(entry.path());
-    if (step && entry.is_directory()) {
-      steps.push_back(*step);
-    }
-  }
-  std::sort(steps.begin(), steps.end());
-  return steps;
-}
-
 fs::path save_checkpoint(const fs::path& run, int64_t step,
                          const std::vector<CheckpointPart>& parts, int64_t expected_bytes) {
   const fs::path target = run / checkpoint_name(step);
-  const std::string previous = newest_complete(run);
+  const std::string previous = newest_complete_checkpoint(run);
   const std::string note = previous.empty() ? "" : previous + " is intact";
   try {
     AtomicDirectory directory(target, static_cast<uint64_t>(expected_bytes), note);

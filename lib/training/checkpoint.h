@@ -21,15 +21,12 @@
 #include <vector>
 
 #include "model/manifest.h"
+#include "model/run_layout.h"
 
 namespace llm {
 
 /// Writes some of a checkpoint's files into the directory it is given (through base/file_io.h).
 using CheckpointPart = std::function<void(const std::filesystem::path& directory)>;
-
-std::string checkpoint_name(int64_t step);  // step-00001000
-/// The step in a directory's name; nothing where it has another form.
-std::optional<int64_t> step_of_checkpoint(const std::filesystem::path& checkpoint);
 
 /// Saves RUN/step-N and moves `latest`. Free space is checked against expected_bytes first: "need
 /// 812 MB, 96 MB free in /data; step-400 is intact".
@@ -44,9 +41,6 @@ void point_to(const std::filesystem::path& run, const std::string& link,
 /// Checks the manifest: every file there, with its size and hash, and no name that leads outside.
 /// Throws naming the first that fails.
 void verify_checkpoint(const std::filesystem::path& checkpoint);
-
-/// Steps that have a directory in RUN, ascending, complete or not.
-std::vector<int64_t> checkpoint_steps(const std::filesystem::path& run);
 
 /// Removes all but the newest `keep` verified checkpoints and what `best` and `latest` point to;
 /// never the only one that verifies. Leftovers of interrupted saves go too. keep 0 = keep all.

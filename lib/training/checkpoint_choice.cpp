@@ -14,7 +14,7 @@ namespace fs = std::filesystem;
 /// RUN itself, or a checkpoint inside it.
 bool is_run_directory(const fs::path& path) {
   return fs::is_directory(path) && !fs::exists(path / kManifestName) &&
-         !path.filename().string().starts_with("step-");
+         !path.filename().string().starts_with(kStepPrefix);
 }
 
 std::optional<ResumeChoice> newest_good(const fs::path& run) {
