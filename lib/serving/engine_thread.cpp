@@ -39,10 +39,9 @@ bool EngineThread::submit_together(std::vector<Work> works) {
   {
     const std::lock_guard guard(mutex_);
     if (!has_place()) return false;
-    note_work();
     const auto group = groups_.insert(groups_.end(), Group{.id = ++last_group_, .waiting = {}});
     group->open = std::ssize(works);
-    open_ += group->open;
+    note_work(group->open);
     waiting_ += group->open;
     for (auto& [request, done] : works) {
       if (!request.cancelled) request.cancelled = std::make_shared<std::atomic<bool>>(false);
@@ -66,9 +65,10 @@ bool EngineThread::has_place() const {
          open_ - largest < places_ * kRequestsAPlace;
 }
 
-/// Something comes to do; with the mutex held.
-void EngineThread::note_work() {
+/// So many requests or jobs come; with the mutex held.
+void EngineThread::note_work(int64_t count) {
   if (open_ == 0) turn_ended_ = std::chrono::steady_clock::now();
+  open_ += count;
 }
 
 void EngineThread::done_one(Groups::iterator group) {
@@ -83,8 +83,7 @@ bool EngineThread::submit_job(std::unique_ptr<EngineJob> job) {
   {
     const std::lock_guard guard(mutex_);
     if (!has_place()) return false;
-    note_work();
-    ++open_;
+    note_work(1);
     jobs_.push_back(std::move(job));
   }
   news_.notify_one();

@@ -68,7 +68,7 @@ class EngineThread {
   void take_waiting();
   void publish();
   bool has_place() const;
-  void note_work();
+  void note_work(int64_t count);
   void done_one(Groups::iterator group);
   void do_job(bool alone);
 
