@@ -7,15 +7,15 @@ namespace llm {
 namespace {
 
 // Fields of SentencePiece's ModelProto and of its TrainerSpec.
-constexpr uint32_t kTrainerSpec = 2, kVocabSize = 4, kHardVocabLimit = 33;
+constexpr uint32_t kPieces = 1, kTrainerSpec = 2, kVocabSize = 4, kHardVocabLimit = 33;
 
 /// `spec` with the pieces that there are instead of those that were wished for.
-std::string settled_spec(std::string_view spec, int64_t pieces) {
+std::string settled_spec(std::string_view spec, uint64_t pieces) {
   ProtobufWriter settled;
   ProtobufReader fields(spec);
   for (size_t begin = 0; const auto field = fields.next(); begin = fields.position()) {
     if (field->number == kVocabSize) {
-      settled.put_varint(kVocabSize, static_cast<uint64_t>(pieces));
+      settled.put_varint(kVocabSize, pieces);
     } else if (field->number != kHardVocabLimit) {
       settled.put_fields(spec.substr(begin, fields.position() - begin));
     }
@@ -25,7 +25,10 @@ std::string settled_spec(std::string_view spec, int64_t pieces) {
 
 }  // namespace
 
-std::string settled_model(std::string_view model, int64_t pieces) {
+std::string settled_model(std::string_view model) {
+  uint64_t pieces = 0;
+  for (ProtobufReader fields(model); const auto field = fields.next();)
+    pieces += field->number == kPieces ? 1 : 0;
   ProtobufWriter settled;
   ProtobufReader fields(model);
   for (size_t begin = 0; const auto field = fields.next(); begin = fields.position()) {

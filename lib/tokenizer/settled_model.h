@@ -5,13 +5,12 @@
 // Of the TrainerSpec, vocab_size becomes the number of pieces, and hard_vocab_limit goes.
 #pragma once
 
-#include <cstdint>
 #include <string>
 #include <string_view>
 
 namespace llm {
 
-/// model: a ModelProto as SentencePiece wrote it, of so many pieces.
-std::string settled_model(std::string_view model, int64_t pieces);
+/// model: a ModelProto as SentencePiece wrote it.
+std::string settled_model(std::string_view model);
 
 }  // namespace llm

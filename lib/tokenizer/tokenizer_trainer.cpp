@@ -209,11 +209,10 @@ TokenizerTraining train_tokenizer(const TokenizerTrainerConfig& config, const Te
   };
   run_watched(train, progress, stop);
   if (!job->status.ok()) fail_training(config, job->status.error_message());
-  result.vocab_size = load_tokenizer_bytes(job->model, "the trained tokenizer")->vocab_size();
-  result.model = settled_model(job->model, result.vocab_size);
-
+  result.model = settled_model(job->model);
   const auto tokenizer = load_tokenizer_bytes(result.model, "the trained tokenizer");
   check_promises(*tokenizer);
+  result.vocab_size = tokenizer->vocab_size();
   result.sha256 = tokenizer->sha256();
   return result;
 }
