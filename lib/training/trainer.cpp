@@ -186,7 +186,7 @@ TrainingResult Trainer::Core::train() {
     window.seconds += seconds_since(start);
     window.tokens += outcome.tokens;
     window.steps += 1;
-    last_loss = outcome.loss;
+    if (outcome.tokens > 0) last_loss = outcome.loss;
     const bool validated = validate_if_due();
     if (step % setup.metrics.logging_steps == 0 || step == 1 || step >= setup.total_steps ||
         validated || !gradient_norms.empty()) {

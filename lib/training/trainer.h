@@ -86,7 +86,7 @@ struct TrainingResult {
 };
 
 struct StepOutcome {
-  double loss = 0;
+  double loss = 0;  // mean over the targets; NaN where the rows had none
   double grad_norm = 0;
   int64_t tokens = 0;
   bool skipped = false;

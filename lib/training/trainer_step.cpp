@@ -90,12 +90,13 @@ StepOutcome Trainer::Core::training_step() {
     nll += loss.nll_sum;
     batch = {};
   }
-  outcome.loss = nll / static_cast<double>(std::max<int64_t>(1, outcome.tokens));
+  outcome.loss = nll / static_cast<double>(outcome.tokens);
   if (setup.on_gradients) {
     setup.on_gradients(step, gradients);
   }
   outcome.grad_norm = std::sqrt(sum_of_squares(gradients)) / scale.current();
-  outcome.skipped = !std::isfinite(outcome.loss) || !std::isfinite(outcome.grad_norm);
+  outcome.skipped =
+      (outcome.tokens > 0 && !std::isfinite(outcome.loss)) || !std::isfinite(outcome.grad_norm);
   const int64_t norm_steps = setup.metrics.gradient_norm_steps;
   if (norm_steps > 0 && (step + 1) % norm_steps == 0) {
     take_gradient_norms();

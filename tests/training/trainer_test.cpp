@@ -20,8 +20,9 @@ namespace {
 namespace fs = std::filesystem;
 
 TEST(Trainer, AStepWithoutTargetsChangesNothingButTheClock) {
+  const Scratch run;
   const auto model = tiny_model();
-  TrainerSetup setup = tiny_setup(2);
+  TrainerSetup setup = tiny_setup(2, run.path);
   setup.optimizer.weight_decay = 0;
   setup.batches = [](int64_t first, int64_t count) {
     TrainingBatch batch = tiny_batch(first, count, false);
@@ -33,9 +34,11 @@ TEST(Trainer, AStepWithoutTargetsChangesNothingButTheClock) {
   Trainer trainer(setup, *model);
   const StepOutcome outcome = trainer.training_step();
   EXPECT_FALSE(outcome.skipped);
-  EXPECT_EQ(outcome.loss, 0);
+  EXPECT_TRUE(std::isnan(outcome.loss)) << "a mean of nothing, not a perfect loss";
   EXPECT_EQ(trainer.step(), 1);
+  EXPECT_EQ(trainer.train().loss, std::nullopt);
   EXPECT_TRUE(at::equal(model->flat_parameters(), before));
+  EXPECT_NE(read_file(run.path / "metrics.jsonl").find("\"loss\":null,"), std::string::npos);
 }
 
 TEST(Trainer, ClippingScalesTheGradientToTheLimit) {
