@@ -131,6 +131,7 @@ std::vector<std::string> Trainer::Core::resume(const fs::path& checkpoint) {
   last_validation = saved.last_validation;
   resumed_step = saved_step = validated_step = step;
   last_checkpoint = checkpoint;
+  if (setup.run_directory.empty()) return changes;
   const auto best_step = best ? std::optional(best->step) : std::nullopt;
   for (const std::string& name :
        abandon_later_checkpoints(setup.run_directory, checkpoint, best_step))

@@ -27,7 +27,10 @@ TEST(Tensorboard, FirstRecordIsTheFileVersionByteForByte) {
   const std::string bytes = read_file(writer.path());
   uint64_t length = 0;
   std::memcpy(&length, bytes.data(), 8);
-  ASSERT_GE(bytes.size(), 8 + 4 + length + 4);
+  const size_t second = 8 + 4 + length + 4;
+  ASSERT_EQ(bytes.size(), second + 8 + 4 + 15 + 4);
+  EXPECT_EQ(bytes.substr(second + 12 + 9, 6), std::string("\x10\x00\x3a\x02\x08\x01", 6))
+      << "after the wall time step 0 and the session's START";
   const std::string event = bytes.substr(12, length);
   EXPECT_EQ(event[0], 0x09) << "field 1, eight bytes: wall time";
   EXPECT_EQ(event.substr(9), std::string("\x1a\x0d") + "brain.Event:2") << "field 3, text";
