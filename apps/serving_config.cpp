@@ -14,7 +14,7 @@ namespace {
 
 int64_t memory_given(const ServingConfig& config, int64_t bytes_per_token) {
   if (config.kv_cache_tokens > 0) return config.kv_cache_tokens * bytes_per_token;
-  return config.kv_cache_memory > 0 ? config.kv_cache_memory : total_memory_bytes() / 4;
+  return config.kv_cache_memory > 0 ? config.kv_cache_memory : usable_memory_bytes() / 4;
 }
 
 int64_t blocks_for(const ServingConfig& config, int64_t bytes_per_token, int64_t context) {

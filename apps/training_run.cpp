@@ -47,11 +47,11 @@ void check_memory(const RunConfig& run) {
   const int64_t parameters = parameter_count(run.model);
   const auto bytes = static_cast<uint64_t>(
       least_training_bytes(parameters, run.training.precision, run.optimizer.name));
-  const auto there = static_cast<uint64_t>(total_memory_bytes());
+  const auto there = static_cast<uint64_t>(usable_memory_bytes());
   if (bytes <= there) return;
   fail(Exit::usage,
-       fmt::format("training {} parameters takes {} for weights, gradients and optimizer; this "
-                   "machine has {} of memory",
+       fmt::format("training {} parameters takes {} for weights, gradients and optimizer; there "
+                   "are {} of memory here",
                    human_count(parameters), human_bytes(bytes), human_bytes(there)),
        "llm create-config --params N makes a smaller model; --optimizer adafactor takes less");
 }

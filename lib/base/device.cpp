@@ -3,9 +3,10 @@
 #include <sched.h>
 
 #include <algorithm>
-#include <fstream>
+#include <cmath>
 
 #include "base/config.h"
+#include "base/control_group.h"
 #include "base/error.h"
 #include "base/number_text.h"
 
@@ -96,15 +97,8 @@ int usable_cores() {
   if (::sched_getaffinity(0, sizeof set, &set) == 0) {
     cores = std::max(1, CPU_COUNT(&set));
   }
-  // A container's share: "200000 100000" means two cores' worth of time.
-  std::ifstream quota_file("/sys/fs/cgroup/cpu.max");
-  int64_t quota = 0;
-  int64_t period = 0;
-  if (quota_file >> quota >> period && quota > 0 && period > 0) {
-    cores =
-        std::min<int>(cores, static_cast<int>(std::max<int64_t>(1, (quota + period - 1) / period)));
-  }
-  return cores;
+  const double share = control_group_limits().cores.value_or(cores);
+  return std::max(1, static_cast<int>(std::ceil(std::min<double>(cores, share))));
 }
 
 }  // namespace llm

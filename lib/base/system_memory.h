@@ -5,7 +5,8 @@
 
 namespace llm {
 
-/// Bytes of RAM, used or not.
-int64_t total_memory_bytes();
+/// Bytes of RAM that this process may ever have, used or not: all there is, or what its control
+/// groups allow (a container's limit).
+int64_t usable_memory_bytes();
 
 }  // namespace llm

@@ -42,9 +42,9 @@ at::Tensor allocate_flat(const ModelConfig& config, at::ScalarType dtype, at::De
                      human_bytes(static_cast<uint64_t>(bytes)), reason),
          "choose a smaller model or a shorter number format");
   };
-  const auto memory = static_cast<double>(total_memory_bytes());
+  const auto memory = static_cast<double>(usable_memory_bytes());
   if (device.is_cpu() && bytes > memory) {
-    refuse(fmt::format("this machine has {}", human_bytes(static_cast<uint64_t>(memory))));
+    refuse(fmt::format("there are {} of memory here", human_bytes(static_cast<uint64_t>(memory))));
   }
   try {
     return at::empty({count}, at::TensorOptions(dtype).device(device));

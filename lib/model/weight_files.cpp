@@ -26,7 +26,7 @@ std::vector<fs::path> files_of_directory(const fs::path& directory) {
 }
 
 std::vector<MappedFile> mapped(const std::vector<fs::path>& files) {
-  const auto memory = static_cast<uint64_t>(total_memory_bytes());
+  const auto memory = static_cast<uint64_t>(usable_memory_bytes());
   uint64_t bytes = 0;
   for (const fs::path& file : files) bytes += fs::file_size(file);
   std::vector<MappedFile> mappings;

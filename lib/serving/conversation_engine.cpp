@@ -17,7 +17,7 @@ EngineOptions one_conversation(const TokenModel& model, ConversationEngine::Make
   options.max_batch_size = 1;
   options.make_drafter = std::move(drafter);
   const int64_t per_block = std::max<int64_t>(model.kv_bytes_per_token() * kKvBlockTokens, 1);
-  const int64_t most = std::max<int64_t>(total_memory_bytes() / 2 / per_block, 1);
+  const int64_t most = std::max<int64_t>(usable_memory_bytes() / 2 / per_block, 1);
   const int64_t context = model.context_length();
   options.kv.max_blocks =
       context > 0 ? std::min(context / kKvBlockTokens + 8, most) : std::min<int64_t>(4096, most);

@@ -348,7 +348,7 @@ TEST(Transformer, WeightsThatCannotFitAreRefused) {
   config.num_hidden_layers = 10'000;
   expect_contains(
       error_of([&] { Transformer(config, at::kFloat); }),
-      "2: a model of 687.2T parameters needs 2.4 PiB for its weights; this machine has ");
+      "2: a model of 687.2T parameters needs 2.4 PiB for its weights; there are ");
 }
 
 TEST(Transformer, RotaryModelRunsBeyondItsTrainedLength) {
