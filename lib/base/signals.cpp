@@ -11,7 +11,7 @@
 namespace llm {
 namespace {
 
-constexpr std::array kStopSignals{SIGINT, SIGTERM, SIGUSR1};
+constexpr std::array kStopSignals{SIGINT, SIGTERM, SIGHUP, SIGUSR1};
 
 std::atomic<int> received{0};
 std::array<struct sigaction, kStopSignals.size()> former_actions;
@@ -19,7 +19,7 @@ std::atomic<bool> installed{false};
 
 void on_stop_signal(int number) {
   int none = 0;
-  if (!received.compare_exchange_strong(none, number)) {
+  if (!received.compare_exchange_strong(none, number) && number != SIGHUP) {
     ::_exit(128 + number);
   }
 }
@@ -41,6 +41,9 @@ StopSignal::StopSignal() {
   action.sa_flags = 0;  // no restart: a read from the terminal returns, so that the request is seen
   for (size_t i = 0; i < kStopSignals.size(); ++i) {
     ::sigaction(kStopSignals[i], &action, &former_actions[i]);
+    if (kStopSignals[i] == SIGHUP && former_actions[i].sa_handler == SIG_IGN) {
+      ::sigaction(SIGHUP, &former_actions[i], nullptr);
+    }
   }
 }
 
@@ -65,6 +68,8 @@ const char* StopSignal::name() const {
       return "SIGINT";
     case SIGTERM:
       return "SIGTERM";
+    case SIGHUP:
+      return "SIGHUP";
     case SIGUSR1:
       return "SIGUSR1";
     default:

@@ -1,9 +1,11 @@
 // Stop requests and the signals that must not kill a run.
 //
-// `StopSignal` turns the first SIGINT, SIGTERM or SIGUSR1 into a flag that a loop looks at between
-// steps (save, then leave); a second signal of any of the three ends the process at once with 128 +
-// number. One StopSignal at a time; the former handlers come back when it is destroyed. Exit codes:
-// SIGINT 130, SIGTERM 143, SIGUSR1 0 (Slurm's "time is nearly over": a clean stop).
+// `StopSignal` turns the first SIGINT, SIGTERM, SIGHUP or SIGUSR1 into a flag that a loop looks at
+// between steps (save, then leave); a second signal ends the process at once with 128 + number, but
+// not a second SIGHUP: a terminal that goes away sends it, and so does its shell. Where SIGHUP is
+// ignored (nohup) it stays so. One StopSignal at a time; the former handlers come back when it is
+// destroyed. Exit codes: SIGHUP 129, SIGINT 130, SIGTERM 143, SIGUSR1 0 (Slurm's "time is nearly
+// over": a clean stop).
 #pragma once
 
 #include <exception>
@@ -32,7 +34,7 @@ class StopSignal {
 
   bool requested() const;
   int number() const;        // of the signal, 0 if none
-  int exit_code() const;     // 0 if none or SIGUSR1, 130, 143
+  int exit_code() const;     // 0 if none or SIGUSR1, 129, 130, 143
   const char* name() const;  // "SIGINT", "" if none
   void clear();  // an interactive reader takes the request as "stop this reply" and goes on
   static void request(int signal_number);  // the same as receiving it once

@@ -16,7 +16,10 @@ TEST(StopSignal, TheFirstSignalIsARequest) {
   const struct {
     int number, exit_code;
     const char* name;
-  } cases[] = {{SIGINT, 130, "SIGINT"}, {SIGTERM, 143, "SIGTERM"}, {SIGUSR1, 0, "SIGUSR1"}};
+  } cases[] = {{SIGINT, 130, "SIGINT"},
+               {SIGTERM, 143, "SIGTERM"},
+               {SIGHUP, 129, "SIGHUP"},
+               {SIGUSR1, 0, "SIGUSR1"}};
   for (const auto& expected : cases) {
     const StopSignal stop;
     EXPECT_FALSE(stop.requested());
@@ -49,6 +52,23 @@ void receive_twice() {
 
 TEST(StopSignalDeathTest, TheSecondSignalEndsAtOnce) {
   EXPECT_EXIT(receive_twice(), testing::ExitedWithCode(130), "");
+}
+
+TEST(StopSignal, ATerminalThatGoesAwayMaySaySoTwice) {
+  const StopSignal stop;
+  ::raise(SIGHUP);
+  ::raise(SIGHUP);
+  EXPECT_EQ(stop.number(), SIGHUP);
+}
+
+TEST(StopSignal, NohupHolds) {
+  const auto former = ::signal(SIGHUP, SIG_IGN);
+  {
+    const StopSignal stop;
+    ::raise(SIGHUP);
+    EXPECT_FALSE(stop.requested());
+  }
+  EXPECT_EQ(::signal(SIGHUP, former), SIG_IGN);
 }
 
 TEST(StopSignalDeathTest, TheFormerHandlerComesBack) {

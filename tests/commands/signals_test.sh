@@ -1,5 +1,5 @@
 #!/bin/bash
-# Reliability T12: SIGINT, SIGTERM and SIGUSR1 save a checkpoint and end with 130, 143 and 0; a second signal ends at once; the same command goes on.
+# Reliability T12: SIGINT, SIGTERM, SIGHUP and SIGUSR1 save a checkpoint and end with 130, 143, 129 and 0; a second signal ends at once; the same command goes on.
 . "$(dirname "$0")/harness.sh"
 cat > config.yaml << END
 threads: 1
@@ -25,7 +25,7 @@ check() {  # claim, condition...
   rows=$((rows + 1))
   "$@" || { echo "wrong: $claim"; failures=$((failures + 1)); }
 }
-for case in INT:130 TERM:143 USR1:0; do
+for case in INT:130 TERM:143 HUP:129 USR1:0; do
   signal=${case%:*}
   start "$signal"
   kill -s "$signal" $pid
@@ -36,6 +36,24 @@ for case in INT:130 TERM:143 USR1:0; do
   check "SIG$signal: no final model is claimed" [ ! -e "$signal/final" ]
   check "SIG$signal: nothing on stdout" [ ! -s "$signal.out" ]
 done
+
+# A terminal that goes away: its system and its shell both send SIGHUP, and nothing can be written to it any more.
+cat > hang_up.py << 'END'
+import os, pty, sys, time
+child, terminal = pty.fork()
+if child == 0:
+    os.execv(sys.argv[1], sys.argv[1:])
+seen = b""
+while b"step 2/" not in seen:
+    seen += os.read(terminal, 65536)
+os.close(terminal)
+os.kill(child, 1)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+END
+status=$(timeout 100 python3 hang_up.py "$PROGRAM" pretrain --config config.yaml --output-dir hung_up 2>&1)
+check "a terminal that goes away: exit status $status" [ "$status" = 129 ]
+check "a terminal that goes away: a checkpoint" [ -e hung_up/latest/manifest.json ]
+check "a terminal that goes away: training.log says so" grep -q "ended by SIGHUP" hung_up/training.log
 
 # Large micro-batches, so that the second signal comes before the first one can have been seen between two of them.
 sed -i 's/batch_size: 8,/batch_size: 512,/; s/gradient_accumulation_steps: 8/gradient_accumulation_steps: 1/' config.yaml
