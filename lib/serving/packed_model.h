@@ -27,7 +27,8 @@
 namespace llm {
 
 class Transformer;
-class WorkerTeam;
+class PackedPass;
+struct PackedParts;
 
 /// Why this model cannot run packed on the CPU, or nothing if it can. dtype as "float32".
 std::optional<std::string> why_not_packed(const ModelConfig& config, std::string_view dtype);
@@ -59,35 +60,15 @@ class PackedModel final : public TokenModel {
   int64_t bytes_per_token() const;
 
  private:
-  struct Run;
-  struct Workspace;
-
   KvShape kv_shape(Codes codes) const;
-  std::unique_ptr<Workspace> take_workspace() const;
-  void return_workspace(std::unique_ptr<Workspace> work) const;
-  template <typename T>
-  void layers(std::span<const Run> runs, Workspace& work) const;
-  template <typename T>
-  void attention(const PackedLayer& layer, int64_t index, std::span<const Run> runs,
-                 Workspace& work) const;
-  void embed(std::span<const Run> runs, Workspace& work) const;
-  void rotation(std::span<const Run> runs, Workspace& work) const;
-  /// One pass over at most kPassRows tokens; returns how many rows of logits it wrote.
-  int64_t pass(std::span<const Run> runs, float* logits, Workspace& work) const;
-  int64_t walk(std::span<const Run> runs, Workspace& work) const;
-  void norm(int64_t count, Workspace& work) const;
-  void head(int64_t count, float* logits, Workspace& work) const;
+  std::unique_ptr<PackedPass> take_pass() const;
+  void return_pass(std::unique_ptr<PackedPass> pass) const;
   void check_segments(std::span<const TokenSegment> segments, std::span<float> logits) const;
 
-  ModelConfig config_;
-  bool bfloat_ = true;
-  bool gelu_ = false;
-  std::vector<float> inverse_frequencies_;
-  double rope_factor_ = 1;
-  std::unique_ptr<WorkerTeam> team_;  // takes one caller at a time, others work alone
-  std::unique_ptr<PackedWeights> weights_;
+  std::unique_ptr<PackedParts> parts_;
+  const ModelConfig& config_;
   mutable std::mutex idle_lock_;
-  mutable std::vector<std::unique_ptr<Workspace>> idle_;  // buffers of passes that have ended
+  mutable std::vector<std::unique_ptr<PackedPass>> idle_;  // their buffers stay for the next
 };
 
 }  // namespace llm
