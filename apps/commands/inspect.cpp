@@ -127,7 +127,6 @@ std::string text_views(const InspectConfig& config, const fs::path& model_path,
 /// No flag is left without a reader.
 void check_views(const InspectConfig& config, const Fields& fields) {
   const bool text = fields.is_set("tokens"), plot = fields.is_set("plot");
-  check(!text || !config.tokens.empty(), "--tokens: an empty text has no tokens");
   check(text || (config.logits == 0 && !config.attention),
         "--logits and --attention need a text: --tokens TEXT");
   check(config.attention || !config.head, "--head needs --attention LAYER");

@@ -20,6 +20,13 @@ std::string variable_name(std::string_view name) {
   return out;
 }
 
+/// A text or a list of texts without any.
+bool is_empty_text(const FieldValue& value) {
+  if (const auto* text = std::get_if<std::string*>(&value)) return (*text)->empty();
+  const auto* list = std::get_if<std::vector<std::string>*>(&value);
+  return list != nullptr && (*list)->empty();
+}
+
 }  // namespace
 
 /// Walks a parsed file beside the rows.
@@ -183,7 +190,11 @@ void Fields::apply_flag(const std::string& name, const std::vector<std::string>&
   if (row->origin_.kind == FieldOrigin::by_flag) {
     fail(Exit::usage, fmt::format("--{} given twice ({}, then {})", name, row->text(), written));
   }
+  const bool was_empty = is_empty_text(row->value_);
   FieldSetter{*row, {"--" + name}}.set_words(words);
+  // Often a variable of a shell that is not set: what it was to switch on would silently stay off.
+  check(!(was_empty && is_empty_text(row->value_)),
+        "--{}: an empty value changes nothing; leave the flag out", name);
   row->origin_ = {FieldOrigin::by_flag, "--" + name, 0, 0};
 }
 

@@ -281,6 +281,17 @@ TEST(ConfigFlag, RefusesWrongValues) {
   refuse_flag("lr", {"1", "2"}, "--lr takes one value, got 2");
 }
 
+TEST(ConfigFlag, AnEmptyValueMustClearSomething) {
+  refuse_flag("output", {""}, "--output: an empty value changes nothing; leave the flag out");
+  SampleConfig config;
+  config.output = "of the file";
+  Fields fields;
+  config.fields(fields);
+  fields.apply_flag("output", std::vector<std::string>{""});
+  EXPECT_EQ(config.output, "");
+  EXPECT_EQ(read_flag("training.note", {""}).training.note, "") << "no text is not an empty text";
+}
+
 TEST(ConfigFlag, TwiceIsRefusedUnderAnyName) {
   SampleConfig config;
   Fields fields;

@@ -168,6 +168,9 @@ refuse "too hot" 2 "--temperature: 9 is outside 0 to 2" -- generate "$run" --pro
 refuse "top-p" 2 "--top-p: 1.5 is outside 0 to 1" -- "${base[@]}" --top-p 1.5
 refuse "min-p" 2 "--min-p: -1 is outside 0 to 1" -- "${base[@]}" --min-p -1
 refuse "top-k" 2 "--top-k: '-1'" -- "${base[@]}" --top-k -1
+for flag in json-schema grammar adapter draft-model-path tokenizer-path encryption-key-file prompt-file; do
+  refuse "--$flag with a variable that is not set" 2 "--$flag: an empty value changes nothing; leave the flag out" -- "${base[@]}" --$flag ""
+done
 refuse "an empty stop string" 2 "--stop" -- "${base[@]}" --stop ""
 refuse "no such policy" 2 "--max-context-policy: 'wrap' is not supported" -- "${base[@]}" --max-context-policy wrap
 refuse "an unknown flag" 2 "unknown option --temprature" "--temperature" -- "${base[@]}" --temprature 1

@@ -24,7 +24,7 @@ expect plot "wrote new/folder/loss.svg" out
 expect plot "<svg" new/folder/loss.svg
 refuse suffix 2 "--plot: 'loss.png' is not supported; choose a file name that ends in .svg" -- inspect run --plot loss.png
 refuse "empty plot" 2 "--plot: '' is not supported" -- inspect run --plot ""
-refuse "empty text" 2 "--tokens: an empty text has no tokens" -- inspect run --tokens ""
+refuse "empty text" 2 "--tokens: an empty value changes nothing; leave the flag out" -- inspect run --tokens ""
 printf '{"step":5,"lo\n' >> run/metrics.jsonl
 accept "a torn row" -- inspect run --plot torn.svg
 for views in "--plot a.svg --verify" "--verify --tokens a" "--plot a.svg --tokens a"; do
