@@ -35,7 +35,28 @@ TEST(ToolCallFormat, ReadsToolsAndGivesMissingParametersNone) {
   EXPECT_TRUE(read_tools(nullptr).empty());
 }
 
+TEST(ToolCallFormat, ArgumentsAreObjectsWhateverTheSchemaAllowsBeside) {
+  const std::pair<const char*, const char*> kNarrowed[] = {
+      {"{}", R"({"type":"object","properties":{}})"},
+      {R"({"description":"none"})", R"({"description":"none","type":"object"})"},
+      {R"({"properties":{"a":{}}})", R"({"properties":{"a":{}},"type":"object"})"},
+      {R"({"type":["null","object"]})", R"({"type":"object"})"},
+      {R"({"anyOf":[{"type":"object","required":["a"]},{"type":"null"},true]})",
+       R"({"anyOf":[{"type":"object","required":["a"]},{"type":"object"}]})"},
+      {R"({"$ref":"#/$defs/x","$defs":{"x":{"type":"object"}}})",
+       R"({"$ref":"#/$defs/x","$defs":{"x":{"type":"object"}}})"},
+      {R"({"enum":[1,{"a":2}]})", R"({"enum":[1,{"a":2}],"type":"object"})"},
+  };
+  for (const auto& [given, narrowed] : kNarrowed) {
+    const ordered_json tool = {
+        {"function", {{"name", "a"}, {"parameters", ordered_json::parse(given)}}}};
+    EXPECT_EQ(read_tools(ordered_json::array({tool}))[0].parameters, ordered_json::parse(narrowed))
+        << given;
+  }
+}
+
 TEST(ToolCallFormat, BadToolsAreRefusedByPlace) {
+  const char* const kNoObject = "tools[0].function.parameters must describe an object";
   const std::pair<const char*, const char*> kBad[] = {
       {"{}", "tools must be a list"},
       {"[1]", "tools[0] must be an object"},
@@ -46,6 +67,11 @@ TEST(ToolCallFormat, BadToolsAreRefusedByPlace) {
        "tools[0].function.name must be 1 to 64 letters, digits, '_' or '-'"},
       {R"([{"function":{"name":"a","parameters":[]}}])",
        "tools[0].function.parameters must be an object"},
+      {R"([{"function":{"name":"a","parameters":{"type":"array"}}}])", kNoObject},
+      {R"([{"function":{"name":"a","parameters":{"type":["string","null"]}}}])", kNoObject},
+      {R"([{"function":{"name":"a","parameters":{"anyOf":[{"type":"null"},false]}}}])", kNoObject},
+      {R"([{"function":{"name":"a","parameters":{"$ref":"#/$defs/x","$defs":{"x":{"$ref":"#/$defs/y"},"y":{"type":"string"}}}}}])",
+       kNoObject},
       {R"([{"function":{"name":"a"}},{"function":{"name":"a"}}])",
        "tools[1].function.name 'a' is used twice"},
   };

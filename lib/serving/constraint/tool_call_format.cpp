@@ -16,6 +16,7 @@ using nlohmann::ordered_json;
 constexpr size_t kMaxTools = 128;
 constexpr size_t kMaxFunctionName = 64;
 constexpr uint32_t kMaxParallelCalls = 16;
+constexpr int kMaxReferences = 16;  // followed to learn what a schema describes
 
 const ordered_json* member(const ordered_json& object, const char* name) {
   const auto place = object.find(name);
@@ -28,6 +29,58 @@ bool is_function_name(std::string_view name) {
            return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
                   c == '_' || c == '-';
          });
+}
+
+/// What "#/$defs/name" in the schema leads to, through others if need be; null where it is nothing.
+const ordered_json* referenced(const ordered_json& root, const ordered_json* reference) {
+  for (int followed = 0; reference != nullptr && followed < kMaxReferences; ++followed) {
+    if (!reference->is_string() || !reference->get_ref<const std::string&>().starts_with("#/"))
+      return nullptr;
+    try {
+      const ordered_json::json_pointer pointer(reference->get_ref<const std::string&>().substr(1));
+      if (!root.contains(pointer)) return nullptr;
+      const ordered_json& target = root.at(pointer);
+      reference = target.is_object() ? member(target, "$ref") : nullptr;
+      if (reference == nullptr) return &target;
+    } catch (const ordered_json::exception&) {
+      return nullptr;
+    }
+  }
+  return nullptr;
+}
+
+/// The part of a schema that allows objects, which the arguments of a call always are: null and the
+/// like beside them go, and {} is any object. Nothing where it allows none.
+std::optional<ordered_json> object_part(const ordered_json& schema, const ordered_json& root) {
+  if (schema.is_boolean()) {
+    return schema.get<bool>() ? std::optional(ordered_json{{"type", "object"}}) : std::nullopt;
+  }
+  if (!schema.is_object()) return std::nullopt;
+  ordered_json part = schema;
+  if (const ordered_json* type = member(schema, "type")) {
+    const bool among = type->is_array() &&
+                       std::find(type->begin(), type->end(), ordered_json("object")) != type->end();
+    if (*type != "object" && !among) return std::nullopt;
+    part["type"] = "object";
+    return part;
+  }
+  for (const char* several : {"anyOf", "oneOf"}) {
+    const ordered_json* all = member(schema, several);
+    if (all == nullptr || !all->is_array()) continue;
+    part[several] = ordered_json::array();
+    for (const ordered_json& one : *all) {
+      if (auto object = object_part(one, root)) part[several].push_back(*object);
+    }
+    return part[several].empty() ? std::nullopt : std::optional(part);
+  }
+  if (const ordered_json* reference = member(schema, "$ref")) {
+    const ordered_json* target = referenced(root, reference);
+    if (target == nullptr) return part;  // what leads nowhere is told when it is compiled
+    const ordered_json* type = target->is_object() ? member(*target, "type") : nullptr;
+    return type != nullptr && *type == "object" ? std::optional(part) : std::nullopt;
+  }
+  if (member(schema, "allOf") == nullptr) part["type"] = "object";
+  return part;
 }
 
 ToolFunction read_tool(const ordered_json& tool, const std::string& place) {
@@ -44,9 +97,13 @@ ToolFunction read_tool(const ordered_json& tool, const std::string& place) {
   const ordered_json* parameters = member(*function, "parameters");
   check(parameters == nullptr || parameters->is_object(),
         "{}.function.parameters must be an object", place);
-  result.parameters = parameters != nullptr ? *parameters
-                                            : ordered_json{{"type", "object"},
-                                                           {"properties", ordered_json::object()}};
+  if (parameters == nullptr || parameters->empty()) {
+    result.parameters = {{"type", "object"}, {"properties", ordered_json::object()}};
+    return result;
+  }
+  const auto object = object_part(*parameters, *parameters);
+  check(object.has_value(), "{}.function.parameters must describe an object", place);
+  result.parameters = *object;
   return result;
 }
 
