@@ -86,7 +86,8 @@ int64_t BeamGeneration::generated_tokens() const {
 }
 
 bool BeamGeneration::plan(int64_t budget, SequenceSource& source, std::vector<TokenSegment>& pass) {
-  const bool full = plan_.limit > 0 && std::ssize(beams_.front().history) > plan_.limit;
+  const bool full =
+      choosing_ && plan_.limit > 0 && std::ssize(beams_.front().history) >= plan_.limit;
   const bool prompt_only = request_.config.max_new_tokens() == 0;
   if ((prompt_only && !prompt_logprobs_.pending()) || full) {
     finish(FinishReason::length);

@@ -49,7 +49,8 @@ bool TextGeneration::open_sequence(SequenceSource& source) {
 
 /// If the context is full: the newest half becomes the prompt, or the text ends. False: it ended.
 bool TextGeneration::make_room() {
-  if (plan_.limit == 0 || std::ssize(history_) <= plan_.limit) return true;
+  const bool ends = choosing_ && !plan_.slides;
+  if (plan_.limit == 0 || std::ssize(history_) < plan_.limit + (ends ? 0 : 1)) return true;
   if (!plan_.slides) {
     finish(FinishReason::length);
     return false;
@@ -64,7 +65,8 @@ bool TextGeneration::make_room() {
 std::vector<int32_t> TextGeneration::drafted_tokens() const {
   const int64_t left = request_.config.max_new_tokens() - sampler_.generated() - 1;
   int64_t count = std::min(request_.config->num_speculative_tokens, left);
-  if (plan_.limit > 0) count = std::min(count, plan_.limit - std::ssize(history_));
+  if (plan_.limit > 0)
+    count = std::min(count, plan_.limit - std::ssize(history_) - (plan_.slides ? 0 : 1));
   if (!drafter_ || count <= 0) return {};
   return drafter_->draft(history_, count);
 }

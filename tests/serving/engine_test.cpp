@@ -182,8 +182,14 @@ TEST(Engine, TheLongestLengthIsOfPromptAndAnswerInEveryLayout) {
     options.kv.slab_tokens = options.max_model_len = 64;
     const auto result = run_all(model, options, {a_request(a_prompt(50, 1), long_text)})[0];
     EXPECT_EQ(result.finish_reason, FinishReason::length) << layout;
-    // The last token is never read, so it may be the one after the longest length.
-    EXPECT_EQ(result.token_ids.size(), 15u) << layout;
+    EXPECT_EQ(result.token_ids.size(), 14u) << layout;  // 50 + 14 = 64
+    for (const int beams : {2, 4}) {
+      const auto found = run_all(model, options, {a_request(a_prompt(50, 1), [&](auto& c) {
+                                   long_text(c);
+                                   c.num_beams = beams;
+                                 })})[0];
+      EXPECT_EQ(found.token_ids.size(), 14u) << layout << ", " << beams << " beams";
+    }
     Engine engine(model, options);
     EXPECT_THROW(engine.submit(a_request(a_prompt(64, 1)), {}), Error) << layout;
   }
