@@ -144,6 +144,7 @@ TEST(Adapters, LoadingIsRefusedForAReason) {
   EXPECT_EQ(load("x", "/etc"), "400 there is no adapter at '/etc'");
   EXPECT_EQ(load("x", "."), "400 '.' is no adapter");  // and not where the folder lies
   EXPECT_EQ(load("x", "two/.."), "400 'two/..' is no adapter");
+  EXPECT_EQ(load("x", std::string("two\0/../..", 10)), "400 lora_path must not contain NUL");
   EXPECT_EQ(load("", "two"), "400 the name of an adapter has 1 to 256 printable characters");
   EXPECT_EQ(load("a\nb", "two"), "400 the name of an adapter has 1 to 256 printable characters");
   EXPECT_EQ(refusal({{"lora_path", "two"}}), "400 'lora_name' is required");

@@ -261,6 +261,17 @@ TEST(ChatCompletions, BadMessagesAreNamed) {
   EXPECT_EQ(refusal(R"({"messages":[{"role":"user"}]})"), "'messages[0].content' is required");
   EXPECT_EQ(refusal(R"({"messages":[{"role":"user","content":[{"type":"image_url"}]}]})"),
             "messages[0].content: only parts of type text are supported");
+  const auto assistant = [&](const std::string& members) {
+    return refusal(("{\"messages\":[{\"role\":\"assistant\"," + members + "}]}").c_str());
+  };
+  EXPECT_EQ(assistant(R"("content":"a","name":5)"), "messages[0].name must be text");
+  EXPECT_EQ(assistant(R"("content":null,"tool_calls":"x")"),
+            "messages[0].tool_calls must be a list");
+  for (const char* call : {"\"x\"", "{}", "{\"function\":5}", "{\"function\":{\"name\":5}}"})
+    EXPECT_EQ(assistant(fmt::format("\"content\":null,\"tool_calls\":[{}]", call)),
+              "messages[0].tool_calls[0].function.name must be text");
+  EXPECT_EQ(assistant(R"("tool_calls":[{"function":{"name":"f","arguments":[1]}}])"),
+            "messages[0].tool_calls[0].function.arguments must be text");
   EXPECT_EQ(refusal(R"({"messages":[{"role":"user","content":"a"}],"top_logprobs":2})"),
             "top_logprobs needs logprobs: true");
   const Json error =

@@ -83,6 +83,27 @@ TEST(GenerationFields, SpeculationHasTwoNames) {
   }
 }
 
+TEST(GenerationFields, TwoNamesOfOneThingMustAgree) {
+  const Served one;
+  const auto refusal = [&](const char* path, Json body) {
+    const Json error = one.post(path, std::move(body), 400)["error"];
+    return fmt::format("{}: {}", error["param"].get<std::string>(),
+                       error["message"].get<std::string>());
+  };
+  EXPECT_EQ(refusal("/v1/completions", {{"prompt", "a"}, {"max_tokens", 2}, {"max_length", 3}}),
+            "max_length: max_length is another name of max_tokens; give one of them");
+  EXPECT_EQ(refusal("/generate", {{"prompt", "a"}, {"min_tokens", 2}, {"min_new_tokens", 3}}),
+            "min_new_tokens: min_new_tokens is another name of min_tokens; give one of them");
+  EXPECT_EQ(refusal("/tokenize", {{"prompt", "a"}, {"content", "b"}}),
+            "content: content is another name of prompt; give one of them");
+  const Json same = {{"prompt", "a"}, {"max_tokens", 3}, {"max_new_tokens", 3}};
+  EXPECT_EQ(one.post("/v1/completions", same)["usage"]["completion_tokens"], 3);
+  const Json both = {{"messages", {{{"role", "user"}, {"content", "a"}}}},
+                     {"max_tokens", 5},
+                     {"max_completion_tokens", 2}};
+  EXPECT_EQ(one.post("/v1/chat/completions", both)["usage"]["completion_tokens"], 2);
+}
+
 TEST(GenerationFields, PartsOfAMessageAreTextsOrRefused) {
   const Served one;
   for (const char* part :

@@ -46,5 +46,16 @@ TEST(ModelRoutes, OnlyIdsAreDetokenized) {
   }
 }
 
+TEST(ModelRoutes, AModelThatIsNotServedTokenizesNothing) {
+  const Served one;
+  EXPECT_EQ(one.post("/tokenize", {{"prompt", "a"}, {"model", "letters"}})["count"], 1);
+  for (const char* path : {"/tokenize", "/detokenize"}) {
+    const Json body = {{"prompt", "a"}, {"tokens", {100}}, {"model", "nope"}};
+    const Json error = one.post(path, body, 404)["error"];
+    EXPECT_EQ(error["code"], "model_not_found") << path;
+    EXPECT_EQ(error["param"], "model") << path;
+  }
+}
+
 }  // namespace
 }  // namespace llm::test

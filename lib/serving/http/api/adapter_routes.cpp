@@ -34,6 +34,8 @@ void answer_load_adapter(ServedModel& model, const http::Request& request,
   heed_unknown_fields(model, "/v1/load_lora_adapter", body);
   const std::string name = required_name(body);
   body.require("lora_path");
+  if (body.text("lora_path", "").find('\0') != std::string::npos)
+    body.refuse("lora_path", "lora_path must not contain NUL");
   if (body.flag("load_inplace", false))
     body.refuse("load_inplace", "load_inplace: unload the adapter first");
   const char* blamed = "lora_name";

@@ -3,11 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <memory>
 
 #include "serving/http/api/answer_json.h"
 #include "serving/http/api/answer_size.h"
+#include "serving/http/api/chat_messages.h"
 #include "serving/http/api/chat_tools.h"
 #include "serving/http/api/choices.h"
 #include "serving/http/api/generation_fields.h"
@@ -19,9 +19,6 @@ namespace {
 
 using http::HttpError;
 using nlohmann::json;
-
-constexpr std::array kRoles = {"system", "developer", "user", "assistant", "tool", "function"};
-constexpr size_t kMostMessages = 2048;
 
 struct ChatJob {
   const ServedModel& model;
@@ -47,25 +44,6 @@ struct ChatJob {
     return {{"content", std::move(content)}, {"refusal", nullptr}};
   }
 };
-
-[[noreturn]] void refuse_message(size_t index, const std::string& problem) {
-  const std::string place = fmt::format("messages[{}]", index);
-  throw HttpError(400, "invalid_value", place + problem, place);
-}
-
-/// Text, or parts of type text joined; what is no text has no meaning here.
-OrderedJson read_content(const OrderedJson& content, size_t index) {
-  if (content.is_string()) return content;
-  if (!content.is_array()) refuse_message(index, ".content must be a text or a list of parts");
-  std::string text;
-  for (const OrderedJson& part : content) {
-    const bool is_text = part.is_object() && part.value("type", OrderedJson()) == "text" &&
-                         part.contains("text") && part["text"].is_string();
-    if (!is_text) refuse_message(index, ".content: only parts of type text are supported");
-    text += part["text"].get<std::string>();
-  }
-  return text;
-}
 
 /// The reason, unless the text turned out to call functions.
 OrderedJson finish_reason(const GenerationResult& result, bool called) {
@@ -240,36 +218,6 @@ std::shared_ptr<ChatJob> read_job(const ServedModel& model, const http::FieldRea
 }
 
 }  // namespace
-
-OrderedJson read_messages(const OrderedJson& given) {
-  if (given.empty())
-    throw HttpError(400, "invalid_value", "messages must hold at least one message", "messages");
-  if (given.size() > kMostMessages)
-    throw HttpError(400, "invalid_value", fmt::format("messages: at most {}", kMostMessages),
-                    "messages");
-  OrderedJson messages = OrderedJson::array();
-  for (size_t i = 0; i < given.size(); ++i) {
-    if (!given[i].is_object()) refuse_message(i, " must be an object");
-    OrderedJson message = given[i];
-    const OrderedJson role = message.value("role", OrderedJson(nullptr));
-    if (!role.is_string()) http::missing_field(fmt::format("messages[{}].role", i));
-    const std::string name = role.get<std::string>();
-    if (std::find(kRoles.begin(), kRoles.end(), name) == kRoles.end())
-      refuse_message(i, fmt::format(".role '{}' is unknown", name));
-    if (name == "developer") message["role"] = "system";
-    const OrderedJson calls =
-        name == "assistant" ? message.value("tool_calls", OrderedJson()) : OrderedJson();
-    if (!message.contains("content")) {
-      if (calls.is_null()) http::missing_field(fmt::format("messages[{}].content", i));
-    } else if (name != "assistant" || !message["content"].is_null()) {
-      message["content"] = read_content(message["content"], i);
-    } else if (calls.empty()) {
-      message["content"] = "";  // it may have said nothing; beside calls templates expect null
-    }
-    messages.push_back(std::move(message));
-  }
-  return messages;
-}
 
 void answer_chat(const ServedModel& model, const AnswerOptions& options,
                  const http::Request& request, const http::ReplyPtr& reply) {

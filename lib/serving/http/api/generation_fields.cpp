@@ -130,10 +130,25 @@ std::vector<Field> generation_fields(int64_t context) {
   return fields;
 }
 
+void one_of_names(const http::FieldReader& body, std::initializer_list<const char*> names) {
+  const char* given = nullptr;
+  for (const char* name : names) {
+    if (!body.has(name)) continue;
+    if (given != nullptr && *body.find(given) != *body.find(name))
+      body.refuse(name, fmt::format("{} is another name of {}; give one of them", name, given));
+    given = name;
+  }
+}
+
 GenerationFields read_generation(const http::FieldReader& body, const ServedModel& model) {
   GenerationFields read;
   GenerationConfig& config = read.config;
   config = model.options().defaults;
+  one_of_names(body, {"max_tokens", "max_new_tokens", "max_length"});
+  one_of_names(body, {"max_completion_tokens", "max_new_tokens", "max_length"});
+  one_of_names(body, {"min_tokens", "min_new_tokens"});
+  one_of_names(body, {"num_speculative_tokens", "num_speculated_tokens"});
+  // OpenAI's two names may stand beside each other: clients send the old one for old servers.
   for (const char* name : {"max_length", "max_new_tokens", "max_tokens", "max_completion_tokens"}) {
     if (!body.has(name)) continue;
     config.max_new_tokens = *body.whole(name);

@@ -34,6 +34,9 @@ struct GenerationFields {
   int64_t searches() const { return beams() ? 1 : best_of; }
 };
 
+/// 400 where the body gives several of these names of one thing, and different values.
+void one_of_names(const http::FieldReader& body, std::initializer_list<const char*> names);
+
 /// The model's defaults, changed by what the body says.
 GenerationFields read_generation(const http::FieldReader& body, const ServedModel& model);
 

@@ -6,7 +6,7 @@
 
 #include "base/utf8.h"
 #include "serving/http/api/answer_json.h"
-#include "serving/http/api/chat_completions.h"
+#include "serving/http/api/chat_messages.h"
 #include "serving/http/api/generation_fields.h"
 #include "serving/http/api/plain_routes.h"
 #include "serving/http/api/prompt_field.h"
@@ -77,6 +77,9 @@ void answer_tokenize(const ServedModel& model, const http::Request& request,
   const json document = http::json_body(request);
   const http::FieldReader body(document, kFields);
   heed_unknown_fields(model, "/tokenize", body);
+  asked_model(body, model);
+  one_of_names(body, {"prompt", "content", "messages"});
+  one_of_names(body, {"add_special_tokens", "add_special"});
   std::vector<int32_t> ids;
   if (body.has("messages")) {
     const OrderedJson ordered = ordered_body(request);
@@ -101,6 +104,7 @@ void answer_detokenize(const ServedModel& model, const http::Request& request,
   const json document = http::json_body(request);
   const http::FieldReader body(document, kFields);
   heed_unknown_fields(model, "/detokenize", body);
+  asked_model(body, model);
   const json& given = body.require("tokens");
   if (!given.empty() && !given[0].is_number())
     body.refuse("tokens", "tokens must be a list of ids");
