@@ -266,12 +266,12 @@ twenty_streams() {  # flags...: a server with 20 streams, all of which have begu
   start_server "$model" "$@"
   rm -f stream*
   for i in $(seq 20); do
-    curl -sN --max-time 60 -H 'Content-Type: application/json' -d "$long" "$url/v1/completions" > "stream$i" 2> /dev/null &
+    curl -sN --max-time 150 -H 'Content-Type: application/json' -d "$long" "$url/v1/completions" > "stream$i" 2> /dev/null &
     streams[i]=$!
   done
   for _ in $(seq 300); do if [ "$(grep -l '^data: ' stream* | wc -l)" = 20 ]; then break; fi; sleep 0.05; done
 }
-twenty_streams
+twenty_streams --drain-timeout 120
 end "20 streams open" 0
 wait "${streams[@]}"
 for i in $(seq 20); do holds "stream $i is whole" [ "$(grep -v '^$' "stream$i" | tail -1 | tr -d '\r')" = "data: [DONE]" ]; done
