@@ -40,7 +40,10 @@ done
 # A terminal that goes away: its system and its shell both send SIGHUP, and nothing can be written to it any more.
 cat > hang_up.py << 'END'
 import os, pty, sys, time
-child, terminal = pty.fork()
+try:
+    child, terminal = pty.fork()
+except OSError:
+    sys.exit("no terminal")
 if child == 0:
     os.execv(sys.argv[1], sys.argv[1:])
 seen = b""
@@ -51,9 +54,13 @@ os.kill(child, 1)
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 END
 status=$(timeout 100 python3 hang_up.py "$PROGRAM" pretrain --config config.yaml --output-dir hung_up 2>&1)
-check "a terminal that goes away: exit status $status" [ "$status" = 129 ]
-check "a terminal that goes away: a checkpoint" [ -e hung_up/latest/manifest.json ]
-check "a terminal that goes away: training.log says so" grep -q "ended by SIGHUP" hung_up/training.log
+if [ "$status" = "no terminal" ]; then
+  echo "left out: a terminal that goes away (this machine gives none: no /dev/pts)"
+else
+  check "a terminal that goes away: exit status $status" [ "$status" = 129 ]
+  check "a terminal that goes away: a checkpoint" [ -e hung_up/latest/manifest.json ]
+  check "a terminal that goes away: training.log says so" grep -q "ended by SIGHUP" hung_up/training.log
+fi
 
 # Large micro-batches, so that the second signal comes before the first one can have been seen between two of them.
 sed -i 's/batch_size: 8,/batch_size: 512,/; s/gradient_accumulation_steps: 8/gradient_accumulation_steps: 1/' config.yaml
