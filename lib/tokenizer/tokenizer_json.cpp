@@ -13,9 +13,9 @@ namespace {
 
 using nlohmann::json;
 
-class FileReader {
+class TokenizerJsonReader {
  public:
-  FileReader(const json& document, std::string_view name)
+  TokenizerJsonReader(const json& document, std::string_view name)
       : root_(document, fmt::format("'{}'", name)), name_(name) {}
 
   PipelineStages read() {
@@ -261,7 +261,7 @@ class FileReader {
 
 PipelineStages read_tokenizer_json(std::string_view file, std::string_view name) {
   const json document = parse_json(file, fmt::format("'{}'", name));
-  return FileReader(document, name).read();
+  return TokenizerJsonReader(document, name).read();
 }
 
 void refuse_step(std::string_view name, std::string_view part, std::string_view type) {
