@@ -1,6 +1,8 @@
 // Any bytes as a GGUF file: refused with an Error that names the file, or every tensor lies inside
 // the file and can be read, and what the metadata says of model and tokenizer is taken or refused
 // by name.
+//
+// Sources: lib/model/gguf_config.cpp lib/model/gguf_names.cpp lib/model/gguf_rope.cpp
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>

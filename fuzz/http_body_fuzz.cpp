@@ -1,5 +1,7 @@
 // Any bytes as the body of a request: refused with a 4xx whose answer is JSON, or a document whose
 // declared fields are all in their range.
+// Sources: lib/serving/http/json_body.cpp lib/serving/http/http_error.cpp
+// Sources: lib/serving/http/request.cpp
 #include "serving/http/json_body.h"
 
 #include <cstdint>

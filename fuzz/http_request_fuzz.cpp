@@ -1,5 +1,7 @@
 // Any bytes on a connection: whole or byte by byte they give the same requests and the same
 // refusal, and nothing beyond the limits is kept.
+// Sources: lib/serving/http/request_reader.cpp lib/serving/http/chunk_decoder.cpp
+// Sources: lib/serving/http/request.cpp
 #include "serving/http/request_reader.h"
 
 #include <cstdint>

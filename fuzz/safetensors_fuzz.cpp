@@ -1,5 +1,7 @@
 // Any bytes as a safetensors file: refused with an Error that names the file, or every byte of the
 // data belongs to exactly one tensor.
+//
+// Sources: lib/model/safetensors.cpp
 #include <cstdint>
 #include <cstdlib>
 #include <span>

@@ -1,4 +1,6 @@
 // Any bytes as model.safetensors.index.json: refused with an Error, or a map to plain file names.
+//
+// Sources: lib/model/safetensors_write.cpp
 #include <cstdint>
 #include <cstdlib>
 #include <string_view>

@@ -1,5 +1,8 @@
 // Any bytes as a PyTorch .bin file: refused with an Error that names the file, or every tensor lies
 // inside its storage and that inside the file.
+//
+// Sources: lib/model/pytorch_file.cpp lib/model/unpickler.cpp lib/model/pickle_machine.cpp
+// Sources: lib/model/zip_reader.cpp lib/model/safetensors.cpp
 #include <cstdint>
 #include <cstdlib>
 #include <span>
