@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <fstream>
 #include <string>
-#include <string_view>
 
 namespace llm {
 namespace {
@@ -49,15 +48,6 @@ void bound_by_groups(const fs::path& mount, fs::path group, ControlGroupLimits& 
   bound_by_group(mount, limits);
 }
 
-bool names(std::string_view controllers, std::string_view wanted) {
-  while (!controllers.empty()) {
-    const size_t comma = std::min(controllers.find(','), controllers.size());
-    if (controllers.substr(0, comma) == wanted) return true;
-    controllers.remove_prefix(std::min(comma + 1, controllers.size()));
-  }
-  return false;
-}
-
 }  // namespace
 
 ControlGroupLimits control_group_limits(const fs::path& root) {
@@ -67,14 +57,15 @@ ControlGroupLimits control_group_limits(const fs::path& root) {
   for (std::string line; std::getline(groups, line);) {  // NUMBER:CONTROLLER,CONTROLLER:/GROUP
     const size_t first = line.find(':'), second = line.find(':', first + 1);
     if (second == std::string::npos) continue;
-    const std::string controllers = line.substr(first + 1, second - first - 1);
+    const std::string controllers = "," + line.substr(first + 1, second - first - 1) + ",";
     const fs::path group = line.substr(second + 1);
-    if (controllers.empty()) {
+    if (controllers == ",,") {  // version 2, of all controllers
       bound_by_groups(mounts, group, limits);
       bound_by_groups(mounts / "unified", group, limits);
     }
-    for (const char* controller : {"memory", "cpu"})
-      if (names(controllers, controller)) bound_by_groups(mounts / controller, group, limits);
+    for (const std::string controller : {"memory", "cpu"})
+      if (controllers.find("," + controller + ",") != std::string::npos)
+        bound_by_groups(mounts / controller, group, limits);
   }
   return limits;
 }

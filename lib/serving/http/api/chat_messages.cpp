@@ -43,12 +43,15 @@ void check_calls(const OrderedJson& calls, size_t index) {
   if (calls.is_null()) return;
   if (!calls.is_array()) refuse_message(index, ".tool_calls must be a list");
   for (size_t i = 0; i < calls.size(); ++i) {
-    const OrderedJson function =
-        calls[i].is_object() ? calls[i].value("function", OrderedJson()) : OrderedJson();
-    const bool named = function.is_object() && function.value("name", OrderedJson()).is_string();
+    const OrderedJson& call = calls[i];
+    const bool named = call.is_object() && call.contains("function") &&
+                       call["function"].is_object() && call["function"].contains("name") &&
+                       call["function"]["name"].is_string();
     if (!named) refuse_message(index, fmt::format(".tool_calls[{}].function.name must be text", i));
-    const OrderedJson arguments = function.value("arguments", OrderedJson(""));
-    if (!arguments.is_string() && !arguments.is_object())
+    const OrderedJson& function = call["function"];
+    const bool readable = !function.contains("arguments") || function["arguments"].is_string() ||
+                          function["arguments"].is_object();
+    if (!readable)
       refuse_message(index, fmt::format(".tool_calls[{}].function.arguments must be text", i));
   }
 }
