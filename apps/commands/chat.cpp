@@ -79,6 +79,10 @@ void ChatConfig::fields(Fields& f) {
   f.override_default("seed", "-1");
   f.section("generation", generation, "Length, sampling, stopping");
   show_generation_rows(f);
+  f.hide({"generation.num_beams", "generation.num_return_sequences"});
+  for (const KeyRule<ChatConfig>& rule : rules()) {
+    if (rule.decided_by.empty()) f.hide(rule.keys);
+  }
   f.cross_check("json", [this, &f, defaults = texts_of(f)] {
     refuse_idle_keys(f, rules(), *this, defaults);
     refuse_idle_settings(f, generation);

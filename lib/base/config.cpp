@@ -195,6 +195,16 @@ void Fields::show_also(const std::vector<std::string>& paths) {
   flags_indexed_ = false;
 }
 
+void Fields::hide(const std::vector<std::string>& paths) {
+  for (const std::string& path : paths) {
+    Field* row = find_mutable(path);
+    if (row == nullptr) {
+      fail(Exit::internal, fmt::format("config: no key {} to hide", path));
+    }
+    row->hidden_ = true;
+  }
+}
+
 void Fields::add_flag(std::string_view path, std::string flag) {
   Field* row = find_mutable(path);
   if (row == nullptr) {

@@ -186,6 +186,8 @@ class Fields {
   /// The same for single rows: these paths keep their short flags although their section is not
   /// shown.
   void show_also(const std::vector<std::string>& paths);
+  /// These rows are Field::hidden() in this command: it takes them and says why they do nothing.
+  void hide(const std::vector<std::string>& paths);
   /// One more short flag for a row declared elsewhere: rename("training.batch_size", "batch-size").
   void add_flag(std::string_view path, std::string flag);
 

@@ -62,6 +62,18 @@ api host 127.0.0.1
 api port 8000
 END
 
+# What a verb always refuses is not offered by its help.
+while read -r verb flags; do
+  "$PROGRAM" "$verb" --help > help.out
+  for flag in $flags; do
+    holds "$verb --help without $flag" [ "$(grep -c -e "^  $flag " help.out)" = 0 ]
+    refuse "$verb $flag" 2 "$flag" -- "$verb" /tmp "$flag" 2
+  done
+done << END
+api --num-return-sequences --top-logprobs
+chat --num-beams --num-return-sequences --length-penalty
+END
+
 accept version -- --version
 for fact in "llm " "commit " "LibTorch " "usable cores" "kernels: " "devices: cpu"; do expect version "$fact" out; done
 
