@@ -18,6 +18,26 @@ TEST(AnswerJson, OffsetsCountCharactersNotBytes) {
   EXPECT_EQ(answer["choices"][0]["logprobs"]["text_offset"], Json({0, 1, 1, 2, 2, 2}));
 }
 
+TEST(AnswerJson, OffsetsCountBrokenBytesAsTheTextShowsThem) {
+  const Served one;
+  const auto offsets = [&](const Json& prompt, int max_tokens) {
+    const Json answer =
+        one.post("/v1/completions",
+                 {{"prompt", prompt}, {"max_tokens", max_tokens}, {"echo", true}, {"logprobs", 0}});
+    return answer["choices"][0]["logprobs"]["text_offset"];
+  };
+  const auto bytes = [](std::string_view text) { return LetterTokenizer().encode(text); };
+  EXPECT_EQ(offsets(Json(bytes("\xAC\xAC\xAC"
+                               "a")),
+                    0),
+            Json({0, 1, 2, 3}));
+  // The beginning of a character, cut off by a letter: two bytes, one U+FFFD.
+  EXPECT_EQ(offsets(Json(bytes("\xE2\x82"
+                               "ab")),
+                    0),
+            Json({0, 1, 1, 2}));
+}
+
 /// Puts a space before a text and leaves it out again, as tokenizers of the Llama 2 kind do.
 struct SpacedTokenizer final : LetterTokenizer {
   std::vector<int32_t> encode(std::string_view text) const override {
@@ -60,11 +80,18 @@ TEST(AnswerJson, ASpaceThatDecodingDropsHasNoPlaceInTheText) {
 }
 
 TEST(AnswerJson, AByteInsideACharacterBeginsNone) {
-  EXPECT_EQ(api::characters_begun(""), 0u);
-  EXPECT_EQ(api::characters_begun("ab"), 2u);
-  EXPECT_EQ(api::characters_begun("\xc3"), 1u);
-  EXPECT_EQ(api::characters_begun("\xa9"), 0u);
-  EXPECT_EQ(api::characters_begun("\xa9 \xf0\x9f\x98\x80"), 2u);
+  const auto begun = [](std::initializer_list<const char*> pieces) {
+    api::CharacterCount count;
+    for (const char* piece : pieces) count.add(piece);
+    return count.begun();
+  };
+  EXPECT_EQ(begun({""}), 0u);
+  EXPECT_EQ(begun({"ab"}), 2u);
+  EXPECT_EQ(begun({"\xc3"}), 1u);
+  EXPECT_EQ(begun({"\xc3", "\xa9"}), 1u);
+  EXPECT_EQ(begun({"\xa9"}), 1u);  // of no character: shown as U+FFFD
+  EXPECT_EQ(begun({"\xf0\x9f", "\x98", "\x80 "}), 2u);
+  EXPECT_EQ(begun({"\xE2", "\x82", "\xAC", "\xC3"}), 2u);
 }
 
 TEST(AnswerJson, TimeBetweenTokensIsNullWhereThereAreFewerThanTwo) {

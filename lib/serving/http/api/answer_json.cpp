@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "base/utf8.h"
+
 namespace llm::api {
 namespace {
 
@@ -88,21 +90,22 @@ OrderedJson timings_json(const GenerationResult& result, size_t prompt_tokens) {
           {"cache_n", result.prompt_tokens_cached}};
 }
 
-size_t characters_begun(std::string_view bytes) {
-  return static_cast<size_t>(std::count_if(bytes.begin(), bytes.end(), [](char byte) {
-    return (static_cast<uint8_t>(byte) & 0xC0) != 0x80;
-  }));
+void CharacterCount::add(std::string_view bytes) {
+  unfinished_ += bytes;
+  const size_t rest = utf8::incomplete_suffix_length(unfinished_);
+  const size_t whole = unfinished_.size() - rest;
+  whole_ += utf8::length(utf8::replace_invalid(std::string_view(unfinished_).substr(0, whole)));
+  unfinished_.erase(0, whole);
 }
 
 OrderedJson completion_logprobs(const ServedModel& model, const std::vector<LabelledToken>& tokens,
-                                size_t offset, size_t hidden) {
-  size_t begun = 0;
+                                CharacterCount& text, size_t hidden) {
   OrderedJson texts = OrderedJson::array(), logprobs = OrderedJson::array(),
               tops = OrderedJson::array(), offsets = OrderedJson::array();
   for (const LabelledToken& token : tokens) {
     texts.push_back(model.token_label(token.id));
-    offsets.push_back(offset + (begun > hidden ? begun - hidden : 0));
-    begun += characters_begun(model.token_bytes(token.id));
+    offsets.push_back(text.begun() > hidden ? text.begun() - hidden : 0);
+    text.add(model.token_bytes(token.id));
     if (!token.has_logprob) {
       logprobs.push_back(nullptr);
       tops.push_back(nullptr);

@@ -52,14 +52,23 @@ struct LabelledToken {
   bool has_logprob;  // not so of the first token of an echoed prompt
   std::vector<TokenLogprob> top;
 };
-/// Characters that begin in these bytes: text_offset counts those, not bytes.
-size_t characters_begun(std::string_view bytes);
+/// Characters that have begun in the bytes of a text's tokens: text_offset counts those, not bytes.
+/// Broken bytes count as the text shows them, one U+FFFD for each maximal broken sequence.
+class CharacterCount {
+ public:
+  void add(std::string_view bytes);
+  size_t begun() const { return whole_ + (unfinished_.empty() ? 0 : 1); }
+
+ private:
+  size_t whole_ = 0;
+  std::string unfinished_;  // the beginning of a character
+};
 /// {tokens, token_logprobs, top_logprobs, text_offset}; the chosen token is always in its dict,
-/// with the same number in both places. `offset`: characters of the text before these tokens.
+/// with the same number in both places. `text`: the text before these tokens, which join it.
 /// `hidden`: how many characters of the tokens the text does not begin with (decoders drop the
 /// space before a text's first word).
 OrderedJson completion_logprobs(const ServedModel& model, const std::vector<LabelledToken>& tokens,
-                                size_t offset, size_t hidden = 0);
+                                CharacterCount& text, size_t hidden = 0);
 /// An entry of chat's logprobs.content.
 OrderedJson chat_logprob(const ServedModel& model, int32_t id, double logprob,
                          std::span<const TokenLogprob> top);

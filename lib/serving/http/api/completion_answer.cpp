@@ -45,7 +45,9 @@ size_t hidden_characters(const CompletionJob& job, size_t prompt) {
   for (const int32_t id : job.prompts[prompt]) bytes += job.model.token_bytes(id);
   const std::string& text = job.prompt_texts[prompt];
   if (!bytes.ends_with(text)) return 0;
-  return characters_begun(std::string_view(bytes).substr(0, bytes.size() - text.size()));
+  CharacterCount count;
+  count.add(std::string_view(bytes).substr(0, bytes.size() - text.size()));
+  return count.begun();
 }
 
 OrderedJson logprobs_of(const CompletionJob& job, size_t prompt, const GenerationResult& text,
@@ -54,7 +56,9 @@ OrderedJson logprobs_of(const CompletionJob& job, size_t prompt, const Generatio
   std::vector<LabelledToken> tokens;
   if (job.echo) tokens = labelled_prompt(job.prompts[prompt], read);
   add_labelled(text, tokens);
-  return completion_logprobs(job.model, tokens, 0, job.echo ? hidden_characters(job, prompt) : 0);
+  CharacterCount count;
+  return completion_logprobs(job.model, tokens, count,
+                             job.echo ? hidden_characters(job, prompt) : 0);
 }
 
 /// `read` is the result that has the prompt's log probabilities.
@@ -94,12 +98,12 @@ class CompletionStream {
   CompletionStream(std::shared_ptr<CompletionJob> job, std::shared_ptr<http::SseStream> sse)
       : job_(std::move(job)),
         sse_(std::move(sse)),
-        offsets_(job_->prompts.size() * job_->searches(), 0) {}
+        texts_(job_->prompts.size() * job_->searches()) {}
 
   bool start() {
     if (!sse_->begin()) return false;
     if (!job_->echo || job_->fields.beams()) return true;
-    for (size_t i = 0; i < offsets_.size(); ++i)
+    for (size_t i = 0; i < texts_.size(); ++i)
       send(i, job_->prompt_texts[i / job_->searches()], nullptr, nullptr);
     return true;
   }
@@ -111,8 +115,7 @@ class CompletionStream {
     if (with_logprob) {
       const LabelledToken token{
           event.id, event.logprob, true, {event.top.begin(), event.top.end()}};
-      logprobs = completion_logprobs(job_->model, {token}, offsets_[index]);
-      offsets_[index] += characters_begun(job_->model.token_bytes(event.id));
+      logprobs = completion_logprobs(job_->model, {token}, texts_[index]);
     }
     return send(index, event.text, std::move(logprobs), nullptr);
   }
@@ -161,7 +164,7 @@ class CompletionStream {
 
   std::shared_ptr<CompletionJob> job_;
   std::shared_ptr<http::SseStream> sse_;
-  std::vector<size_t> offsets_;  // characters of each choice so far
+  std::vector<CharacterCount> texts_;  // of each choice so far
 };
 
 }  // namespace
