@@ -274,6 +274,8 @@ TEST(ChatCompletions, BadMessagesAreNamed) {
             "messages[0].tool_calls[0].function.arguments must be text");
   EXPECT_EQ(refusal(R"({"messages":[{"role":"user","content":"a"}],"top_logprobs":2})"),
             "top_logprobs needs logprobs: true");
+  EXPECT_EQ(refusal(R"({"messages":[{"role":"user","content":"a"}],"best_of":2})"),
+            "best_of must be 1");
   const Json error =
       api.post("/v1/chat/completions", with(kChat, {{"logprobs", true}, {"top_logprobs", 99}}),
                400)["error"];

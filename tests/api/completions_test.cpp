@@ -229,8 +229,8 @@ TEST(Completions, AKeptAnswerIsGivenToTheSameRequestOnly) {
   const std::string body = kGreedy.dump(), length = std::to_string(body.size());
   const auto ask = [&](const std::string& headers) {
     http::RawClient client(api.server->port());
-    client.send("POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: " + length + "\r\n" +
-                headers + "\r\n" + body);
+    client.send("POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: " + length +
+                "\r\n" + headers + "\r\n" + body);
     return client.read_answer(20);
   };
   const std::string json = "Content-Type: application/json\r\n";
@@ -268,6 +268,14 @@ TEST(Completions, BadBodiesAreNamed) {
        "temperature must be between 0 and 2"},
       {R"({"prompt":[5,99999]})", 400, "invalid_token",
        "prompt[1] = 99999 is not below vocab_size 259"},
+      {R"({"prompt":[5,1e30]})", 400, "invalid_token",
+       "prompt[1] = 1e+30 is not below vocab_size 259"},
+      {R"({"prompt":[-1]})", 400, "invalid_value",
+       "prompt[0] must be a whole number from 0 to 258"},
+      {R"({"prompt":[1,"a"]})", 400, "invalid_value",
+       "prompt[1] must be a whole number from 0 to 258"},
+      {R"({"prompt":"a","logit_bias":{"5":1,"05":2}})", 400, "invalid_value",
+       "logit_bias id 05 is out of range"},
       {R"({"prompt":"a","stop":[""]})", 400, "invalid_value", "stop strings must not be empty"},
       {R"({"prompt":"a","stop":["a","b","c","d","e"]})", 400, "invalid_value",
        "stop: at most 4 stop strings"},

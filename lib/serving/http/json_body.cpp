@@ -71,7 +71,9 @@ bool is_json_type(std::string_view content_type) {
 
 template <typename T>
 [[noreturn]] void out_of_range(std::string_view path, T lo, T hi) {
-  throw HttpError(400, "out_of_range", fmt::format("{} must be between {} and {}", path, lo, hi),
+  throw HttpError(400, "out_of_range",
+                  lo == hi ? fmt::format("{} must be {}", path, lo)
+                           : fmt::format("{} must be between {} and {}", path, lo, hi),
                   std::string(path));
 }
 

@@ -211,8 +211,6 @@ std::shared_ptr<ChatJob> read_job(const ServedModel& model, const http::FieldRea
   config.top_logprobs = body.whole("top_logprobs", 0);
   if (config.top_logprobs > 0 && !job->logprobs)
     body.refuse("top_logprobs", "top_logprobs needs logprobs: true");
-  if (job->fields.best_of > job->fields.n)
-    body.refuse("best_of", "best_of is a field of /v1/completions");
   bound_answer(job->fields, {job->prompt}, model);
   return job;
 }

@@ -68,7 +68,6 @@ void answer_generate(const ServedModel& model, const AnswerOptions& options,
     body.refuse("inputs", "inputs is another name for prompt; give one of them");
   const std::string param = body.has("inputs") && !body.has("prompt") ? "inputs" : "prompt";
   GenerationFields fields = read_generation(body, model);
-  if (fields.best_of > fields.n) body.refuse("best_of", "best_of is a field of /v1/completions");
   const auto prompts = read_prompts(model, body.require(param), param);
   bound_answer(fields, prompts, model);
   const ChoicePlan plan{freeze_for(model, fields.config), asked.adapter,

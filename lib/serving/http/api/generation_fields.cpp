@@ -17,7 +17,6 @@ using http::HttpError;
 using nlohmann::json;
 
 constexpr const char* kBadSchema = "unsupported_schema";
-constexpr int64_t kMostChoices = 16;
 constexpr size_t kMostStops = 4, kMostBiases = 1024;
 constexpr int64_t kStopBytes = 1024, kGrammarBytes = 256 << 10;
 
@@ -50,7 +49,7 @@ std::vector<std::pair<int32_t, double>> read_biases(const http::FieldReader& bod
     int64_t id = -1;
     const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), id);
     const bool whole = error == std::errc() && end == key.data() + key.size();
-    if (!whole || id < 0 || id >= model.model().vocab_size())
+    if (!whole || key != std::to_string(id) || id < 0 || id >= model.model().vocab_size())
       body.refuse("logit_bias", fmt::format("logit_bias id {} is out of range", key));
     biases.emplace_back(static_cast<int32_t>(id),
                         http::number_value(value, -100, 100, "logit_bias." + key));
@@ -112,7 +111,6 @@ std::vector<Field> generation_fields(int64_t context) {
                                http::number_field("length_penalty", -10, 10),
                                http::whole_field("seed", -1, (int64_t{1} << 53) - 1),
                                http::whole_field("n", 1, kMostChoices),
-                               http::whole_field("best_of", 1, kMostChoices),
                                http::whole_field("num_beams", 1, kMostChoices),
                                http::whole_field("num_speculative_tokens", 0, 64),
                                http::whole_field("num_speculated_tokens", 0, 64),

@@ -21,6 +21,7 @@ nlohmann::ordered_json ordered_body(const http::Request& request);
 
 /// Rows for http::FieldReader; `context` bounds the numbers of tokens.
 std::vector<http::Field> generation_fields(int64_t context);
+inline constexpr int64_t kMostChoices = 16;  // texts of one prompt
 
 struct GenerationFields {
   GenerationConfig config;

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "serving/http/http_error.h"
@@ -47,16 +46,15 @@ std::vector<int32_t> without_padding(const ServedModel& model, std::vector<int32
 
 std::vector<int32_t> read_token_ids(const ServedModel& model, const json& list,
                                     const std::string& param) {
+  const int64_t rows = model.model().vocab_size();
   std::vector<int32_t> ids;
   for (size_t i = 0; i < list.size(); ++i) {
     const std::string place = fmt::format("{}[{}]", param, i);
-    const int64_t id = http::whole_value(list[i], std::numeric_limits<int64_t>::min(),
-                                         std::numeric_limits<int64_t>::max(), place);
-    if (id < 0 || id >= model.model().vocab_size())
+    if (list[i].is_number() && list[i].get<double>() >= static_cast<double>(rows))
       throw HttpError(
           400, "invalid_token",
-          fmt::format("{} = {} is not below vocab_size {}", place, id, model.model().vocab_size()),
-          param);
+          fmt::format("{} = {} is not below vocab_size {}", place, list[i].dump(), rows), param);
+    const int64_t id = http::whole_value(list[i], 0, rows - 1, place);
     ids.push_back(static_cast<int32_t>(id));
   }
   if (ids.empty()) throw HttpError(400, "invalid_value", param + " holds no tokens", param);

@@ -16,9 +16,12 @@ using http::whole_field;
 
 constexpr int64_t kTextBytes = 10 << 20;
 
-/// The fields of every route that generates, and its own.
-std::vector<Field> with_generation(int64_t context, const std::vector<Field>& own) {
+/// The fields of every route that generates, and its own. The best of several texts can be asked
+/// for in /v1/completions, as in OpenAI's interface; elsewhere the field may say 1.
+std::vector<Field> with_generation(int64_t context, const std::vector<Field>& own,
+                                   int64_t most_best_of = 1) {
   std::vector<Field> fields = generation_fields(context);
+  fields.push_back(whole_field("best_of", 1, most_best_of));
   fields.insert(fields.end(), own.begin(), own.end());
   return fields;
 }
@@ -28,7 +31,8 @@ RouteBody writing_body(std::string_view path, int64_t context) {
     return {with_generation(context,
                             {any_field("prompt"), text_field("suffix", 1 << 20), flag_field("echo"),
                              http::with_code(whole_field("logprobs", 0, 5), "invalid_value"),
-                             http::object_field("gen_config"), flag_field("mlperf_mode")}),
+                             http::object_field("gen_config"), flag_field("mlperf_mode")},
+                            kMostChoices),
             {"prompt"},
             {},
             false};
