@@ -57,6 +57,13 @@ TEST(JsonSchema, KeysKeepTheOrderOfTheSchemaAndOptionalOnesMayBeLeftOut) {
   EXPECT_FALSE(matches(grammar, R"({})"));
 }
 
+TEST(JsonSchema, APropertyWithoutValuesIsLeftOut) {
+  const auto grammar =
+      schema_of(R"({"properties":{"a":false,"b":{"type":"integer"}},"required":["b"]})");
+  EXPECT_TRUE(matches(grammar, R"({"b":1})"));
+  EXPECT_FALSE(matches(grammar, R"({"a":1,"b":1})"));
+}
+
 TEST(JsonSchema, AdditionalPropertiesTakeNoDeclaredName) {
   const auto grammar = schema_of(R"({"type":"object","properties":{"ab":{"type":"null"},
       "abc":{"type":"null"}},"additionalProperties":{"type":"integer"}})");
@@ -175,6 +182,7 @@ constexpr Refusal kRefusals[] = {
      "'additionalProperties': false in allOf forbids 'b' (allOf[0])"},
     {R"([1])", "a schema must be an object, true or false (the top level)"},
     {R"(false)", "false allows no value (the top level)"},
+    {R"({"properties":{"a":false},"required":["a"]})", "false allows no value (properties.a)"},
     {R"({"properties":{"a":{"$ref":"#"}},"required":["a"]})",
      "schema: nothing can match rule 'the schema'"},
 };

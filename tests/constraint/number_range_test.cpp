@@ -129,7 +129,7 @@ TEST(NumberRange, FarBoundsAreNoBoundsAndEmptyRangesAreRefused) {
                "a bound beyond 1e20 is not supported");
   expect_error([] { range(true, 5, 5, true); }, Exit::usage, "no number lies between the bounds");
   expect_error([] { range(false, 1e-300, 2e-300); }, Exit::usage,
-               "no number lies between the bounds");
+               "no number of at most 18 decimals lies between the bounds");
 }
 
 }  // namespace

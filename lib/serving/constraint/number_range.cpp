@@ -126,7 +126,6 @@ class Side {
 template <typename Magnitudes>
 Expr signed_range(GrammarBuilder& builder, Wide least, Wide greatest, Wide smallest_negative,
                   const Magnitudes& magnitudes) {
-  check(least <= greatest, "no number lies between the bounds");
   std::vector<Expr> ways;
   if (least < 0) {
     const Wide from = greatest < 0 ? -greatest : smallest_negative;
@@ -155,6 +154,7 @@ Expr integer_grammar(GrammarBuilder& builder, const NumberBounds& bounds) {
   Ends ends{Side(bounds.minimum, bounds.exclusive_minimum, 1, true).end(0),
             Side(bounds.maximum, bounds.exclusive_maximum, -1, true).end(0)};
   fill_ends(ends, 0);
+  check(*ends.least <= *ends.greatest, "no number lies between the bounds");
   DigitWriter digits(builder);
   return signed_range(builder, *ends.least, *ends.greatest, 1,
                       [&](Wide a, Wide b) { return digits.whole(a, b); });
@@ -181,6 +181,8 @@ Expr number_grammar(GrammarBuilder& builder, const NumberBounds& bounds) {
   const size_t decimals = std::min(wanted, kMostDecimals);
   Ends ends{lower.end(decimals), upper.end(decimals)};
   fill_ends(ends, decimals);
+  check(*ends.least <= *ends.greatest, "no number {}lies between the bounds",
+        wanted > kMostDecimals ? fmt::format("of at most {} decimals ", kMostDecimals) : "");
   DigitWriter digits(builder);
   return signed_range(builder, *ends.least, *ends.greatest, 0,
                       [&](Wide a, Wide b) { return digits.decimal(a, b, decimals); });

@@ -49,9 +49,10 @@ std::vector<SchemaCompiler::Member> SchemaCompiler::read_members(const Schema& s
   std::sort(required.begin(), required.end());
   std::vector<std::string> names;
   for (const auto& [name, value] : properties.items()) {
-    add(name, compile(value, place_in(place_in(place, "properties"), name)),
-        std::binary_search(required.begin(), required.end(), name));
     names.push_back(name);
+    const bool is_required = std::binary_search(required.begin(), required.end(), name);
+    if (value == false && closed && !is_required) continue;  // there in no way
+    add(name, compile(value, place_in(place_in(place, "properties"), name)), is_required);
   }
   std::sort(names.begin(), names.end());
   for (const std::string& name : unlisted) {
