@@ -90,8 +90,7 @@ int ChatLoop::run(ChatInput& input) {
       }
     } catch (const Error& error) {  // a person reads it and goes on
       if (!terminal || error.message().empty()) throw;
-      log_error("{}", error.message());
-      if (!error.hint().empty()) log_line(LogLevel::error, "hint: " + error.hint());
+      log_failure(error.message(), error.hint());
     }
     if (!stop_.requested()) continue;
     if (!terminal || stop_.number() != SIGINT) return stop_.exit_code();

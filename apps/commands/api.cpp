@@ -13,6 +13,7 @@
 #include "base/number_text.h"
 #include "base/random.h"
 #include "base/signals.h"
+#include "base/utf8.h"
 #include "model/lora_adapter.h"
 #include "serving/http/api/api_server.h"
 #include "serving/http/api_keys.h"
@@ -87,6 +88,7 @@ void ApiConfig::fields(Fields& f) {
   f.section("", runtime);
   f.section("generation", generation, "Defaults of requests that do not say otherwise");
   show_generation_rows(f);
+  for (const KeyRule<ApiConfig>& rule : rules()) f.hide(rule.keys);
   f.cross_check("adapter", [this, &f, defaults = texts_of(f)] {
     refuse_idle_keys(f, rules(), *this, defaults);
     return std::string();
@@ -125,6 +127,8 @@ void check_early(const ApiConfig& config) {
   const http::CorsPolicy cors(config.serving.cors_origin);
   const http::ApiKeys keys(config.api_key);
   for (const std::string& given : config.adapter) named_adapter(given);
+  check(config.served_model_name.empty() || utf8::is_printable(config.served_model_name),
+        "--served-model-name must be printable characters");
 }
 
 /// --adapter NAME=DIR, and the one that --model-path is.

@@ -2,6 +2,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
@@ -36,8 +37,11 @@ struct Prompt {
 };
 
 std::string read_all(const std::string& path) {
-  if (path == "-")
-    return {std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>()};
+  if (path == "-") {
+    std::string text{std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>()};
+    if (std::ferror(stdin) != 0) fail_errno("cannot read standard input", Exit::io);
+    return text;
+  }
   std::error_code unused;
   check(!fs::is_directory(path, unused), "'{}' is a directory, expected a file of prompts", path);
   std::ifstream file(path, std::ios::binary);
@@ -61,7 +65,8 @@ std::vector<Prompt> read_prompts(const GenerateConfig& config) {
          "--prompt TEXT, --prompt - for standard input, or --prompt-file FILE");
   std::vector<Prompt> prompts;
   const std::string text = read_all(config.prompt_file);
-  for (size_t at = 0; at < text.size();) {
+  const size_t begin = text.starts_with("\xEF\xBB\xBF") ? 3 : 0;  // a byte order mark is no text
+  for (size_t at = begin; at < text.size();) {
     const size_t end = std::min(text.find('\n', at), text.size());
     std::string line = text.substr(at, end - at);
     if (line.ends_with('\r')) line.pop_back();

@@ -1,5 +1,7 @@
 #include "base/utf8.h"
 
+#include <algorithm>
+
 namespace llm::utf8 {
 namespace {
 
@@ -76,6 +78,12 @@ size_t valid_prefix(std::string_view text) {
 }
 
 bool is_valid(std::string_view text) { return valid_prefix(text) == text.size(); }
+
+bool is_printable(std::string_view text) {
+  return is_valid(text) && std::none_of(text.begin(), text.end(), [](char byte) {
+           return static_cast<unsigned char>(byte) < 0x20 || byte == 0x7f;
+         });
+}
 
 std::optional<size_t> first_invalid(std::string_view text) {
   const size_t good = valid_prefix(text);

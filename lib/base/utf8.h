@@ -15,6 +15,9 @@ size_t valid_prefix(std::string_view text);
 
 bool is_valid(std::string_view text);
 
+/// Valid, and without control characters (U+0000 to U+001F, U+007F).
+bool is_printable(std::string_view text);
+
 /// Offset of the first byte that cannot be part of valid text; a character cut off at the end
 /// counts as invalid.
 std::optional<size_t> first_invalid(std::string_view text);

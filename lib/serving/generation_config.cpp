@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/json_reader.h"
 #include "base/random.h"
+#include "base/utf8.h"
 
 namespace llm {
 namespace {
@@ -163,8 +164,10 @@ void check_fields(const GenerationConfig& config, const GenerationLimits& limits
         config.num_return_sequences);
   check(config.seed >= -1 && config.seed <= kLargestSeed,
         "seed must be -1 (random) or from 0 to {}, got {}", kLargestSeed, config.seed);
-  for (const std::string& stop : config.stop_strings)
+  for (const std::string& stop : config.stop_strings) {
     check(!stop.empty(), "stop strings must not be empty");
+    check(utf8::is_valid(stop), "stop strings must be valid UTF-8: no text holds other bytes");
+  }
   if (!is_context_policy(config.max_context_policy))
     fail(Exit::usage, "max_context_policy: " + unknown_policy(config.max_context_policy));
   for (const int64_t id : config.eos_token_id) {

@@ -75,10 +75,18 @@ TextModel open_text_model(TextModelPaths paths, const TokenModelOptions& options
 
 GenerationConfig with_model_defaults(GenerationConfig config, const TextModel& model,
                                      const std::function<bool(std::string_view key)>& is_explicit) {
-  adopt_model_defaults_from(config, model.loaded.directory, is_explicit);
-  const int64_t eos = model.tokenizer->eos_id();
   auto& ids = config.eos_token_id;
-  if (eos >= 0 && eos < model.loaded.config.vocab_size &&
+  const size_t asked = ids.size();
+  const int64_t rows = model.loaded.config.vocab_size;
+  adopt_model_defaults_from(config, model.loaded.directory, is_explicit);
+  for (size_t i = asked; i < ids.size(); ++i) {
+    if (ids[i] >= rows)
+      fail(Exit::bad_input, fmt::format("{}: eos_token_id {} is not below vocab_size {}",
+                                   (model.loaded.directory / "generation_config.json").string(),
+                                   ids[i], rows));
+  }
+  const int64_t eos = model.tokenizer->eos_id();
+  if (eos >= 0 && eos < rows &&
       std::find(ids.begin(), ids.end(), eos) == ids.end())
     ids.push_back(eos);
   if (!config.pad_token_id && model.tokenizer->pad_id() >= 0)

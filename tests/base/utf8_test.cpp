@@ -5,6 +5,14 @@
 namespace llm {
 namespace {
 
+TEST(Utf8, PrintableTextHasNoControlCharacters) {
+  for (const char* text : {"", "a b", "caf\u00e9", "\u732b"})
+    EXPECT_TRUE(utf8::is_printable(text)) << text;
+  for (const char* text : {"a\nb", "\x1b[1m", "\x7f", "\xff"})
+    EXPECT_FALSE(utf8::is_printable(text));
+  EXPECT_FALSE(utf8::is_printable(std::string_view("a\0b", 3)));
+}
+
 TEST(Utf8, AcceptsEveryCodePointAndNothingElse) {
   for (uint32_t code_point = 0; code_point <= 0x10FFFF; ++code_point) {
     if (code_point >= 0xD800 && code_point <= 0xDFFF) {

@@ -38,6 +38,7 @@ refuse "an adapter without a name" 2 "--adapter 'folder': NAME=DIR is expected" 
 for origin in example.org https://example.org/ https://example.org/page null 'https://*.example.org' https://example.org:0; do
   refuse "no origin: $origin" 2 "--cors-origin: '$origin' is no origin" "scheme://host[:port]" -- api nowhere --cors-origin "$origin" --port 0
 done
+refuse "a name of two lines" 2 "--served-model-name must be printable characters" -- api "$model" --served-model-name $'a\nb' --port 0
 refuse "a host that is none" 2 "cannot listen on" -- api "$model" --host 300.1.1.1 --insecure --port 0
 accept "what it would be" -- api "$model" --print-config --port 8123 --api-key secret-key
 expect "the configuration has the port" 8123 out

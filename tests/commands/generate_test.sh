@@ -96,6 +96,11 @@ while IFS= read -r line; do
   [ -n "$line" ] && { accept "alone: $line" -- generate "$run" --prompt "$line" --max-tokens 12 --seed 3; cat out >> alone; }
 done < prompts
 same "batched equals alone" alone together
+printf '\357\273\277Line 7: the cat\r\nbirds\r\nand looked at' > windows
+accept "a byte order mark is no text" -- generate "$run" --prompt-file windows --max-tokens 12 --seed 3; same "lines of another system" together out
+STDIN=.
+refuse "standard input cannot be read" 4 "cannot read standard input: Is a directory" -- generate "$run" --prompt -
+STDIN=
 accept "one at a time" -- generate "$run" --prompt-file prompts --max-tokens 12 --seed 3 --batch-size 1; same "--batch-size changes no text" together out
 accept "several streams" -- generate "$run" --prompt-file prompts --max-tokens 12 --seed 3 --stream; same "streams come one after another" together out
 accept "several as json" -- generate "$run" --prompt-file prompts --max-tokens 2 --json
@@ -146,6 +151,7 @@ sed 's/"pard_token": 4,/"pard_token": 40000,/' parallel/config.json > wrong.json
 refuse "a mask token that is none" 2 "pard_token 40000 is not a token of the draft" -- "${base[@]}" --draft-model-path elsewhere --num-speculative-tokens 2
 
 # Refusals.
+refuse "a stop that is no text" 2 "stop strings must be valid UTF-8" -- generate "$run" --prompt a --stop $'\xff'
 refuse "no prompt" 2 "--prompt is required" "--prompt-file" -- generate "$run"
 refuse "two prompts" 2 "--prompt and --prompt-file cannot be used together" -- generate "$run" --prompt a --prompt-file prompts
 refuse "no prompt file" 2 "cannot open prompts 'nope': No such file or directory" -- generate "$run" --prompt-file nope
@@ -177,6 +183,8 @@ refuse "an unknown flag" 2 "unknown option --temprature" "--temperature" -- "${b
 refuse "no model" 3 "no model at 'nowhere'" "llm pretrain" -- generate --model-path nowhere --prompt a
 refuse "no model in the default place" 3 "no model at 'checkpoints'" "llm pretrain" -- generate --prompt a
 refuse "no such eos" 2 "eos_token_id 999 is not a token of this model" -- "${base[@]}" --eos-token-id 999
+printf '{"eos_token_id": 99999}' > own/generation_config.json
+refuse "an end of text that the model does not know" 3 "own/generation_config.json: eos_token_id 99999 is not below vocab_size" -- generate own --prompt a
 printf '{"top_p": "high"}' > own/generation_config.json
 refuse "a damaged generation_config.json" 3 "top_p" -- generate own --prompt a
 head -c 100 "$TINY/tokenizer.model" > own/tokenizer.model

@@ -197,6 +197,8 @@ TEST(GenerationConfig, FreezeRefusesWhatIsOutOfRangeNamingTheField) {
        [](auto& c) {
          c.stop_strings = {"a", ""};
        }},
+      {"stop strings must be valid UTF-8: no text holds other bytes",
+       [](auto& c) { c.stop_strings = {"\xff"}; }},
       {"max_context_policy: 'wrap' is not supported; choose error, truncate-left, slide",
        [](auto& c) { c.max_context_policy = "wrap"; }},
       {"eos_token_id 100 is not a token of this model (vocab_size 100)",

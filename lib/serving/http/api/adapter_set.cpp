@@ -42,11 +42,7 @@ AdapterSet::AdapterSet(std::string base_name, Open open, const fs::path& folder)
 
 /// With the mutex held.
 void AdapterSet::check_name(const std::string& name) const {
-  const bool printable =
-      utf8::is_valid(name) && std::none_of(name.begin(), name.end(), [](char letter) {
-        return static_cast<unsigned char>(letter) < 0x20 || letter == 0x7f;
-      });
-  check(!name.empty() && name.size() <= kLongestName && printable,
+  check(!name.empty() && name.size() <= kLongestName && utf8::is_printable(name),
         "the name of an adapter has 1 to {} printable characters", kLongestName);
   check(name != base_name_, "adapter '{}': the model itself is called that", name);
   check(!adapters_.contains(name), "adapter '{}' is loaded already", name);
