@@ -46,6 +46,19 @@ TEST(ModelRoutes, OnlyIdsAreDetokenized) {
   }
 }
 
+TEST(ModelRoutes, ANameWithASlashIsAskedForWithItOrEncoded) {
+  const Served one({}, [](auto& options, auto&) { options.name = "org/letters"; });
+  const Json entry = one.get("/v1/models")["data"][0];
+  EXPECT_EQ(entry["id"], "org/letters");
+  EXPECT_EQ(one.get("/v1/models/org/letters"), entry);
+  EXPECT_EQ(one.get("/v1/models/org%2Fletters"), entry);
+  for (const char* other : {"/v1/models/org", "/v1/models/org/letters/more"}) {
+    const http::RawAnswer answer = one.ask("GET", other, "");
+    EXPECT_EQ(answer.status, 404) << other;
+    EXPECT_EQ(Json::parse(answer.body)["error"]["code"], "model_not_found") << other;
+  }
+}
+
 TEST(ModelRoutes, AModelThatIsNotServedTokenizesNothing) {
   const Served one;
   EXPECT_EQ(one.post("/tokenize", {{"prompt", "a"}, {"model", "letters"}})["count"], 1);

@@ -78,6 +78,35 @@ TEST(Router, DecodesPartsAfterItHasCutThePath) {
   }
 }
 
+TEST(Router, ALastNameTakesTheRestWhereTheRouteSaysSo) {
+  Router router;
+  Route rest = route("GET", "/v1/models/{model}");
+  rest.takes_rest = true;
+  router.add(std::move(rest));
+  EXPECT_EQ(body_of(router, "GET", "/v1/models/a"), "GET /v1/models/{model} model=a");
+  EXPECT_EQ(body_of(router, "GET", "/v1/models/org/name"),
+            "GET /v1/models/{model} model=org/name");
+  EXPECT_EQ(body_of(router, "GET", "/v1/models/a/b%2Fc/d%20e?x=1"),
+            "GET /v1/models/{model} model=a/b/c/d e");
+  for (const char* target : {"/v1/models", "/v1/models/", "/v1/models/a/", "/v1/models/a//b",
+                             "/v1/models//b", "/v1/model/a/b", "/v1/models/a/%zz"}) {
+    EXPECT_EQ(status_of(router, "GET", target), 404) << target;
+  }
+  EXPECT_EQ(status_of(router, "POST", "/v1/models/a/b"), 405);
+  // What is more exact goes first, whichever was there first.
+  router.add(route("GET", "/v1/models/{model}/parts/{part}"));
+  router.add(route("GET", "/v1/models/{one}"));
+  EXPECT_EQ(body_of(router, "GET", "/v1/models/a"), "GET /v1/models/{one} one=a");
+  EXPECT_EQ(body_of(router, "GET", "/v1/models/a/parts/b"),
+            "GET /v1/models/{model}/parts/{part} model=a part=b");
+  EXPECT_EQ(body_of(router, "GET", "/v1/models/a/parts/b/c"),
+            "GET /v1/models/{model} model=a/parts/b/c");
+  Route again = route("GET", "/v1/models/{other}"), literal = route("GET", "/v1/all");
+  again.takes_rest = literal.takes_rest = true;
+  EXPECT_THROW(router.add(std::move(again)), Error);
+  EXPECT_THROW(router.add(std::move(literal)), Error);
+}
+
 TEST(Router, UnknownPathsAre404) {
   const Router router = some_routes();
   for (const char* target : {"/v1", "/v1/", "/v1/models/", "//", "/v1/models/a/", "/v1//models",

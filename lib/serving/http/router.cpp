@@ -33,20 +33,21 @@ bool same_shape(const std::vector<std::string>& a, const std::vector<std::string
          });
 }
 
-bool matches(const std::vector<std::string>& pattern, const std::vector<std::string>& parts) {
-  return pattern.size() == parts.size() &&
-         std::equal(pattern.begin(), pattern.end(), parts.begin(),
-                    [](const std::string& want, const std::string& part) {
-                      return is_parameter(want) ? !part.empty() : want == part;
-                    });
+bool matches(const std::vector<std::string>& pattern, bool takes_rest,
+             const std::vector<std::string>& parts) {
+  if (takes_rest ? parts.size() < pattern.size() : parts.size() != pattern.size()) return false;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    const std::string& want = pattern[std::min(i, pattern.size() - 1)];
+    if (is_parameter(want) ? parts[i].empty() : want != parts[i]) return false;
+  }
+  return true;
 }
 
-/// The first part that differs decides: a literal goes before a {name}.
-bool more_literal(const std::vector<std::string>& a, const std::vector<std::string>& b) {
-  for (size_t i = 0; i < a.size(); ++i) {
-    if (is_parameter(a[i]) != is_parameter(b[i])) return is_parameter(b[i]);
-  }
-  return false;
+/// What a part of a pattern leaves open: 0 for a literal, 1 for a {name}, 2 for one that may take
+/// several.
+int openness(const std::vector<std::string>& pattern, bool takes_rest, size_t index) {
+  if (!is_parameter(pattern[index])) return 0;
+  return takes_rest && index + 1 == pattern.size() ? 2 : 1;
 }
 
 }  // namespace
@@ -72,14 +73,28 @@ void Router::add(Route route) {
     fail(Exit::internal, fmt::format("route '{} {}' is not one", route.method, route.pattern));
   }
   std::vector<std::string> parts = parts_of(route.pattern);
+  if (route.takes_rest && !is_parameter(parts.back())) {
+    fail(Exit::internal, fmt::format("route '{}' ends with no {{name}}", route.pattern));
+  }
   for (size_t i = 0; i < routes_.size(); ++i) {
-    if (routes_[i].method == route.method && same_shape(parts_[i], parts)) {
+    if (routes_[i].method == route.method && routes_[i].takes_rest == route.takes_rest &&
+        same_shape(parts_[i], parts)) {
       fail(Exit::internal, fmt::format("route '{} {}' is there already, as '{}'", route.method,
                                        route.pattern, routes_[i].pattern));
     }
   }
   routes_.push_back(std::move(route));
   parts_.push_back(std::move(parts));
+}
+
+/// The first part that differs decides.
+bool Router::goes_before(size_t a, size_t b) const {
+  for (size_t i = 0; i < std::min(parts_[a].size(), parts_[b].size()); ++i) {
+    const int of_a = openness(parts_[a], routes_[a].takes_rest, i);
+    const int of_b = openness(parts_[b], routes_[b].takes_rest, i);
+    if (of_a != of_b) return of_a < of_b;
+  }
+  return false;
 }
 
 Router::Match Router::find(const Request& request, std::string& allowed) const {
@@ -93,10 +108,10 @@ Router::Match Router::find(const Request& request, std::string& allowed) const {
   std::optional<size_t> best;
   std::vector<std::string> methods;
   for (size_t i = 0; i < routes_.size(); ++i) {
-    if (!matches(parts_[i], parts)) continue;
+    if (!matches(parts_[i], routes_[i].takes_rest, parts)) continue;
     methods.push_back(routes_[i].method);
     if (routes_[i].method != request.method && !(head && routes_[i].method == "GET")) continue;
-    if (!best || more_literal(parts_[i], parts_[*best])) best = i;
+    if (!best || goes_before(i, *best)) best = i;
   }
   if (std::find(methods.begin(), methods.end(), "GET") != methods.end()) methods.push_back("HEAD");
   std::sort(methods.begin(), methods.end());
@@ -105,11 +120,14 @@ Router::Match Router::find(const Request& request, std::string& allowed) const {
   Match match;
   if (!best) return match;
   match.route = &routes_[*best];
-  for (size_t i = 0; i < parts.size(); ++i) {
-    const std::string& want = parts_[*best][i];
-    if (is_parameter(want)) {
-      match.params.emplace_back(want.substr(1, want.size() - 2), parts[i]);
+  const std::vector<std::string>& pattern = parts_[*best];
+  for (size_t i = 0; i < pattern.size(); ++i) {
+    if (is_parameter(pattern[i])) {
+      match.params.emplace_back(pattern[i].substr(1, pattern[i].size() - 2), parts[i]);
     }
+  }
+  for (size_t i = pattern.size(); i < parts.size(); ++i) {
+    match.params.back().second += "/" + parts[i];
   }
   return match;
 }

@@ -1,7 +1,9 @@
 // Method and path -> handler, with {name} parts, and the scope that each route asks for.
 //
 // "/v1/models/{model}" matches one path part per {name}; parts are decoded after the path is cut,
-// so "org%2Fname" is one part. A literal part wins over a {name}. HEAD is answered by GET's route.
+// so "org%2Fname" is one part. Where a route says so, its last {name} takes all parts that are left
+// ("org/name"), of which none is empty. A literal part wins over a {name}, one for a single part
+// over one for the rest. HEAD is answered by GET's route.
 // Unknown paths are 404, known ones with another method 405 with Allow. Before a handler (and
 // before 404 and 405) the gate is asked, which throws HttpError to refuse: that is where keys and
 // rates are checked. Routes are added before the server starts; then it is read-only and may be
@@ -32,6 +34,7 @@ struct Route {
   RouteHandler handler;
   bool quick = false;   // runs on the io thread, never behind others: health, metrics
   std::string summary;  // one line for /openapi.json
+  bool takes_rest = false;  // the pattern's last part is a {name} for one path part or several
 };
 
 class Router {
@@ -60,6 +63,7 @@ class Router {
     std::vector<std::pair<std::string, std::string>> params;
   };
   Match find(const Request& request, std::string& allowed) const;
+  bool goes_before(size_t a, size_t b) const;  // of two routes that match
   void answer(Request&& request, const ReplyPtr& reply) const;
 
   std::vector<Route> routes_;

@@ -139,7 +139,8 @@ void ApiServer::State::add_tokens() {
       with_model(answer_detokenize));
   add("POST", "/apply-template", Scope::any_key, "A chat as the model's text",
       with_model(answer_apply_template));
-  add("GET", "/v1/models/{model}", Scope::any_key, "One model", with_model(answer_model));
+  router.add({"GET", "/v1/models/{model}", Scope::any_key, with_model(answer_model), false,
+              "One model", true});  // names have slashes: "org/model"
   add("POST", "/v1/load_lora_adapter", Scope::admin, "Serves one more adapter",
       with_model(answer_load_adapter));
   add("POST", "/v1/unload_lora_adapter", Scope::admin, "Serves an adapter no longer",
