@@ -69,6 +69,53 @@ TEST(ServingMetrics, AllTextsOfASearchCount) {
                                                                              << text;
 }
 
+/// The number of generated tokens, wherever the server tells it.
+std::vector<int> told_everywhere(const Served& api) {
+  std::vector<int> told = {api.get("/stats")["generated_tokens"],
+                           api.get("/v1/server_metrics")["sched_total_generated_tokens"]};
+  const std::string text = api.ask("GET", "/metrics", "").body;
+  for (const std::string name : {"llm:generation_tokens_total", "vllm:generation_tokens_total",
+                                 "llamacpp:tokens_predicted_total"}) {
+    const std::string line = "\n" + name + "{model_name=\"letters\"} ";
+    const size_t at = text.find(line);
+    told.push_back(at == std::string::npos ? -1 : std::stoi(text.substr(at + line.size())));
+  }
+  return told;
+}
+
+TEST(ServingMetrics, GeneratedTokensAreTheSameNumberEverywhere) {
+  const Served api;
+  const auto usage = [&](Json body) -> int {
+    body["max_tokens"] = 5;
+    return api.post("/v1/completions", body)["usage"]["completion_tokens"];
+  };
+  EXPECT_EQ(told_everywhere(api), std::vector<int>(5, 0));
+  EXPECT_EQ(usage({{"prompt", "a"}}), 5);
+  EXPECT_EQ(told_everywhere(api), std::vector<int>(5, 5));
+  EXPECT_EQ(usage({{"prompt", "b"}, {"num_beams", 3}}), 5);
+  EXPECT_EQ(told_everywhere(api), std::vector<int>(5, 10));
+  EXPECT_EQ(usage({{"prompt", "c"}, {"num_beams", 3}, {"n", 2}}), 10);
+  EXPECT_EQ(told_everywhere(api), std::vector<int>(5, 20));
+  EXPECT_EQ(usage({{"prompt", {"d", "e"}}, {"n", 2}, {"num_speculative_tokens", 3}}), 20);
+  EXPECT_EQ(told_everywhere(api), std::vector<int>(5, 40));
+  api.post("/predict", {{"text", "f"}});
+  EXPECT_EQ(told_everywhere(api), std::vector<int>(5, 41));
+}
+
+TEST(ServingMetrics, GeneratedTokensCountWhileATextIsWritten) {
+  const Served api;
+  test::write_slowly(api, std::chrono::milliseconds(5));
+  http::RawClient client(api.server->port());
+  test::send_body(client, "/v1/completions", {{"prompt", "a"}, {"max_tokens", 200}});
+  ASSERT_TRUE(test::soon([&] { return api.get("/stats")["generated_tokens"] >= 3; }));
+  EXPECT_EQ(api.get("/stats")["active_requests"], 1);
+  client.close();
+  ASSERT_TRUE(test::soon([&] { return api.served->engine().open_requests() == 0; }));
+  const int written = api.get("/stats")["generated_tokens"];
+  EXPECT_LT(written, 200);
+  EXPECT_EQ(told_everywhere(api), std::vector<int>(5, written));
+}
+
 TEST(ServingMetrics, UnknownFieldsAreNoneOfGenerate) {
   const Served api;
   api.post("/generate", {{"prompt", "a"}, {"store", true}}, 400);

@@ -167,7 +167,7 @@ OrderedJson ApiServer::State::stats_json() const {
           {"active_requests", stats.running},
           {"waiting_requests", stats.waiting},
           {"prompt_tokens", stats.prompt_tokens},
-          {"generated_tokens", stats.generated_tokens},
+          {"generated_tokens", metrics.generated_tokens()},
           {"kv_blocks", stats.kv_blocks},
           {"kv_blocks_used", stats.kv_blocks_used},
           {"kv_blocks_cached", stats.kv_blocks_cached},
@@ -184,7 +184,7 @@ OrderedJson ApiServer::State::server_metrics_json() const {
           {"sched_session_tpot", session.tpot},
           {"sched_active_ttft_time", session.reading_time},
           {"sched_requests_served_per_second", session.requests_per_second},
-          {"sched_total_generated_tokens", session.tokens}};
+          {"sched_total_generated_tokens", metrics.generated_tokens()}};
 }
 
 OrderedJson ApiServer::State::scheduler_json(bool running) const {

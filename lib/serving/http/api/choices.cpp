@@ -29,6 +29,7 @@ struct Running {
   std::atomic<size_t> left{0};
   AnswerOptions options;
   std::vector<size_t> prompt_tokens;
+  std::vector<size_t> tokens_told;  // to the observer
   std::vector<Clock::time_point> last_token;
   std::mutex starting;  // held until start has returned: no callback comes before
 
@@ -43,8 +44,12 @@ struct Running {
     wait_for_start();
     const auto now = Clock::now();
     Clock::time_point& last = last_token[index];
-    if (event.id >= 0 && last != Clock::time_point())
-      model.observer().between_tokens(std::chrono::duration<double>(now - last).count());
+    if (event.id >= 0) {
+      model.observer().token();
+      ++tokens_told[index];
+      if (last != Clock::time_point())
+        model.observer().between_tokens(std::chrono::duration<double>(now - last).count());
+    }
     last = now;
     if (!begun.exchange(true)) tell(RequestStatus::running, "its text has begun");
     if (left_early || !callbacks.on_token || callbacks.on_token(index, event)) return true;
@@ -54,7 +59,7 @@ struct Running {
 
   void end(size_t index, GenerationResult&& result) {
     wait_for_start();
-    model.observer().ended(result, prompt_tokens[index]);
+    model.observer().ended(result, prompt_tokens[index], tokens_told[index]);
     if (callbacks.on_end && !left_early) callbacks.on_end(index, result);
     results[index] = std::move(result);
     if (--left > 0 || left_early) return;
@@ -148,6 +153,7 @@ void run_choices(const ServedModel& model, const http::ReplyPtr& reply,
   const auto running = std::make_shared<Running>(model, reply, std::move(callbacks));
   running->results.resize(requests.size());
   running->left = requests.size();
+  running->tokens_told.resize(requests.size());
   running->last_token.resize(requests.size());
   for (const GenerationRequest& request : requests)
     running->prompt_tokens.push_back(request.prompt_ids.size());

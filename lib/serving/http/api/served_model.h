@@ -45,9 +45,11 @@ struct ServedModelOptions {
 /// Told of every token and every answer, from the engine's thread; of fields that no route knows,
 /// from any.
 struct ServingObserver {
+  std::function<void()> token = [] {};  // as it is drawn; not of a beam search
   std::function<void(double seconds)> between_tokens = [](double) {};
-  std::function<void(const GenerationResult&, size_t prompt_tokens)> ended =
-      [](const GenerationResult&, size_t) {};
+  /// told: how many of its tokens token() has told of.
+  std::function<void(const GenerationResult&, size_t prompt_tokens, size_t told)> ended =
+      [](const GenerationResult&, size_t, size_t) {};
   std::function<void(const std::string& name)> unknown_field = [](const std::string&) {};
 };
 

@@ -34,7 +34,11 @@ std::vector<std::string> both(const std::string& name) { return {"llm:" + name, 
 ServingMetrics::ServingMetrics(ServedModel& model, const ResponseCache& cache)
     : labels_{{"model_name", model.name()}},
       unknown_fields_(metrics_.counter({"llm:unknown_request_fields_total"},
-                                       "Fields of bodies that this server does not know")) {
+                                       "Fields of bodies that this server does not know")),
+      generated_tokens_(metrics_.counter(
+          {"llm:generation_tokens_total", "vllm:generation_tokens_total",
+           "llamacpp:tokens_predicted_total"},
+          "Tokens of answers", labels_)) {
   auto& first = metrics_.histogram(both("time_to_first_token_seconds"),
                                    "From arrival to the first token", kSeconds, labels_);
   auto& between = metrics_.histogram(both("inter_token_latency_seconds"), "Between two tokens",
@@ -54,9 +58,6 @@ ServingMetrics::ServingMetrics(ServedModel& model, const ResponseCache& cache)
   auto& prompt_total = metrics_.counter(
       {"llm:prompt_tokens_total", "vllm:prompt_tokens_total", "llamacpp:prompt_tokens_total"},
       "Tokens of prompts", labels_);
-  auto& new_total = metrics_.counter({"llm:generation_tokens_total", "vllm:generation_tokens_total",
-                                      "llamacpp:tokens_predicted_total"},
-                                     "Tokens of answers", labels_);
   std::array<http::Counter*, 6> ends{};
   for (size_t i = 1; i < ends.size(); ++i) {
     http::Labels labels = labels_;
@@ -68,8 +69,9 @@ ServingMetrics::ServingMetrics(ServedModel& model, const ResponseCache& cache)
       {"llm:response_cache_hits_total"}, "Answers given from the response cache",
       [&cache] { return static_cast<double>(cache.hits()); }, labels_);
   ServingObserver observer;
+  observer.token = [this] { generated_tokens_.add(); };
   observer.between_tokens = [&between](double seconds) { between.observe(seconds); };
-  observer.ended = [&, ends](const GenerationResult& result, size_t prompt_tokens) {
+  observer.ended = [&, ends](const GenerationResult& result, size_t prompt_tokens, size_t told) {
     const GenerationTiming& timing = result.timing;
     const size_t count = new_tokens(result);
     whole.observe(timing.total_ms / 1e3);
@@ -82,7 +84,7 @@ ServingMetrics::ServingMetrics(ServedModel& model, const ResponseCache& cache)
     prompts.observe(static_cast<double>(prompt_tokens));
     answers.observe(static_cast<double>(count));
     prompt_total.add(prompt_tokens);
-    new_total.add(count);
+    generated_tokens_.add(count - told);
     ends[static_cast<size_t>(result.finish_reason)]->add();
     ++answered_;
     seconds_.fetch_add(timing.total_ms / 1e3);
@@ -105,7 +107,6 @@ void ServingMetrics::count_session(const GenerationResult& result) {
   ++sums_.with_tokens;
   sums_.ttft += timing.ttft_ms / 1e3;
   sums_.decoding += timing.tpot_ms / 1e3 * static_cast<double>(count - 1);
-  sums_.tokens += new_tokens(result);
   sums_.tokens_after_first += count - 1;
   sums_.reading.add(came, came + timing.ttft_ms / 1e3);
 }
@@ -118,7 +119,6 @@ ServingMetrics::Session ServingMetrics::session() const {
   session.tpot = mean(sums_.decoding, static_cast<double>(sums_.tokens_after_first));
   session.reading_time = sums_.reading.seconds();
   session.requests_per_second = mean(static_cast<double>(sums_.requests), sums_.busy.seconds());
-  session.tokens = sums_.tokens;
   return session;
 }
 

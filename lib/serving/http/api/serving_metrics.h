@@ -27,6 +27,9 @@ class ServingMetrics {
   /// Requests that got an answer, and the seconds they took together: /stats.
   uint64_t answered() const { return answered_.load(); }
   double total_seconds() const { return seconds_.load(); }
+  /// Tokens of answers so far, of those that are being written too; a beam search's come together
+  /// when it ends. The one count behind /metrics, /stats and /v1/server_metrics.
+  uint64_t generated_tokens() const { return generated_tokens_.value(); }
 
   /// What /v1/server_metrics tells: means over all answers and tokens so far, 0 where there are
   /// none; seconds.
@@ -34,7 +37,6 @@ class ServingMetrics {
     double ttft = 0, tpot = 0;
     double reading_time = 0;         // in which a request waited for its first token
     double requests_per_second = 0;  // of the time in which there were requests
-    uint64_t tokens = 0;
   };
   Session session() const;
 
@@ -44,13 +46,14 @@ class ServingMetrics {
   http::Labels labels_;
   http::Metrics metrics_;
   http::Counter& unknown_fields_;
+  http::Counter& generated_tokens_;
   mutable std::mutex mutex_;
   std::set<std::string> logged_names_;
   std::atomic<uint64_t> answered_{0};
   std::atomic<double> seconds_{0};
   struct SessionSums {
     double ttft = 0, decoding = 0;
-    uint64_t requests = 0, with_tokens = 0, tokens = 0, tokens_after_first = 0;
+    uint64_t requests = 0, with_tokens = 0, tokens_after_first = 0;
     BusyTime reading, busy;
   };
   SessionSums sums_;  // under mutex_
