@@ -206,6 +206,47 @@ TEST(ServingMetrics, BlocksThatOnlyThePrefixCacheHoldsAreFree) {
   EXPECT_EQ(stats["kv_blocks_cached"], stats["kv_blocks_used"]);
 }
 
+/// Bounds of a histogram without labels as they are written, "+Inf" last.
+std::vector<std::string> bounds(const Served& api, const std::string& name) {
+  std::vector<std::string> found;
+  for (const std::string& line : samples(api, name + "_bucket{le=")) {
+    const size_t from = line.find('"') + 1;
+    found.push_back(line.substr(from, line.rfind('"') - from));
+  }
+  return found;
+}
+
+TEST(ServingMetrics, PacesHistogramsHaveItsBoundsAndNoLabels) {
+  const Served api;
+  using Lines = std::vector<std::string>;
+  EXPECT_EQ(bounds(api, "pace_ttft_seconds"),
+            (Lines{"0.1", "0.2", "0.25", "0.3", "0.4", "0.5", "0.75", "1",  "1.5", "2",   "2.5",
+                   "3",   "4",   "5",    "7.5", "10",  "15",  "20",   "30", "60",  "+Inf"}));
+  EXPECT_EQ(bounds(api, "pace_tpot_seconds"),
+            (Lines{"0.05", "0.075", "0.1", "0.125", "0.15", "0.175", "0.2",
+                   "0.25", "0.3",   "0.35", "0.4",  "0.5",  "0.6",   "0.75",
+                   "1",    "1.5",   "2",   "3",     "4",    "5",     "+Inf"}));
+  const auto counts = [&](const std::string& ttft, const std::string& tpot) {
+    EXPECT_EQ(samples(api, "pace_ttft_seconds_count"), Lines{"pace_ttft_seconds_count " + ttft});
+    EXPECT_EQ(samples(api, "pace_tpot_seconds_count"), Lines{"pace_tpot_seconds_count " + tpot});
+  };
+  counts("0", "0");
+  api.post("/v1/completions", {{"prompt", "a"}, {"max_tokens", 0}, {"echo", true}});
+  counts("0", "0");  // no token, no time
+  api.post("/v1/completions", {{"prompt", "a"}, {"max_tokens", 1}});
+  counts("1", "0");  // nothing between tokens yet
+  test::write_slowly(api, std::chrono::milliseconds(110));
+  api.post("/v1/completions", {{"prompt", "b"}, {"max_tokens", 3}});
+  counts("2", "1");
+  EXPECT_EQ(samples(api, "pace_tpot_seconds_bucket{le=\"0.1\"}"),
+            Lines{"pace_tpot_seconds_bucket{le=\"0.1\"} 0"});
+  EXPECT_EQ(samples(api, "pace_ttft_seconds_bucket{le=\"60\"}"),
+            Lines{"pace_ttft_seconds_bucket{le=\"60\"} 2"});
+  const std::string text = api.ask("GET", "/metrics", "").body;
+  EXPECT_NE(text.find("# TYPE pace_ttft_seconds histogram\n"), std::string::npos);
+  EXPECT_NE(text.find("# TYPE pace_tpot_seconds histogram\n"), std::string::npos);
+}
+
 TEST(ServingMetrics, AClientThatLeavesIsNoFailureOfTheServer) {
   for (const bool stream : {false, true}) {
     const Served api;

@@ -15,6 +15,11 @@ const std::vector<double> kSeconds = {0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08
                                       0.25,  0.5,   0.75, 1,    2.5,  5,    7.5,  10};
 const std::vector<double> kLongSeconds = {0.3, 0.5, 0.8, 1,  1.5, 2,  2.5,
                                           5,   10,  15,  20, 30,  60, 120};
+// AMD PACE's bounds, for dashboards made for it.
+const std::vector<double> kPaceTtft = {0.1, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1,  1.5, 2,
+                                       2.5, 3,   4,    5,   7.5, 10,  15,   20, 30,  60};
+const std::vector<double> kPaceTpot = {0.05, 0.075, 0.1, 0.125, 0.15, 0.175, 0.2, 0.25, 0.3, 0.35,
+                                       0.4,  0.5,   0.6, 0.75,  1,    1.5,   2,   3,    4,   5};
 const std::vector<double> kTokens = {1,   2,   5,    10,   20,   50,    100,
                                      200, 500, 1000, 2000, 5000, 10000, 20000};
 
@@ -51,6 +56,10 @@ ServingMetrics::ServingMetrics(ServedModel& model, const ResponseCache& cache)
                                      kLongSeconds, labels_);
   auto& decode = metrics_.histogram(both("request_decode_time_seconds"),
                                     "From the first token to the last", kLongSeconds, labels_);
+  auto& pace_first =
+      metrics_.histogram({"pace_ttft_seconds"}, "From arrival to the first token", kPaceTtft);
+  auto& pace_each = metrics_.histogram(
+      {"pace_tpot_seconds"}, "Mean time between two tokens of an answer", kPaceTpot);
   auto& prompts =
       metrics_.histogram(both("request_prompt_tokens"), "Tokens of a prompt", kTokens, labels_);
   auto& answers = metrics_.histogram(both("request_generation_tokens"), "Tokens of an answer",
@@ -78,9 +87,11 @@ ServingMetrics::ServingMetrics(ServedModel& model, const ResponseCache& cache)
     queue.observe(timing.queue_ms / 1e3);
     if (count > 0) {
       first.observe(timing.ttft_ms / 1e3);
+      pace_first.observe(timing.ttft_ms / 1e3);
       prefill.observe((timing.ttft_ms - timing.queue_ms) / 1e3);
       decode.observe((timing.total_ms - timing.ttft_ms) / 1e3);
     }
+    if (result.token_ids.size() > 1) pace_each.observe(timing.tpot_ms / 1e3);
     prompts.observe(static_cast<double>(prompt_tokens));
     answers.observe(static_cast<double>(count));
     prompt_total.add(prompt_tokens);
