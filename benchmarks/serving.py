@@ -190,7 +190,7 @@ def resident_mib(pid):
 async def exchange(port, method, path, content=b""):
     """Status and body of one request on a connection of its own."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(f"{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n"
+    writer.write(f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n"
                  f"Content-Length: {len(content)}\r\n\r\n".encode() + content)
     answer = await reader.read(-1)
     writer.close()

@@ -139,6 +139,39 @@ TEST(ApiServer, EveryRouteButHealthAsksForTheKey) {
   EXPECT_EQ(api.ask("GET", "/nothing", "").status, 401);
 }
 
+TEST(ApiServer, PagesWhoseNameLeadsHereGetNothingOfAServerWithoutAKey) {
+  const auto status = [](const Served& api, const std::string& head) {
+    return http::RawClient(api.server->port()).ask(head + "\r\n").status;
+  };
+  const Served api;
+  const std::string evil = "Host: evil.example:" + std::to_string(api.server->port()) + "\r\n";
+  for (const http::Route& route : api.server->routes()) {
+    const std::string line = route.method + " " + route.pattern + " HTTP/1.1\r\n";
+    EXPECT_EQ(status(api, line + evil + "Content-Length: 0\r\n"), 403) << line;
+  }
+  EXPECT_EQ(status(api, "GET / HTTP/1.1\r\nAccept: text/html\r\n" + evil), 403);
+  EXPECT_EQ(status(api, "GET /nothing HTTP/1.1\r\n" + evil), 403);
+  const http::RawAnswer refused =
+      http::RawClient(api.server->port()).ask("GET /health HTTP/1.1\r\nHost: evil.example\r\n\r\n");
+  EXPECT_EQ(Json::parse(refused.body)["error"],
+            Json::parse(R"({"message": "Host: 'evil.example' is no name of this machine; without )"
+                        R"(--api-key only localhost, 127.0.0.1 and [::1] are answered",
+                            "type": "permission_error", "param": null,
+                            "code": "host_not_allowed"})"));
+  for (const char* host : {"localhost", "LOCALHOST:8000", "127.0.0.1:1", "127.1.2.3", "[::1]:80"})
+    EXPECT_EQ(status(api, std::string("GET /v1/models HTTP/1.1\r\nHost: ") + host + "\r\n"), 200)
+        << host;
+  EXPECT_EQ(status(api, "GET /v1/models HTTP/1.0\r\n"), 200);
+  // Behind a key, or where others may ask, a server has whatever names it is given.
+  api::ApiServerOptions with_key, for_all;
+  with_key.keys = {"secret-key"};
+  for_all.host = "0.0.0.0";
+  for_all.insecure = true;
+  const std::string models = "GET /v1/models HTTP/1.1\r\nHost: gateway.example\r\n";
+  EXPECT_EQ(status(Served(with_key), models + "Authorization: Bearer secret-key\r\n"), 200);
+  EXPECT_EQ(status(Served(for_all), models), 200);
+}
+
 TEST(ApiServer, BrowsersLoadThePageWithoutAKeyToTypeOne) {
   api::ApiServerOptions options;
   options.keys = {"secret-key"};

@@ -11,9 +11,9 @@ struct HalfSent {
   HalfSent(int port, std::string where, const std::string& body)
       : path(std::move(where)), client(port), last(body.back()) {
     const std::string head =
-        body == " " ? "GET " + path + " HTTP/1.1\r\nHost: x\r\n"
+        body == " " ? "GET " + path + " HTTP/1.1\r\nHost: localhost\r\n"
                     : "POST " + path +
-                          " HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n";
+                          " HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
     client.send(head + "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" +
                 body.substr(0, body.size() - 1));
   }

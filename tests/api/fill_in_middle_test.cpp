@@ -146,7 +146,7 @@ struct FillingServer {
     http::RawClient client(server.port());
     const std::string text = body.dump();
     client.send(
-        "POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         "Content-Length: " +
         std::to_string(text.size()) + "\r\n\r\n" + text);
     return Json::parse(client.read_answer(20).body);

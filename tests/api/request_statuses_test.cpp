@@ -171,7 +171,7 @@ TEST(StatusRoute, AClientThatLeftHasCancelled) {
   for (const std::string stream : {"true", "false"}) {
     http::RawClient client(api.server->port());
     const std::string body = R"({"prompt":"a","max_tokens":250,"stream":)" + stream + "}";
-    client.send("POST /v1/completions HTTP/1.1\r\nHost: x\r\nX-Request-ID: gone-" + stream +
+    client.send("POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nX-Request-ID: gone-" + stream +
                 "\r\nContent-Type: application/json\r\nContent-Length: " +
                 std::to_string(body.size()) + "\r\n\r\n" + body);
     const auto is = [&](const char* status) {

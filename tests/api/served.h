@@ -65,8 +65,9 @@ struct Served {
   http::RawAnswer ask(const std::string& method, const std::string& path, const std::string& body,
                       const std::string& headers = "") const {
     http::RawClient client(server->port());
-    client.send(method + " " + path + " HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n" +
-                headers + "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body);
+    client.send(method + " " + path +
+                " HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n" + headers +
+                "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body);
     return client.read_answer(20);
   }
   Json post(const std::string& path, const Json& body, int status = 200) const {
@@ -112,7 +113,7 @@ inline void write_slowly(const Served& api, std::chrono::milliseconds each) {
 inline void send_body(http::RawClient& client, const std::string& path, const Json& body) {
   const std::string text = body.dump();
   client.send("POST " + path +
-              " HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: " +
+              " HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: " +
               std::to_string(text.size()) + "\r\n\r\n" + text);
 }
 

@@ -16,7 +16,7 @@ def begin(server, body, stream, wait=True):
     """An open connection on which a request is under way; for a stream, behind its first event."""
     data = json.dumps({**body, "stream": stream}).encode()
     line = socket.create_connection(("127.0.0.1", server.port), timeout=30)
-    line.sendall(b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(data) + data)
+    line.sendall(b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(data) + data)
     if stream and wait:
         seen = b""
         while b"data: " not in seen:

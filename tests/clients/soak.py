@@ -19,7 +19,7 @@ def leave_early(server, draw):
     """Asks for a long stream and is gone after its first bytes, or before them."""
     body = b'{"prompt":"Line","max_tokens":9000,"ignore_eos":true,"stream":true}'
     with socket.create_connection(("127.0.0.1", server.port), timeout=60) as line:
-        line.sendall(b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        line.sendall(b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
         if draw.random() < 0.7:
             line.recv(300)
     return True

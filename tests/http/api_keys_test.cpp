@@ -91,6 +91,41 @@ TEST(ApiKeys, MessagesNameAKeyByItsNumber) {
   refuse({"k", "k:admin"}, "api key 2: is given twice");
 }
 
+TEST(ApiKeys, OnlyNamesOfThisMachineAreAnsweredOnItAlone) {
+  const auto with_host = [](const std::string& host) {
+    Request request;
+    request.headers = {{"Accept", "*/*"}, {"hOsT", host}};
+    return request;
+  };
+  for (const char* host :
+       {"localhost", "localhost:8000", "LocalHost:1", "localhost:", "127.0.0.1", "127.0.0.1:8000",
+        "127.8.0.1:80", "[::1]", "[::1]:8000", "[::ffff:127.0.0.1]:9"}) {
+    EXPECT_NO_THROW(require_loopback_name(with_host(host))) << host;
+  }
+  EXPECT_NO_THROW(require_loopback_name(Request{}));  // HTTP/1.0
+  for (const char* host :
+       {"evil.example", "evil.example:8000", "localhost.evil.example", "127.0.0.1.evil.example",
+        "evil.example:localhost", "localhost:80x", "localhost@evil.example", "128.0.0.1", "127.1",
+        "0.0.0.0", "[::1", "[::1]x", "[::]", "::1", "[2001:db8::1]:80", "localhost.", " ", "",
+        "[", "[]", ":8000"}) {
+    try {
+      require_loopback_name(with_host(host));
+      ADD_FAILURE() << host;
+    } catch (const HttpError& error) {
+      EXPECT_EQ(error.status(), 403) << host;
+      EXPECT_EQ(error.code(), "host_not_allowed") << host;
+    }
+  }
+  try {
+    require_loopback_name(with_host("evil.example\x1b:1"));
+    ADD_FAILURE();
+  } catch (const HttpError& error) {
+    EXPECT_EQ(error.message(),
+              "Host: 'evil.example?:1' is no name of this machine; without --api-key only "
+              "localhost, 127.0.0.1 and [::1] are answered");
+  }
+}
+
 TEST(ApiKeys, APublicHostNeedsAKey) {
   for (const char* host :
        {"127.0.0.1", "127.8.0.1", "::1", "[::1]", "localhost", "::ffff:127.0.0.1"}) {

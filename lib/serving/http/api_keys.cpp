@@ -29,6 +29,23 @@ std::string_view bearer_token(std::string_view authorization) {
   return authorization;
 }
 
+/// "localhost", "127.0.0.1:8000", "[::1]:8000": what stands before the port, in small letters;
+/// nothing for a text that is no host with a port.
+std::string name_in(std::string_view host) {
+  const bool bracketed = host.starts_with('[');
+  const size_t bracket = bracketed ? host.find(']') : 0;
+  if (bracket == std::string_view::npos) return {};
+  const size_t end = bracketed ? bracket + 1 : std::min(host.find(':'), host.size());
+  const std::string_view port = host.substr(end);
+  const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+  if (!port.empty() &&
+      (port[0] != ':' || !std::all_of(port.begin() + 1, port.end(), is_digit)))
+    return {};
+  std::string name(host.substr(0, end));
+  for (char& c : name) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+  return name;
+}
+
 bool is_printable(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < 0x7f; });
 }
@@ -107,6 +124,16 @@ bool is_loopback(const std::string& host) {
   if (::inet_pton(AF_INET, bare.c_str(), &v4) == 1) return ntohl(v4.s_addr) >> 24 == 127;
   if (::inet_pton(AF_INET6, bare.c_str(), &v6) != 1) return false;
   return IN6_IS_ADDR_LOOPBACK(&v6) || (IN6_IS_ADDR_V4MAPPED(&v6) && v6.s6_addr[12] == 127);
+}
+
+void require_loopback_name(const Request& request) {
+  for (const auto& [name, host] : request.headers) {
+    if (!same_ignoring_case(name, "Host") || is_loopback(name_in(host))) continue;
+    throw HttpError(403, "host_not_allowed",
+                    fmt::format("Host: '{}' is no name of this machine; without --api-key only "
+                                "localhost, 127.0.0.1 and [::1] are answered",
+                                loggable(host)));
+  }
 }
 
 void refuse_public_bind(const std::string& host, bool has_keys, bool insecure) {

@@ -41,4 +41,10 @@ class ApiKeys {
 void refuse_public_bind(const std::string& host, bool has_keys, bool insecure);
 bool is_loopback(const std::string& host);
 
+/// For a server without keys on this machine alone. Throws HttpError 403 "host_not_allowed" unless
+/// the header Host names this machine (localhost, 127.0.0.0/8, [::1]; any port), or there is none
+/// (HTTP/1.0): a web page whose name was made to lead here after it was loaded (DNS rebinding)
+/// still sends that name.
+void require_loopback_name(const Request& request);
+
 }  // namespace llm::http

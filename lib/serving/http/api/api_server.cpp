@@ -297,8 +297,10 @@ ApiServer::ApiServer(ServedModel& model, ApiServerOptions options)
   state.add_model();
   state.add_status();
   const http::Router::Gate gate = http::make_gate(state.keys, state.rates);
+  const bool local = state.keys.empty() && http::is_loopback(state.options.host);
   state.router.set_gate(
-      [&state, gate](const http::Route* route, const Request& request, http::Reply& reply) {
+      [&state, gate, local](const http::Route* route, const Request& request, http::Reply& reply) {
+        if (local) http::require_loopback_name(request);
         if (route != nullptr && asks_for_page(*route, request)) return;
         gate(route, request, reply);
         if (route != nullptr && asks_for_work(route->scope) && state.draining())
