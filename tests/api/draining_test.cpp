@@ -26,6 +26,8 @@ struct HalfSent {
   char last;
 };
 
+const std::string kHealth = "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
 TEST(Draining, RefusesWorkAndLetsAnswersEnd) {
   Served api;
   write_slowly(api, std::chrono::milliseconds(10));
@@ -44,9 +46,11 @@ TEST(Draining, RefusesWorkAndLetsAnswersEnd) {
         {"/v1/embeddings", input}, {"/embed", input}})
     late.push_back(std::make_unique<HalfSent>(port, path, body));
   HalfSent health(port, "/health", " "), tokens(port, "/tokenize", prompt);
+  http::RawClient kept(port);
+  EXPECT_EQ(kept.ask(kHealth).status, 200);
   std::this_thread::sleep_for(std::chrono::milliseconds(50));  // for the bytes to be read
   std::thread drainer([&] { EXPECT_TRUE(api.server->drain(std::chrono::seconds(20))); });
-  EXPECT_TRUE(soon([&] { return !http::RawClient(port).connected(); }));
+  EXPECT_TRUE(soon([&] { return http::RawClient(port).ask(kHealth).status == 503; }));
   for (const auto& one : late) {
     const http::RawAnswer answer = one->finish();
     EXPECT_EQ(answer.status, 503) << one->path;
@@ -54,10 +58,20 @@ TEST(Draining, RefusesWorkAndLetsAnswersEnd) {
     EXPECT_EQ(error["code"], "unavailable") << one->path;
     EXPECT_EQ(error["message"], "server is shutting down") << one->path;
   }
+  const http::RawAnswer told = kept.ask(kHealth);
+  EXPECT_EQ(told.status, 503);
+  EXPECT_EQ(told.header("Connection"), "close");
+  EXPECT_EQ(Json::parse(told.body)["status"], "draining");
+  EXPECT_EQ(kept.read_to_end(), "");
+  const http::RawAnswer fresh = api.ask("POST", "/v1/completions", prompt);
+  EXPECT_EQ(fresh.status, 503);
+  EXPECT_EQ(fresh.header("Connection"), "close");
+  EXPECT_EQ(Json::parse(fresh.body)["error"]["message"], "server is shutting down");
   EXPECT_EQ(Json::parse(health.finish().body)["status"], "draining");
   EXPECT_EQ(tokens.finish().status, 200);  // no work for the engine
   running.join();
   drainer.join();
+  EXPECT_FALSE(http::RawClient(port).connected());
   EXPECT_EQ(api.served->engine().open_requests(), 0);
 }
 

@@ -208,25 +208,49 @@ TEST(Connection, WritersOnManyThreadsShareOneIoThread) {
   for (std::thread& writer : writers) writer.join();
 }
 
-TEST(Connection, DrainingLetsRunningAnswersEndAndClosesIdleOnes) {
+TEST(Connection, DrainingLetsRunningAnswersEndAndAnswersOthersOnce) {
   TestServer test;
-  RawClient idle(test.port()), busy(test.port());
+  RawClient idle(test.port()), silent(test.port()), untouched(test.port()), busy(test.port());
   EXPECT_EQ(idle.ask(get_request("/health")).status, 200);
+  EXPECT_EQ(silent.ask(get_request("/health")).status, 200);
   busy.send(get_request("/stream") + get_request("/health"));
   ASSERT_TRUE(test.wait_held(1));
   std::atomic<bool> drained{false};
-  std::thread drainer([&] { drained = test.server->drain(std::chrono::seconds(10)); });
-  EXPECT_EQ(idle.read_to_end(), "");
-  EXPECT_TRUE(test.server->draining());
-  EXPECT_FALSE(RawClient(test.port()).connected());
+  std::thread drainer([&] { drained = test.server->drain(std::chrono::seconds(20)); });
+  ASSERT_TRUE(soon([&] { return test.server->draining(); }));
+  RawClient late(test.port()), slow(test.port());
+  for (RawClient* one : {&idle, &late}) {
+    const RawAnswer answer = one->ask(get_request("/health") + get_request("/health"));
+    EXPECT_EQ(answer.status, 503);
+    EXPECT_EQ(answer.header("Connection"), "close");
+    EXPECT_EQ(one->read_to_end(), "");  // once
+  }
+  slow.send("GET /health HTTP/1.1\r\nHo");
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));  // for the bytes to be read
   EXPECT_TRUE(test.held(0)->write("still here"));
   EXPECT_FALSE(drained);
+  const auto end = std::chrono::steady_clock::now();
   test.held(0)->end();
   drainer.join();
   EXPECT_TRUE(drained);
+  EXPECT_LT(seconds_since(end), 2);  // neither who says nothing nor who has only begun holds it up
   EXPECT_EQ(busy.read_answer().body, "still here");
-  EXPECT_EQ(busy.read_to_end(), "");
+  for (RawClient* one : {&busy, &silent, &untouched, &slow}) EXPECT_EQ(one->read_to_end(), "");
+  EXPECT_FALSE(RawClient(test.port()).connected());
   EXPECT_EQ(test.closed, 0);
+}
+
+TEST(Connection, ADrainWithoutRunningAnswersEndsAtOnce) {
+  TestServer test;
+  RawClient idle(test.port()), untouched(test.port());
+  EXPECT_EQ(idle.ask(get_request("/health")).status, 200);
+  const auto begin = std::chrono::steady_clock::now();
+  EXPECT_TRUE(test.server->drain(std::chrono::seconds(20)));
+  EXPECT_LT(seconds_since(begin), 2);
+  EXPECT_EQ(test.server->stats().open, 0);
+  EXPECT_EQ(idle.read_to_end(), "");
+  EXPECT_EQ(untouched.read_to_end(), "");
+  EXPECT_FALSE(RawClient(test.port()).connected());
 }
 
 TEST(Connection, ARequestThatComesDuringDrainSeesIt) {

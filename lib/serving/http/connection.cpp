@@ -61,14 +61,23 @@ Connection::Connection(Loop& loop, ServerCore& core, Socket socket)
 Connection::~Connection() {
   loop_.connections.erase(this);
   if (outbox_) outbox_->detach();
+  set_busy(false);
   if (core_.open.fetch_sub(1) == 1) {
     const std::lock_guard lock(core_.idle_mutex);
     core_.idle.notify_all();
   }
 }
 
+void Connection::set_busy(bool busy) {
+  if (busy == std::exchange(busy_, busy)) return;
+  if (core_.busy.fetch_add(busy ? 1 : -1) == 1 && !busy) {
+    const std::lock_guard lock(core_.idle_mutex);
+    core_.idle.notify_all();
+  }
+}
+
 void Connection::start() {
-  if (core_.draining.load()) return close(false);
+  if (core_.closing.load()) return close(false);
   tune(socket_, core_.limits.write_stall);
   begun_ = Clock::now();
   read_deadline_ = begun_ + core_.limits.header_deadline;
@@ -84,13 +93,14 @@ void Connection::reject() {
 }
 
 void Connection::close_unless_busy() {
-  if (phase_ == Phase::lingering || (phase_ == Phase::reading && !request_begun_)) close(false);
+  if (!busy_) close(false);
 }
 
 void Connection::close(bool reset) {
   if (phase_ == Phase::closed) return;
   const bool answering = phase_ == Phase::answering;
   phase_ = Phase::closed;
+  set_busy(false);
   if (answering) {
     tell_handler_that_client_left();
     report(false);
@@ -164,6 +174,7 @@ void Connection::consume(std::string_view bytes) {
   while (!bytes.empty() && phase_ == Phase::reading) {
     if (!request_begun_) {
       request_begun_ = true;
+      set_busy(!core_.draining.load());
       begun_ = Clock::now();
       read_deadline_ = begun_ + core_.limits.header_deadline;
     }
@@ -192,6 +203,7 @@ ReplyPtr Connection::open_answer(const Request& request, bool keep_alive) {
   exchange_ = {request.method, request.path, request.id, address_, {}};
   client_left_ = false;
   phase_ = Phase::answering;
+  set_busy(true);
   read_deadline_ = Clock::time_point::max();
   Outbox::Setup setup{reader_.http11(), request.method == "HEAD",        keep_alive,
                       request.id,       core_.limits.stream_queue_bytes, &core_.draining};

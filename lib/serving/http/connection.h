@@ -38,11 +38,13 @@ struct ServerCore {
   Handler handler;
   std::function<void(const Exchange&)> observer;
   std::function<Headers(const Request&)> answer_headers;
-  std::atomic<bool> draining{false};
+  std::atomic<bool> draining{false};  // one more answer for each connection, new ones too
+  std::atomic<bool> closing{false};   // and now none: what runs is all that is left
   std::atomic<uint64_t> accepted{0}, rejected{0}, requests{0}, refused{0}, stalled{0}, abandoned{0};
   std::atomic<int> open{0};
+  std::atomic<int> busy{0};  // connections whose request holds up a drain
   std::mutex idle_mutex;
-  std::condition_variable idle;  // open became 0
+  std::condition_variable idle;  // open or busy became 0
 };
 
 /// An io thread and what lives on it.
@@ -63,7 +65,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   ~Connection();
   void start();
   void reject();             // one too many: 503, then closed
-  void close_unless_busy();  // draining
+  void close_unless_busy();  // the end of a drain
   void close(bool reset);
   void close_after(const boost::system::error_code& error);
 
@@ -82,6 +84,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void report(bool complete);
   void linger();
   void tell_handler_that_client_left();
+  void set_busy(bool busy);
   void update_timer();
   void on_timer();
   bool peer_is_there() const;
@@ -98,6 +101,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool waiting_readable_ = false, waiting_writable_ = false, peer_closed_ = false;
   bool client_left_ = false;    // before the answer was complete
   bool request_begun_ = false;  // a byte of it has come
+  bool busy_ = false;           // is answering, or reads what came before the drain
   size_t lingered_bytes_ = 0;
   Clock::time_point read_deadline_ = Clock::time_point::max();
   Clock::time_point write_deadline_ = Clock::time_point::max();

@@ -83,6 +83,7 @@ void Connection::finish_answer() {
   report(true);
   outbox_->detach();
   outbox_.reset();
+  set_busy(false);
   if (!keep_alive) return linger();
   phase_ = Phase::reading;
   request_begun_ = false;
@@ -97,7 +98,7 @@ void Connection::finish_answer() {
 void Connection::linger() {
   phase_ = Phase::lingering;
   boost::system::error_code ignored;
-  if (peer_closed_ || core_.draining.load()) return close(false);
+  if (peer_closed_ || core_.closing.load()) return close(false);
   socket_.shutdown(boost::asio::ip::tcp::socket::shutdown_send, ignored);
   read_deadline_ = Clock::now() + core_.limits.linger;
   release(input_);

@@ -208,11 +208,16 @@ bool Server::drain(std::chrono::milliseconds at_most) {
   const auto until = std::chrono::steady_clock::now() + at_most;
   if (state_->stopped) return true;
   ServerCore& core = state_->core;
+  const auto wait_for_none = [&](const std::atomic<int>& connections) {
+    std::unique_lock lock(core.idle_mutex);
+    return core.idle.wait_until(lock, until, [&] { return connections.load() == 0; });
+  };
   core.draining = true;
+  if (!wait_for_none(core.busy)) return false;
+  core.closing = true;
   state_->stop_accepting();
   state_->for_each_connection([](Connection& connection) { connection.close_unless_busy(); });
-  std::unique_lock lock(core.idle_mutex);
-  return core.idle.wait_until(lock, until, [&] { return core.open.load() == 0; });
+  return wait_for_none(core.open);
 }
 
 void Server::stop() {
@@ -220,6 +225,7 @@ void Server::stop() {
   state_->stopped = true;
   state_->stopping = true;
   state_->core.draining = true;
+  state_->core.closing = true;
   state_->stop_accepting();
   state_->for_each_connection([](Connection& connection) { connection.close(false); });
   state_->workers->stop();

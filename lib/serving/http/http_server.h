@@ -74,8 +74,10 @@ class Server {
   /// known. Work that has not begun when the server stops is dropped.
   void post(std::function<void()> work);
 
-  /// No new connections, idle ones are closed, running answers may end: blocks until all are gone
-  /// (true) or the time is over (false; then end the streams, and stop()).
+  /// Running answers may end: blocks until they have (true; all connections are closed then) or the
+  /// time is over (false; then end the streams, and stop()). Meanwhile every connection, also one
+  /// that comes now, has one request answered, with "Connection: close", so that draining() can be
+  /// told to who asks; what begins now holds nothing up until its handler runs.
   bool drain(std::chrono::milliseconds at_most);
   bool draining() const;
   /// Closes everything that is still open (their on_close is called) and joins the threads. Not

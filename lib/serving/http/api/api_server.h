@@ -1,7 +1,7 @@
 // `llm api`: the routes over the HTTP server, for one model.
 //
-// Constructing it listens and serves. drain() is what SIGTERM asks for: no new requests, /health
-// says 503, running answers may end. Keys, rates and limits as reliability 5 has them;
+// Constructing it listens and serves. drain() is what SIGTERM asks for: new work is refused with
+// 503, /health says 503, running answers may end. Keys, rates and limits as reliability 5 has them;
 // docs/serving.md lists the routes.
 #pragma once
 
