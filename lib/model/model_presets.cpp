@@ -16,7 +16,7 @@ struct PresetShape {
 
 const std::map<std::string, PresetShape, std::less<>>& preset_shapes() {
   static const std::map<std::string, PresetShape, std::less<>> shapes = {
-      {"mini", {1024, 4, 128, 4, 384, 256}},        {"tiny", {32000, 8, 512, 8, 1024, 512}},
+      {"mini", {2048, 2, 128, 4, 448, 256}},        {"tiny", {32000, 8, 512, 8, 1024, 512}},
       {"small", {32000, 12, 1024, 16, 2048, 1024}}, {"base", {32000, 24, 2048, 16, 5504, 2048}},
       {"large", {32000, 32, 2560, 32, 6912, 4096}}, {"xl", {32000, 64, 4096, 32, 11008, 4096}}};
   return shapes;
