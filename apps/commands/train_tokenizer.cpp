@@ -2,10 +2,13 @@
 // or standard input.
 #include <fmt/ranges.h>
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <filesystem>
 
 #include "apps/commands.h"
+#include "apps/key_rules.h"
 #include "apps/shell_word.h"
 #include "base/log.h"
 #include "base/number_text.h"
@@ -28,6 +31,7 @@ struct TrainTokenizerConfig {
   std::string field;
   std::string action = "train";
 
+  static const std::vector<KeyRule<TrainTokenizerConfig>>& rules();
   void fields(Fields& f) {
     f("input", input, "Text to learn from: text, JSON Lines, either as .zst, - for standard input")
         .flag("input")
@@ -57,8 +61,42 @@ struct TrainTokenizerConfig {
     f.show_only({""});  // not --tokenizer-path, which names a tokenizer to use
     f.show_also({"tokenizer.vocab_size", "tokenizer.model_type", "tokenizer.byte_fallback",
                  "tokenizer.character_coverage", "tokenizer.max_sentences"});
+    f.cross_check("output", [this, &f, defaults = texts_of(f)] {
+      refuse_idle_keys(f, rules(), *this, defaults);
+      return std::string();
+    });
   }
 };
+
+const std::vector<KeyRule<TrainTokenizerConfig>>& TrainTokenizerConfig::rules() {
+  static const std::vector<KeyRule<TrainTokenizerConfig>> all = {
+      {{"tokenizer.byte_fallback", "tokenizer.character_coverage", "tokenizer.max_sentences"},
+       {"tokenizer.model_type"},
+       [](const TrainTokenizerConfig& c) { return c.tokenizer.model_type == "byte-bpe"; },
+       "",
+       "byte-bpe has every byte and reads all of the text"},
+      {{"field"},
+       {"input"},
+       [](const TrainTokenizerConfig& c) {
+         return std::all_of(c.input.begin(), c.input.end(), [](const std::string& name) {
+           return !rows_by_name(name).value_or(true);
+         });
+       },
+       "with plain text",
+       "it names a field of JSON Lines"},
+  };
+  return all;
+}
+
+/// Said before hours of reading, not after them.
+void check_place(const std::filesystem::path& output) {
+  check(!std::filesystem::is_directory(output),
+        "--output: '{}' is a directory, expected a file to write", output.string());
+  std::filesystem::path folder = std::filesystem::absolute(output).parent_path();
+  while (!std::filesystem::exists(folder)) folder = folder.parent_path();  // the rest will be made
+  if (::access((folder / "").c_str(), W_OK) != 0)  // with the slash a file is refused, too
+    fail_errno(fmt::format("cannot write into '{}'", folder.string()));
+}
 
 /// The text is not to be lost under its own vocabulary.
 void refuse_to_overwrite(const TrainTokenizerConfig& config) {
@@ -105,6 +143,7 @@ int run(TrainTokenizerConfig& config, const Fields& fields) {
         "byte-bpe have)",
         type);
   refuse_to_overwrite(config);
+  check_place(config.output);
   TextReaderOptions options;
   options.split = TextSplit::document;  // lines are found by the trainer
   options.field = config.field;

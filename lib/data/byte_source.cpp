@@ -65,6 +65,8 @@ ByteSource::ByteSource(std::string path)
   if (is_zstd(head)) {
     decoder_ = std::make_unique<Decoder>();
     ZSTD_DCtx_setParameter(decoder_->stream, ZSTD_d_windowLogMax, kMaxWindowLog);
+  } else {
+    check_input(!name_.ends_with(".zst"), "'{}' is no zstd data, which its name says it is", name_);
   }
   refuse_containers();
 }

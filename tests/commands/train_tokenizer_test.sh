@@ -74,5 +74,11 @@ for type in bpe byte-bpe; do
   expect "tabs $type" "40 lines, 40 of them used" out
 done
 refuse overwrite 2 "--output: './tabs.txt' is the text to learn from" "name another file" -- train-tokenizer --input tabs.txt --vocab-size 280 --output ./tabs.txt
+refuse "a folder as output" 2 "--output: '.' is a directory, expected a file to write" -- train-tokenizer --input tabs.txt --vocab-size 280 --output .
+refuse "no place to write to, before any work" 4 "tabs.txt': Not a directory" -- train-tokenizer --input missing --vocab-size 280 --output tabs.txt/tokenizer.model
+refuse "idle coverage" 2 "--character-coverage (0.99) has no effect with --model-type byte-bpe" -- train-tokenizer --input tabs.txt --model-type byte-bpe --character-coverage 0.99 --output z.json
+refuse "idle field" 2 "--field (text) has no effect with plain text" -- train-tokenizer --input tabs.txt --field text --output z.model
+printf 'no zstd data at all\n' > false.txt.zst
+refuse "zstd by name alone" 3 "'false.txt.zst' is no zstd data" -- train-tokenizer --input false.txt.zst --output z.model
 refuse word 2 "unexpected argument 'tabs.txt'" "llm train-tokenizer --help" -- train-tokenizer tabs.txt
 finish
