@@ -61,6 +61,25 @@ bool dtype_differs(const RunConfig& c) {
 
 using Rules = std::vector<RunRule>;
 
+/// What stretches positions by the factor, and by nothing else.
+bool stretches_by_factor(const RopeScalingConfig& rope) {
+  return is_one_of(rope.rope_type, "linear", "ntk", "llama3") ||
+         (rope.rope_type == "yarn" && !rope.attention_factor);
+}
+
+Rules rope_rules() {
+  return {{{"model.rope_scaling.rope_type"},
+           {"model.rope_scaling.factor"},
+           [](const RunConfig& c) {
+             const RopeScalingConfig& rope = c.model.rope_scaling;
+             return stretches_by_factor(rope) && rope.factor == 1.0;
+           },
+           "",
+           "a factor above 1 is how many times longer the context becomes",
+           {},
+           FieldOrigin::by_environment}};
+}
+
 Rules optimizer_rules() {
   const auto other_than = [](auto... names) {
     return [=](const RunConfig& c) { return !is_one_of(c.optimizer.name, names...); };
@@ -189,11 +208,7 @@ Rules training_rules() {
        [](const RunConfig& c) { return c.checkpoint.resume_from_checkpoint != "never"; },
        "",
        "--resume-from-checkpoint never starts over"},
-      {{"dtype"},
-       {"training.precision"},
-       dtype_differs,
-       "",
-       "the precision decides"},
+      {{"dtype"}, {"training.precision"}, dtype_differs, "", "the precision decides"},
   };
 }
 
@@ -351,8 +366,8 @@ Rules data_rules() {
 const std::vector<RunRule>& run_rules() {
   static const Rules rules = [] {
     Rules all;
-    for (const Rules& part : {optimizer_rules(), training_rules(), tokenizer_rules(), text_rules(),
-                              chat_rules(), data_rules()}) {
+    for (const Rules& part : {rope_rules(), optimizer_rules(), training_rules(), tokenizer_rules(),
+                              text_rules(), chat_rules(), data_rules()}) {
       all.insert(all.end(), part.begin(), part.end());
     }
     return all;

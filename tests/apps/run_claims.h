@@ -37,6 +37,19 @@ inline const char* const kNoOffset = "rows of whole documents have no offset";
 inline const char* const kOptimizers[] = {"adamw", "lion", "sgd", "adafactor", "muon"};
 inline const char* const kSchedules[] = {"cosine", "linear", "polynomial", "constant", "wsd"};
 
+inline std::vector<Claim> model_claims() {
+  std::vector<Claim> claims;
+  for (const char* type : {"linear", "ntk", "yarn", "llama3"}) {
+    claims.push_back({"model.rope_scaling.rope_type",
+                      type,
+                      {},
+                      "with model.rope_scaling.factor 1.0",
+                      "a factor above 1 is how many times longer the context becomes",
+                      {{"model.rope_scaling.factor", "2"}}});
+  }
+  return claims;
+}
+
 inline std::vector<Claim> optimizer_claims() {
   struct Reader {
     const char *key, *value, *hint;
@@ -390,7 +403,7 @@ inline std::vector<Claim> data_claims() {
 
 inline std::vector<Claim> claims() {
   std::vector<Claim> all;
-  for (const auto& part : {optimizer_claims(), schedule_claims(), training_claims(),
+  for (const auto& part : {model_claims(), optimizer_claims(), schedule_claims(), training_claims(),
                            tokenizer_claims(), text_claims(), data_claims()}) {
     all.insert(all.end(), part.begin(), part.end());
   }
