@@ -269,7 +269,8 @@ GenerationResult BeamGeneration::text_of(Finished& one) const {
   if (request_.config->return_logprobs) text.logprobs = std::move(one.beam.logprobs);
   for (const TopLogprobs& top : one.beam.tops) text.top_logprobs.push_back(*top);
   text.score = one.score;
-  text.timing = clock_.timing(prompt_tokens_, text.token_ids.size());
+  text.timing = clock_.timing(prompt_tokens_ - static_cast<size_t>(result_.prompt_tokens_cached),
+                              text.token_ids.size());
   return text;
 }
 

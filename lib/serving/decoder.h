@@ -66,8 +66,8 @@ struct GenerationTiming {
   double ttft_ms = 0;   // from the call to the first new token
   double tpot_ms = 0;   // (last - first) / (n - 1) between new tokens; 0 for fewer than two
   double total_ms = 0;
-  double prompt_tokens_per_second = 0;
-  double tokens_per_second = 0;  // new tokens after the first / their time
+  double prompt_tokens_per_second = 0;  // those that were read: without dropped and cached ones
+  double tokens_per_second = 0;         // new tokens after the first / their time
 };
 
 struct GenerationResult {

@@ -22,6 +22,7 @@ class RequestClock {
     if (!first_) first_ = last_;
   }
 
+  /// prompt_tokens: those that were read.
   GenerationTiming timing(size_t prompt_tokens, size_t new_tokens) const {
     const auto ms = [](Clock::duration time) {
       return std::chrono::duration<double, std::milli>(time).count();

@@ -179,7 +179,8 @@ void TextGeneration::finish(FinishReason reason, std::string_view error) {
   result_.error = error;
   const std::string rest = text_.finish();
   result_.text += rest;
-  result_.timing = clock_.timing(prompt_tokens_, result_.token_ids.size());
+  result_.timing = clock_.timing(prompt_tokens_ - static_cast<size_t>(result_.prompt_tokens_cached),
+                                 result_.token_ids.size());
   if (request_.on_token) request_.on_token({-1, rest, 0, {}});
 }
 

@@ -82,6 +82,12 @@ TEST(EngineAdapters, ABeginningIsSharedWithinAnAdapterOnly) {
   const auto again = run(1);
   EXPECT_EQ(again.prompt_tokens_cached, 96);  // three whole blocks of 32
   EXPECT_EQ(again.token_ids, first.token_ids);
+  // The rate is of the tokens that were read.
+  const auto read = [](const GenerationTiming& timing) {
+    return timing.prompt_tokens_per_second * (timing.ttft_ms - timing.queue_ms) / 1e3;
+  };
+  EXPECT_NEAR(read(first.timing), 100, 1e-6);
+  EXPECT_NEAR(read(again.timing), 4, 1e-6);
 }
 
 TEST(EngineAdapters, NobodyWaitsForWhatAnotherAdapterReads) {
