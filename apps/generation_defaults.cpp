@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "apps/run_remains.h"
 #include "base/atomic_file.h"
 #include "base/config.h"
 #include "base/json_reader.h"
+#include "base/log.h"
 #include "model/hf_config.h"
 #include "model/model_path.h"
 
@@ -37,6 +39,20 @@ void add_end(nlohmann::ordered_json& keys, int32_t id) {
   if (ends.size() == 1) ends = nlohmann::ordered_json(ends[0]);
 }
 
+/// Somebody's own file: it leaves its name to the run's, under the next free one of its kind.
+void keep_others_file(const std::filesystem::path& file) {
+  if (is_in_a_model_of_the_run(file)) return;
+  std::filesystem::path kept = file.string() + ".old";
+  for (int number = 2; std::filesystem::exists(kept); ++number) {
+    kept = fmt::format("{}.old-{}", file.string(), number);
+  }
+  rename_path(file, kept);
+  log_warn(
+      "'{}' is in no model of this run and is kept as {}: how its models write is said by the "
+      "section generation of the config",
+      file.string(), kept.filename().string());
+}
+
 }  // namespace
 
 std::optional<std::filesystem::path> write_generation_defaults(const RunConfig& config,
@@ -53,11 +69,13 @@ std::optional<std::filesystem::path> write_generation_defaults(const RunConfig& 
         key.starts_with("return_") || key == "top_logprobs";  // no matter of a model's
     if (!reports && value != usual.value(key, nlohmann::ordered_json())) chosen[key] = value;
   }
-  if (chosen == ids) {
-    std::filesystem::remove(file);
+  const std::string text = chosen == ids ? "" : chosen.dump(2) + "\n";
+  if (std::filesystem::exists(file) && read_file(file) != text) keep_others_file(file);
+  if (text.empty()) {
+    remove_file(file);
     return std::nullopt;
   }
-  write_file_atomically(file, chosen.dump(2) + "\n");
+  write_file_atomically(file, text);
   return file;
 }
 

@@ -96,7 +96,7 @@ for case in INT:130 TERM:143 USR1:0; do
 done
 # Neither does a data folder that was there before keep a part of a file.
 mkdir -p kept/data
-touch kept/training.log
+touch kept/run.lock
 "$PROGRAM" pretrain --config config.yaml --data-path large.txt --output-dir kept > kept.out 2> kept.err &
 pid=$!
 for _ in $(seq 600); do ls kept/data/.train.bin.*.tmp-* > /dev/null 2>&1 && break; sleep 0.05; done

@@ -1,0 +1,100 @@
+#include "apps/run_remains.h"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <fstream>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/file_io.h"
+#include "model/manifest.h"
+#include "model/run_layout.h"
+
+namespace llm {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Of a run, complete or not: a user's own folder may have such a name too.
+bool is_checkpoint(const fs::directory_entry& entry) {
+  fs::path name = entry.path().filename();
+  const std::string ending = name.extension().string();
+  if (ending == ".damaged" || ending.starts_with(".abandoned")) {
+    name.replace_extension();
+  }
+  return step_of_checkpoint(name) && entry.is_directory() &&
+         (fs::exists(entry.path() / kManifestName) || fs::exists(entry.path() / "training_state"));
+}
+
+/// Whether the text begins as the pattern says, in which 0 stands for any digit.
+bool begins_like(std::string_view text, std::string_view pattern) {
+  return text.size() >= pattern.size() &&
+         std::equal(pattern.begin(), pattern.end(), text.begin(), [](char wanted, char c) {
+           return wanted == '0' ? std::isdigit(static_cast<unsigned char>(c)) != 0 : wanted == c;
+         });
+}
+
+/// Whether the first line is one of base/log.h.
+bool is_log_of_a_run(const fs::path& file) {
+  std::array<char, 64> start{};
+  std::ifstream log(file, std::ios::binary);
+  log.read(start.data(), start.size());
+  const std::string_view text(start.data(), static_cast<size_t>(log.gcount()));
+  constexpr std::string_view kTime = "0000-00-00T00:00:00.000Z";
+  if (begins_like(text, "{\"time\":\"0000-00-00T00:00:00.000Z\",\"level\":\"")) return true;
+  if (!begins_like(text, kTime)) return false;
+  const std::string_view rest = text.substr(kTime.size());
+  return rest.starts_with(" INFO ") || rest.starts_with(" WARNING ") ||
+         rest.starts_with(" ERROR ") || rest.starts_with(" DEBUG ");
+}
+
+}  // namespace
+
+bool holds_a_run(const fs::path& folder) {
+  std::error_code absent;
+  for (const char* name : {"run.lock", "run.json", "metrics.jsonl"}) {
+    if (fs::exists(folder / name, absent)) return true;
+  }
+  if (is_log_of_a_run(folder / "training.log")) return true;
+  const fs::directory_iterator entries(folder, absent);
+  return std::any_of(begin(entries), end(entries), is_checkpoint);
+}
+
+fs::path model_file_of(const fs::path& folder) {
+  std::error_code absent;
+  if (fs::exists(folder / "config.json", absent)) return "config.json";
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder, absent)) {
+    if (entry.path().extension() == ".safetensors") return entry.path().filename();
+  }
+  return {};
+}
+
+std::vector<fs::path> remains_of_run(const fs::path& run) {
+  std::vector<fs::path> remains;
+  std::error_code absent;
+  for (const fs::directory_entry& entry : fs::directory_iterator(run, absent)) {
+    const std::string name = entry.path().filename().string();
+    const bool is_fixed = name == "final" || name == "best" || name == "latest" ||
+                          name == "run.json" || name == "config.yaml" ||
+                          name == "skipped_steps.jsonl";
+    if (is_fixed || is_checkpoint(entry) || name.starts_with("metrics.") ||
+        name.starts_with("events.out.tfevents.")) {
+      remains.push_back(entry.path());
+    }
+  }
+  return remains;
+}
+
+bool is_in_a_model_of_the_run(const fs::path& file) {
+  const std::string bytes = read_file(file);
+  for (const fs::directory_entry& entry : fs::directory_iterator(file.parent_path())) {
+    const bool model = entry.path().filename() == "final" || is_checkpoint(entry);
+    const fs::path copy = entry.path() / file.filename();
+    if (model && fs::is_regular_file(copy) && read_file(copy) == bytes) return true;
+  }
+  return false;
+}
+
+}  // namespace llm

@@ -1,0 +1,27 @@
+// What training runs leave in their directory, told apart from what others put there. Main thread
+// only.
+#pragma once
+
+#include <filesystem>
+#include <vector>
+
+namespace llm {
+
+/// Whether a run began in this folder, wherever it ended. A run makes run.lock first, which goes
+/// with its process unless that is killed; a log line before it can fail; then its tokenizer and
+/// data, metrics.jsonl, run.json and checkpoints. Names that others use as well (config.yaml,
+/// tokenizer.json, a training.log that is not ours) say nothing.
+bool holds_a_run(const std::filesystem::path& folder);
+
+/// The name of the file by which a folder is a model directory itself: config.json or weights. A
+/// run keeps its models in folders of their own. Empty where there is none.
+std::filesystem::path model_file_of(const std::filesystem::path& folder);
+
+/// What a run leaves in its directory, tokenizer, log and prepared data aside.
+std::vector<std::filesystem::path> remains_of_run(const std::filesystem::path& run);
+
+/// Whether a checkpoint or the final model of the run that `file` lies in holds a copy of it, byte
+/// for byte: then the run wrote it.
+bool is_in_a_model_of_the_run(const std::filesystem::path& file);
+
+}  // namespace llm
