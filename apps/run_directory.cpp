@@ -1,7 +1,10 @@
 #include "apps/run_directory.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <iterator>
 #include <string>
 #include <utility>
 #include <vector>
@@ -32,6 +35,57 @@ void refuse_others_folder(const fs::path& folder) {
        "choose another --output-dir");
 }
 
+/// That nobody's own files lie where the run writes, or in what it would remove.
+void refuse_others_files(const fs::path& run, const std::vector<fs::path>& doomed) {
+  std::vector<fs::path> models{run / "final"};
+  std::copy_if(doomed.begin(), doomed.end(), std::back_inserter(models), [](const fs::path& path) {
+    return !fs::is_symlink(path) && fs::is_directory(path);
+  });
+  std::string found;
+  for (const fs::path& model : models) {
+    const fs::path file = fs::is_directory(model) ? others_file_in(model) : fs::path();
+    if (found.empty() && !file.empty()) found = (model.filename() / file).string();
+  }
+  if (fs::exists(run / "final") && !fs::is_directory(run / "final")) found = "final";
+  for (const char* link : {"best", "latest"}) {
+    if (fs::exists(run / link) && !fs::is_symlink(run / link)) found = link;
+  }
+  if (found.empty()) return;
+  fail(Exit::usage,
+       fmt::format("'{}' holds '{}', which no run wrote and this one would remove", run.string(),
+                   found),
+       "move it elsewhere, or choose another --output-dir");
+}
+
+/// What of an earlier run is worth most.
+std::string foremost(const fs::path& run, const std::vector<fs::path>& remains) {
+  const std::vector<int64_t> steps = checkpoint_steps(run);
+  if (!steps.empty()) return checkpoint_name(steps.back());
+  return has_final_model(run) ? "final" : remains.front().filename().string();
+}
+
+/// Under its name there is all of it or nothing: a process that dies on the way leaves a temporary.
+void remove_whole(const fs::path& path) {
+  const fs::path doomed =
+      path.parent_path() / fmt::format(".{}.tmp-{}", path.filename().string(), ::getpid());
+  rename_path(path, doomed);
+  remove_tree(doomed);
+}
+
+void start_over(const fs::path& run, bool force) {
+  const std::vector<fs::path> remains = remains_of_run(run);
+  if (!remains.empty() && !force) {
+    fail(Exit::usage,
+         fmt::format("'{}' holds a run already ({})", run.string(), foremost(run, remains)),
+         "--resume-from-checkpoint auto goes on with it, --force removes it, another "
+         "--output-dir leaves it alone");
+  }
+  refuse_others_files(run, remains);
+  for (const fs::path& path : remains) {
+    remove_whole(path);
+  }
+}
+
 }  // namespace
 
 RunDirectory::RunDirectory(fs::path path) : path_(std::move(path)) {
@@ -50,21 +104,18 @@ RunDirectory::~RunDirectory() {
 
 std::optional<ResumeChoice> choose_start(const CheckpointConfig& config) {
   const fs::path run = config.output_dir;
-  const std::vector<fs::path> traces = remains_of_run(run);
-  const bool has_checkpoint = !checkpoint_steps(run).empty();
-  if (config.resume_from_checkpoint == "never" && !traces.empty()) {
-    if (has_checkpoint && !config.force) {
-      fail(Exit::usage,
-           fmt::format("'{}' holds a run already ({})", run.string(),
-                       checkpoint_name(checkpoint_steps(run).back())),
-           "--resume-from-checkpoint auto goes on with it, --force removes it, another "
-           "--output-dir leaves it alone");
-    }
-    for (const fs::path& trace : traces) {
-      remove_tree(trace);
-    }
+  if (config.resume_from_checkpoint == "never") {
+    start_over(run, config.force);
     return std::nullopt;
   }
+  if (has_final_model(run) && checkpoint_steps(run).empty()) {
+    fail(Exit::usage,
+         fmt::format("'{}' holds a finished model (final) and no checkpoint to go on from",
+                     run.string()),
+         "--resume-from-checkpoint never --force removes it and trains anew, another --output-dir "
+         "leaves it alone");
+  }
+  refuse_others_files(run, {});
   return choose_checkpoint(run, config.resume_from_checkpoint);
 }
 

@@ -27,8 +27,10 @@ class RunDirectory {
   bool made_here_ = false;
 };
 
-/// Decides what a run continues from. With `never`, refuses (exit 2) a directory that holds a run,
-/// or empties it under force. The caller holds the RunLock.
+/// Decides what a run continues from. Refuses (exit 2) what would lose something: with `never` a
+/// directory in which an earlier run left anything, unless under force, which removes that; without
+/// it a finished model beside which no checkpoint is left; files of others in what the run would
+/// remove or replace. The caller holds the RunLock.
 std::optional<ResumeChoice> choose_start(const CheckpointConfig& config);
 
 }  // namespace llm

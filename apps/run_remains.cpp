@@ -72,19 +72,37 @@ fs::path model_file_of(const fs::path& folder) {
 }
 
 std::vector<fs::path> remains_of_run(const fs::path& run) {
+  constexpr std::array<std::string_view, 4> kRecords{"run.json", "metrics.jsonl", "metrics.csv",
+                                                     "skipped_steps.jsonl"};
   std::vector<fs::path> remains;
   std::error_code absent;
   for (const fs::directory_entry& entry : fs::directory_iterator(run, absent)) {
     const std::string name = entry.path().filename().string();
-    const bool is_fixed = name == "final" || name == "best" || name == "latest" ||
-                          name == "run.json" || name == "config.yaml" ||
-                          name == "skipped_steps.jsonl";
-    if (is_fixed || is_checkpoint(entry) || name.starts_with("metrics.") ||
-        name.starts_with("events.out.tfevents.")) {
-      remains.push_back(entry.path());
-    }
+    const bool record = entry.is_regular_file() &&
+                        (std::find(kRecords.begin(), kRecords.end(), name) != kRecords.end() ||
+                         name.starts_with("events.out.tfevents.") ||
+                         (name == "generation_config.json" && is_in_a_model_of_the_run(entry)));
+    const bool link = (name == "best" || name == "latest") && entry.is_symlink();
+    const bool model = (name == "final" && has_final_model(run)) || is_checkpoint(entry);
+    if (record || link || model) remains.push_back(entry.path());
   }
+  std::sort(remains.begin(), remains.end());
   return remains;
+}
+
+bool has_final_model(const fs::path& run) { return fs::exists(run / "final" / "config.json"); }
+
+fs::path others_file_in(const fs::path& model) {
+  constexpr std::array<std::string_view, 13> kOurs{
+      "config.json", "generation_config.json", "model.safetensors", "model.safetensors.index.json",
+      "tokenizer.model", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
+      "chat_template.jinja", kManifestName, "training_state", "training_state/state.json",
+      "training_state/optimizer.safetensors"};
+  for (const fs::directory_entry& entry : fs::recursive_directory_iterator(model)) {
+    const fs::path name = fs::relative(entry.path(), model);
+    if (std::find(kOurs.begin(), kOurs.end(), name.generic_string()) == kOurs.end()) return name;
+  }
+  return {};
 }
 
 bool is_in_a_model_of_the_run(const fs::path& file) {

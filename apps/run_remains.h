@@ -17,8 +17,15 @@ bool holds_a_run(const std::filesystem::path& folder);
 /// run keeps its models in folders of their own. Empty where there is none.
 std::filesystem::path model_file_of(const std::filesystem::path& folder);
 
-/// What a run leaves in its directory, tokenizer, log and prepared data aside.
+/// What a run that starts over removes: the records, links and models that a run wrote. The config,
+/// which the new run overwrites, its tokenizer, log and prepared data stay.
 std::vector<std::filesystem::path> remains_of_run(const std::filesystem::path& run);
+
+/// RUN/final, whole.
+bool has_final_model(const std::filesystem::path& run);
+
+/// The name of a file that no run put into a checkpoint or RUN/final; empty where there is none.
+std::filesystem::path others_file_in(const std::filesystem::path& model);
 
 /// Whether a checkpoint or the final model of the run that `file` lies in holds a copy of it, byte
 /// for byte: then the run wrote it.

@@ -67,4 +67,62 @@ for number in "" -2; do
   expect "another's" "warning: 'r/generation_config.json' is in no model of this run and is kept as generation_config.json.old$number" err
   expect "another's" "{\"temperature\": 0.1$number}" r/generation_config.json.old$number
 done
+
+# --force alone removes what an earlier run left; without it nothing goes, whatever is left of that run.
+sums() { (cd "$1" && find . -type f ! -name training.log ! -name run.lock -exec sha256sum {} + | sort); }
+never=("${small[@]}" --resume-from-checkpoint never --output-dir)
+kept() { sums "$1" > after.sums; same "$2" before.sums after.sums; }
+copy_of_run f; rm -rf f/step-* f/latest f/best
+sums f > before.sums
+CHANGES=allowed refuse "a model is left, never" 2 "'f' holds a run already (final)" "--force removes it, another --output-dir leaves it alone" -- "${never[@]}" f
+CHANGES=allowed refuse "a model is left" 2 "'f' holds a finished model (final) and no checkpoint to go on from" \
+  "--resume-from-checkpoint never --force removes it and trains anew, another --output-dir leaves it alone" -- "${small[@]}" --output-dir f
+CHANGES=allowed refuse "a model is left, a path" 2 "'f' holds a finished model (final)" -- "${small[@]:0:7}" --max-steps 6 --output-dir f --resume-from-checkpoint "$TINY/run/step-00000002"
+kept f "a model is left"
+accept "a model is left, force" -- "${never[@]}" f --force
+holds "a model is left, force" [ "$(ls f/final/config.json f/step-00000002/manifest.json | wc -l)" = 2 ]
+differ "a model is left, force" f/final/model.safetensors "$TINY/run/final/model.safetensors"
+for left in metrics.jsonl metrics.csv skipped_steps.jsonl events.out.tfevents.1.host.1.0 run.json; do
+  rm -rf left; mkdir left; echo 1 > left/run.lock; echo '{}' > left/$left
+  CHANGES=allowed refuse "$left is left" 2 "'left' holds a run already ($left)" "--force" -- "${never[@]}" left
+  holds "$left is left" [ "$(cat left/$left)" = '{}' ]
+done
+
+# Others' files: beside the run's they stay, inside what would go they are named and nothing goes.
+copy_of_run r
+echo code > r/metrics.py; mkdir r/notes r/step-photos; echo remark > r/notes/a.txt; echo y > r/step-photos/1
+printf '{"temperature": 0.4}' > r/generation_config.json
+echo '{"steps": 1}' > r/metrics.jsonl.kept
+accept "files beside" -- "${never[@]}" r --force
+holds "files beside" [ "$(cat r/metrics.py r/notes/a.txt r/step-photos/1 r/generation_config.json.old r/metrics.jsonl.kept)" = 'code
+remark
+y
+{"temperature": 0.4}{"steps": 1}' ]
+holds "files of the run" [ "$(ls -d r/step-0*)" = r/step-00000002 ]
+holds "rows of the run" [ "$(wc -l < r/metrics.jsonl)" -le 2 ]
+for place in final/thesis.tex step-00000002/thesis.tex step-00000004/training_state/thesis.tex; do
+  copy_of_run r
+  echo chapter > r/$place
+  sums r > before.sums
+  CHANGES=allowed refuse "never, $place" 2 "'r' holds '$place', which no run wrote and this one would remove" "move it elsewhere" -- "${never[@]}" r --force
+  kept r "never, $place"
+done
+copy_of_run r
+echo chapter > r/final/thesis.tex
+sums r > before.sums
+CHANGES=allowed refuse "going on" 2 "'r' holds 'final/thesis.tex', which no run wrote" -- "${going_on[@]}" --output-dir r --max-steps 6
+kept r "going on"
+for name in best latest; do
+  copy_of_run r
+  rm -f r/$name; mkdir r/$name; echo b > r/$name/x
+  sums r > before.sums
+  CHANGES=allowed refuse "a folder $name" 2 "'r' holds '$name', which no run wrote" -- "${never[@]}" r --force
+  CHANGES=allowed refuse "a folder $name, auto" 2 "'r' holds '$name', which no run wrote" -- "${going_on[@]}" --output-dir r --max-steps 6
+  kept r "a folder $name"
+done
+
+# What would overwrite the config that the command reads leaves it until the new run begins.
+copy_of_run r
+CHANGES=allowed refuse "force, then failed" 3 "gone.model" -- pretrain --config r/config.yaml --output-dir r --resume-from-checkpoint never --force --tokenizer-path gone.model
+same "force, then failed" r/config.yaml "$TINY/run/config.yaml"
 finish
