@@ -1,4 +1,5 @@
 // llm inspect: what a model holds, what it makes of a text, and a run's loss curve as a picture.
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "apps/commands.h"
@@ -82,6 +83,21 @@ void write_plot(const fs::path& run, const fs::path& file) {
   write_stdout(fmt::format("wrote {}\n", file.string()));
 }
 
+/// Fails with what is wrong: of one checkpoint in its own words, of several by their number. What
+/// could not be read says nothing about damage and goes first.
+void fail_for(const std::vector<Error>& errors, const fs::path& run, size_t checkpoints) {
+  if (errors.empty()) return;
+  const auto unread = std::find_if(errors.begin(), errors.end(), [](const Error& error) {
+    return error.code() != Exit::bad_input;
+  });
+  const Error& first = unread == errors.end() ? errors.front() : *unread;
+  if (errors.size() == 1) throw first;
+  fail(first.code(),
+       fmt::format("{} of the {} checkpoints of '{}' did not pass; the first: {}",
+                   errors.size(), checkpoints, run.string(), first.message()),
+       first.hint());
+}
+
 /// A checkpoint, or every one of a run directory.
 void verify_checkpoints(const fs::path& given) {
   std::vector<fs::path> checkpoints;
@@ -97,11 +113,23 @@ void verify_checkpoints(const fs::path& given) {
          fmt::format("'{}' has no manifest.json to be compared with", given.string()),
          "checkpoints have one: RUN verifies all of a run's, RUN/step-N that one");
   }
+  std::vector<Error> errors;
   for (const fs::path& checkpoint : checkpoints) {
-    verify_checkpoint(checkpoint);
-    write_stdout(fmt::format("{}: {} files, every one as it was saved\n", checkpoint.string(),
-                             read_manifest(checkpoint).files.size()));
+    std::string finding;
+    try {
+      verify_checkpoint(checkpoint);
+      finding = fmt::format("{} files, every one as it was saved",
+                            read_manifest(checkpoint).files.size());
+    } catch (const Error& error) {
+      errors.push_back(error);
+      finding = error.message();
+    }
+    if (checkpoints.size() > 1 || errors.empty()) {
+      write_stdout(fmt::format("{}: {}\n", checkpoint.string(), finding));
+    }
   }
+  flush_stdout();
+  fail_for(errors, given, checkpoints.size());
 }
 
 /// What the model makes of a text.

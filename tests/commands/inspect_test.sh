@@ -17,6 +17,11 @@ for verb in "generate $step --prompt a" "inspect $step" "convert $step --output 
   refuse "a size" 3 "step-00000004/tokenizer.model: " -- $verb
 done
 STDOUT=allowed refuse "of a run" 3 "step-00000004/model.safetensors is damaged (sha256 differs)" -- inspect run --verify
+printf 'x' | dd of=run/step-00000002/config.json bs=1 seek=1 conv=notrunc 2> /dev/null
+cp -r run three; cp -r "$TINY/run/step-00000004" three/step-00000005; sed -i 's/"step": 4/"step": 5/' three/step-00000005/manifest.json
+STDOUT=allowed refuse "of a run: several" 3 "2 of the 3 checkpoints of 'three' did not pass; the first: step-00000002/config.json is damaged (sha256 differs)" -- inspect three --verify
+same "of a run: each" <(sed -E 's/[0-9]+ files/N files/' .out) <(printf '%s\n' "three/step-00000002: step-00000002/config.json is damaged (sha256 differs)" \
+  "three/step-00000004: step-00000004/model.safetensors is damaged (sha256 differs)" "three/step-00000005: N files, every one as it was saved")
 refuse "no manifest" 3 "'run/final' has no manifest.json to be compared with" "RUN verifies all of a run's" -- inspect run/final --verify
 
 accept plot -- inspect run --plot new/folder/loss.svg
