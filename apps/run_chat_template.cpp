@@ -1,5 +1,6 @@
 #include "apps/run_chat_template.h"
 
+#include "apps/absolute_text.h"
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/log.h"
@@ -37,7 +38,17 @@ void adopt_template(DataConfig& data) {
   }
 }
 
+bool is_kept(const fs::path& file, const std::string& source) {
+  return fs::exists(file) && read_file(file) == source;
+}
+
 }  // namespace
+
+void RunChatTemplate::write() const {
+  if (file.empty() || is_kept(file, format.chat_template->source())) return;
+  make_directories(file.parent_path());
+  write_file_atomically(file, format.chat_template->source());
+}
 
 RunChatTemplate choose_chat_template(RunConfig& run, const Tokenizer& tokenizer,
                                      const std::optional<ResumeChoice>& start) {
@@ -52,14 +63,9 @@ RunChatTemplate choose_chat_template(RunConfig& run, const Tokenizer& tokenizer,
   const std::string& source = chosen.format.chat_template->source();
   chosen.turn_end = turn_end(tokenizer, chosen.format);
   chosen.file = fs::path(run.checkpoint.output_dir) / "data" / kTemplateFile;
-  const bool changed = !fs::exists(chosen.file) || read_file(chosen.file) != source;
-  if (changed && start && !run.checkpoint.allow_data_change) {
+  if (!is_kept(chosen.file, source) && start && !run.checkpoint.allow_data_change) {
     fail(Exit::bad_input, "the run was made with another chat template",
          "--allow-data-change goes on with this one");
-  }
-  if (changed) {
-    make_directories(chosen.file.parent_path());
-    write_file_atomically(chosen.file, source);
   }
   run.data.text.chat_template = absolute_text(chosen.file.string());
   return chosen;

@@ -17,11 +17,13 @@ struct RunChatTemplate {
   ChatFormat format;
   std::filesystem::path file;       // RUN/data/chat_template.jinja; empty: the run has none
   std::optional<int32_t> turn_end;  // the control token that ends a reply
+  /// Keeps the template's text in RUN, if it is not there already.
+  void write() const;
 };
 
 /// The template that `run` asks for; of a prepared dataset the one that it was prepared with. Its
-/// text is kept in RUN, which the config then names, so that RUN/config.yaml repeats the run. Exit
-/// 3: the dataset, or the run that goes on from `start`, has another.
+/// text is to be kept in RUN (write()), which the config then names: RUN/config.yaml repeats the
+/// run. Exit 3: the dataset, or the run that goes on from `start`, has another.
 RunChatTemplate choose_chat_template(RunConfig& run, const Tokenizer& tokenizer,
                                      const std::optional<ResumeChoice>& start);
 

@@ -3,6 +3,7 @@
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 
+#include "apps/absolute_text.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/random.h"

@@ -3,6 +3,7 @@
 #include <csignal>
 #include <functional>
 
+#include "apps/absolute_text.h"
 #include "apps/generation_defaults.h"
 #include "apps/program_error.h"
 #include "apps/run_chat_template.h"
@@ -230,19 +231,24 @@ int train_in_directory(RunConfig& run, const Fields& fields, const TrainingVerb&
     keep_choices(run, start->checkpoint);
   }
   RunTokenizer tokenizer = choose_tokenizer(run, fields, start, stop_requested);
+  // What a resume would write waits until it is known to go on; the data is prepared beside.
+  std::optional<AtomicDirectory> beside;
+  if (start) {
+    beside.emplace(directory / "data");
+  } else {
+    write_tokenizer(tokenizer, directory);
+  }
   settle_model(run, fields, tokenizer);
+  if (start) check_resume(run, fields, tokenizer, start->checkpoint);
   check_memory(run);
   const RunChatTemplate chat = choose_chat_template(run, *tokenizer.tokenizer, start);
-  const RunData data =
-      prepare_run_data(run.data, *tokenizer.tokenizer, directory,
-                       static_cast<uint64_t>(run.runtime.seed), chat.format, stop_requested);
+  RunData data = prepare_run_data(run.data, *tokenizer.tokenizer, directory,
+                                  static_cast<uint64_t>(run.runtime.seed), chat.format,
+                                  stop_requested, beside ? beside->temporary() : fs::path());
   log_info("data: {}", data.text());
   RunLoaders loaders = open_loaders(run, data, *tokenizer.tokenizer);
   const bool chats = add_chat_template(chat, data.train, tokenizer);
   const auto turn_end = chats ? chat.turn_end : std::nullopt;
-  if (const auto file = write_generation_defaults(run, turn_end, directory)) {
-    tokenizer.files.push_back(*file);
-  }
   const std::unique_ptr<Transformer> model = make_model(run, key);
   record.parameters = parameter_count(run.model);
   log_info("model: {} parameters, {} on {}", human_count(record.parameters), run.training.precision,
@@ -260,7 +266,15 @@ int train_in_directory(RunConfig& run, const Fields& fields, const TrainingVerb&
   Trainer trainer(std::move(setup), *model);
   if (start) {
     resume(trainer, *start);
+    write_tokenizer(tokenizer, directory);
+    data.adopt();
+    beside.reset();
     remove_tree(directory / "final");  // of a shorter run; its checkpoint stays
+  }
+  chat.write();
+  if (const auto file = write_generation_defaults(run, turn_end, directory)) {
+    tokenizer.files.push_back(*file);
+    trainer.add_model_file(*file);
   }
   write_file_atomically(directory / "config.yaml", config_text);
   run_directory.keep();

@@ -10,6 +10,8 @@
 #include "data/document_dataset.h"
 #include "data/loss_mask.h"
 #include "data/packed_dataset.h"
+#include "model/load_config.h"
+#include "training/training_state.h"
 
 namespace llm {
 namespace {
@@ -107,7 +109,32 @@ int64_t mean_row_length(const RowSource& rows) {
   return std::clamp<int64_t>(rows.file().tokens() / rows.size(), 1, rows.seq_len());
 }
 
+/// Beside those of the sections training, optimizer and scheduler.
+std::map<std::string, std::string> further_settings(const Fields& fields,
+                                                    const RunTokenizer& tokenizer) {
+  std::map<std::string, std::string> settings = tokenizer.settings;
+  for (const char* key : {"data.shuffle", "data.shift_windows"}) {
+    settings[key] = fields.find(key)->text();
+  }
+  return settings;
+}
+
 }  // namespace
+
+void check_resume(const RunConfig& config, const Fields& fields, const RunTokenizer& tokenizer,
+                  const std::filesystem::path& checkpoint) {
+  compare_models(load_model_config(checkpoint), config.model);
+  const TrainingState saved = read_training_state(checkpoint);
+  TrainingState wanted = saved;
+  wanted.identity.tokenizer_sha256 = tokenizer.tokenizer->sha256();
+  wanted.seed = config.runtime.seed;
+  wanted.optimizer_name = config.optimizer.name;
+  wanted.precision = config.training.precision;
+  wanted.total_steps = config.training.max_steps.value_or(saved.step + 1);  // epochs need the data
+  wanted.settings = settings_of(config.training, config.optimizer, config.scheduler);
+  wanted.settings.merge(further_settings(fields, tokenizer));
+  compare_states(saved, wanted, config.checkpoint);
+}
 
 RunLoaders open_loaders(const RunConfig& config, const RunData& data, const Tokenizer& tokenizer) {
   const TokenFileChecks checks{tokenizer.sha256(), config.model.vocab_size};
@@ -152,9 +179,7 @@ TrainerSetup trainer_setup(RunConfig& config, const Fields& fields, const RunTok
   setup.checkpoint = config.checkpoint;
   setup.metrics = config.logging.metrics;
   setup.identity = {tokenizer.sha256(), data_sha256(rows.file()), ""};
-  for (const char* key : {"data.shuffle", "data.shift_windows"}) {
-    setup.data_settings[key] = fields.find(key)->text();
-  }
+  setup.data_settings = further_settings(fields, chosen);
   setup.seed = config.runtime.seed;
   setup.run_directory = config.checkpoint.output_dir;
   setup.rows_per_epoch = loaders.train->rows_per_epoch();

@@ -18,6 +18,12 @@ struct RunLoaders {
 };
 RunLoaders open_loaders(const RunConfig& config, const RunData& data, const Tokenizer& tokenizer);
 
+/// For a resume, before anything is prepared: refuses (exit 3) by name what the config asks for and
+/// the run in `checkpoint` was not made with, as far as that is known without the data. The trainer
+/// compares the rest.
+void check_resume(const RunConfig& config, const Fields& fields, const RunTokenizer& tokenizer,
+                  const std::filesystem::path& checkpoint);
+
 /// Everything the trainer needs except callbacks. `loaders` must outlive it. Shortens a warm-up
 /// that nobody asked for and that the run is too short for.
 TrainerSetup trainer_setup(RunConfig& config, const Fields& fields, const RunTokenizer& tokenizer,

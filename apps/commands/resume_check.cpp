@@ -203,6 +203,7 @@ int check_in_folder(ResumeCheckConfig& config, const Fields& fields, const StopR
   run.checkpoint.resume_from_checkpoint = "auto";
   make_directories(run.checkpoint.output_dir);
   const RunTokenizer tokenizer = choose_tokenizer(run, fields, std::nullopt, stop);
+  write_tokenizer(tokenizer, run.checkpoint.output_dir);
   settle_model(run, fields, tokenizer);
   run.tokenizer = {};  // how it was trained says nothing beside its path
   run.tokenizer.path = fs::absolute(tokenizer.files[0]);

@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -65,19 +67,29 @@ struct RunData {
   bool synthetic = false;
   double entropy_nats_per_token = 0;  // story corpus: exact mean over the validation part, ends of
                                       // stories included (they are certain); else 0
+  std::filesystem::path folder = {};  // RUN/data
+  std::filesystem::path beside = {};  // where it was made instead; empty: it lies where it belongs
   std::string text() const;           // one line for the log
+  /// Moves what was made beside to its place in RUN/data. Files that are open stay so.
+  void adopt();
 };
 
 /// A pull source over the training text of a config (files or stories), for training a tokenizer on
 /// it. Exit 2 if the path is a dataset.
 std::function<bool(std::string&)> training_text(const DataConfig& config);
 
+/// What training_text() reads: files with size and time of change, or the stories, and how. Equal
+/// records are the same text; none where it can be read only once.
+std::optional<nlohmann::json> training_text_record(const DataConfig& config);
+
 /// Prepares RUN/data/{train,val} where needed; what lies there already is used again if text files,
 /// settings, seed and tokenizer are unchanged. Throws Stopped where `stop` asks; nothing half
-/// written is left then.
+/// written is left then. Where `beside`, an empty folder, is given, RUN/data stays as it is until
+/// adopt().
 RunData prepare_run_data(const DataConfig& config, const Tokenizer& tokenizer,
                          const std::filesystem::path& run_directory, uint64_t seed,
-                         const ChatFormat& chat = {}, const StopRequest& stop = {});
+                         const ChatFormat& chat = {}, const StopRequest& stop = {},
+                         const std::filesystem::path& beside = {});
 
 /// Bytes of text that the ids of a dataset stand for: what bits per byte divides by. Reads all of
 /// it.

@@ -7,8 +7,8 @@
 #include "base/json_reader.h"
 #include "base/log.h"
 #include "base/progress.h"
-#include "base/sha256.h"
 #include "data/data_config.h"
+#include "data/data_record.h"
 #include "data/synthetic.h"
 #include "data/token_file.h"
 #include "tokenizer/tokenizer.h"
@@ -16,24 +16,8 @@
 namespace llm {
 namespace {
 
-constexpr const char* kLmsysFile = "data/lmsys_chat_1m.jsonl";
 constexpr int64_t kMaxValidationStories = 400;
-
-/// The settings with what --use-lmsys-dataset means filled in.
-DataConfig resolved(DataConfig config) {
-  if (!config.use_lmsys_dataset) {
-    return config;
-  }
-  config.path = config.path.empty() ? std::vector<std::string>{kLmsysFile} : config.path;
-  config.text.format = "lmsys";
-  std::error_code ignored;
-  if (!std::filesystem::exists(config.path[0], ignored)) {
-    fail(Exit::bad_input, fmt::format("--use-lmsys-dataset: '{}' is not there", config.path[0]),
-         "nothing is downloaded: save LMSYS-Chat-1M as JSON Lines (its license must be accepted "
-         "first) and give it as --data-path FILE");
-  }
-  return config;
-}
+constexpr const char* kDataRecord = "prepared.json";
 
 std::optional<std::filesystem::path> dataset_in(const std::vector<std::string>& paths) {
   for (const std::string& path : paths) {
@@ -58,49 +42,6 @@ StoryRange story_range(const DataConfig& config) {
       std::llround(static_cast<double>(config.synthetic_stories) * config.text.val_fraction));
   return {config.synthetic_stories,
           std::clamp<int64_t>(share, config.text.val_fraction > 0 ? 1 : 0, kMaxValidationStories)};
-}
-
-/// Everything that decides the bytes of the prepared files. Text files enter with size and time of
-/// change, not content.
-nlohmann::json fingerprint(const DataConfig& config, const std::vector<std::string>& inputs,
-                           const Tokenizer& tokenizer, uint64_t seed, const ChatFormat& chat) {
-  nlohmann::json files = nlohmann::json::array();
-  for (const std::string& input : inputs) {
-    std::error_code failed;
-    auto size = std::filesystem::file_size(input, failed);
-    auto changed = std::filesystem::last_write_time(input, failed).time_since_epoch().count();
-    files.push_back({std::filesystem::absolute(input, failed).string(), failed ? 0 : size,
-                     failed ? 0 : changed});
-  }
-  const TextConfig& text = config.text;
-  return {{"files", files},
-          {"format", text.format},
-          {"split", text.split},
-          {"field", text.field},
-          {"skip_bad", text.skip_bad},
-          {"add_bos", text.add_bos},
-          {"val_split", text.val_split},
-          {"val_fraction", text.val_fraction},
-          {"allow_invalid_utf8", text.allow_invalid_utf8},
-          {"chat_template", chat.chat_template ? sha256_hex(chat.chat_template->source()) : ""},
-          {"train_on_prompt", chat.train_on_prompt},
-          {"seed", seed},
-          {"tokenizer", tokenizer.sha256()},
-          {"stories", inputs.empty() ? config.synthetic_stories : 0},
-          {"story_seed", inputs.empty() ? config.synthetic_seed : 0},
-          {"layout", 2}};
-}
-
-bool unchanged(const std::filesystem::path& record, const nlohmann::json& now) {
-  std::error_code ignored;
-  if (!std::filesystem::exists(record, ignored)) {
-    return false;
-  }
-  try {
-    return parse_json_file(record) == now;
-  } catch (const Error&) {  // a damaged record only means that the data is made again
-    return false;
-  }
 }
 
 void write_stories(const DataConfig& config, const Tokenizer& tokenizer,
@@ -133,17 +74,28 @@ double story_entropy(const DataConfig& config, const std::filesystem::path& vali
   return nats / static_cast<double>(TokenFile::open(validation).tokens());
 }
 
+/// Where prepared data lies, and where it is made if that is to stay as it is (empty: in place).
+struct DataPlaces {
+  std::filesystem::path folder;
+  std::filesystem::path beside;
+  const std::filesystem::path& to_write() const { return beside.empty() ? folder : beside; }
+};
+
 RunData prepare_stories(const DataConfig& config, const Tokenizer& tokenizer,
-                        const std::filesystem::path& folder, const StopRequest& stop) {
+                        const DataPlaces& places, const StopRequest& stop) {
   StoryRange range = story_range(config);
-  nlohmann::json now = fingerprint(config, {}, tokenizer, 0, {});
+  nlohmann::json now = data_record(config, {}, tokenizer, 0, {});
+  const bool made = holds_record(places.folder / kDataRecord, now);
+  const std::filesystem::path& folder = made ? places.folder : places.to_write();
   RunData data{folder / "train", range.validation > 0 ? folder / "val" : "", true, 0};
-  if (!unchanged(folder / "prepared.json", now)) {
+  if (!made) {
+    data.beside = places.beside;
+    remove_file(folder / kDataRecord);
     write_stories(config, tokenizer, data.train, 0, range.training, stop);
     if (range.validation > 0) {
       write_stories(config, tokenizer, data.validation, range.training, range.validation, stop);
     }
-    write_file_atomically(folder / "prepared.json", dump_json(now, 1) + "\n");
+    write_file_atomically(folder / kDataRecord, dump_json(now, 1) + "\n");
   }
   if (range.validation > 0) {
     data.entropy_nats_per_token = story_entropy(config, data.validation);
@@ -165,19 +117,22 @@ void prepare_part(PrepareOptions& options, const Tokenizer& tokenizer, const Sto
 }
 
 RunData prepare_text(const DataConfig& config, const Tokenizer& tokenizer,
-                     const std::filesystem::path& folder, uint64_t seed, const ChatFormat& chat,
+                     const DataPlaces& places, uint64_t seed, const ChatFormat& chat,
                      const StopRequest& stop) {
   bool own_validation = !config.validation_path.empty();
   std::vector<std::string> inputs = config.path;
   if (own_validation && !is_token_file(config.validation_path)) {
     inputs.push_back(config.validation_path);
   }
-  nlohmann::json now = fingerprint(config, inputs, tokenizer, seed, chat);
+  nlohmann::json now = data_record(config, inputs, tokenizer, seed, chat);
   now["validation"] = config.validation_path;
   bool reads_once = std::find(inputs.begin(), inputs.end(), "-") != inputs.end();
+  const bool made = !reads_once && holds_record(places.folder / kDataRecord, now);
+  const std::filesystem::path& folder = made ? places.folder : places.to_write();
   RunData data{folder / "train", folder / "val", false, 0};
-  if (reads_once || !unchanged(folder / "prepared.json", now)) {
-    remove_file(folder / "prepared.json");
+  if (!made) {
+    data.beside = places.beside;
+    remove_file(folder / kDataRecord);
     remove_dataset(data.train);
     remove_dataset(data.validation);
     PrepareOptions options = config.text.prepare_options();
@@ -192,7 +147,7 @@ RunData prepare_text(const DataConfig& config, const Tokenizer& tokenizer,
       options.output = data.validation;
       prepare_part(options, tokenizer, stop);
     }
-    write_file_atomically(folder / "prepared.json", dump_json(now, 1) + "\n");
+    write_file_atomically(folder / kDataRecord, dump_json(now, 1) + "\n");
   }
   if (own_validation && is_token_file(config.validation_path)) {
     data.validation = token_file_prefix(config.validation_path);
@@ -206,7 +161,7 @@ RunData prepare_text(const DataConfig& config, const Tokenizer& tokenizer,
 }
 
 RunData existing_dataset(const DataConfig& config, const std::filesystem::path& prefix,
-                         const std::filesystem::path& folder, const Tokenizer& tokenizer,
+                         const DataPlaces& places, const Tokenizer& tokenizer,
                          const ChatFormat& chat, const StopRequest& stop) {
   RunData data{prefix, {}, false, 0};
   if (config.validation_path.empty()) {
@@ -218,7 +173,8 @@ RunData existing_dataset(const DataConfig& config, const std::filesystem::path& 
     options.val_fraction = 0;
     options.chat = chat;
     options.inputs = {config.validation_path};
-    options.output = data.validation = folder / "val";
+    options.output = data.validation = places.to_write() / "val";
+    data.beside = places.beside;
     prepare_part(options, tokenizer, stop);
   }
   return data;
@@ -227,15 +183,19 @@ RunData existing_dataset(const DataConfig& config, const std::filesystem::path& 
 }  // namespace
 
 std::string RunData::text() const {
-  std::string line = synthetic ? "built-in stories in " + train.string() : train.string();
-  line += validation.empty() ? ", no validation data" : ", validation " + validation.string();
+  const auto shown = [&](const std::filesystem::path& prefix) {
+    const bool is_made = !beside.empty() && prefix.parent_path() == beside;
+    return (is_made ? folder / prefix.filename() : prefix).string();
+  };
+  std::string line = synthetic ? "built-in stories in " + shown(train) : shown(train);
+  line += validation.empty() ? ", no validation data" : ", validation " + shown(validation);
   return synthetic && entropy_nats_per_token > 0
              ? fmt::format("{}, exact entropy {:.4f} nats per token", line, entropy_nats_per_token)
              : line;
 }
 
 std::function<bool(std::string&)> training_text(const DataConfig& given) {
-  DataConfig config = resolved(given);
+  DataConfig config = resolved_data(given);
   if (config.path.empty()) {
     return StoryCorpus(static_cast<uint64_t>(config.synthetic_seed))
         .stream(0, config.synthetic_stories);
@@ -257,23 +217,50 @@ std::function<bool(std::string&)> training_text(const DataConfig& given) {
 
 RunData prepare_run_data(const DataConfig& given, const Tokenizer& tokenizer,
                          const std::filesystem::path& run_directory, uint64_t seed,
-                         const ChatFormat& chat, const StopRequest& stop) {
-  DataConfig config = resolved(given);
-  std::filesystem::path folder = run_directory / "data";
+                         const ChatFormat& chat, const StopRequest& stop,
+                         const std::filesystem::path& beside) {
+  DataConfig config = resolved_data(given);
+  const DataPlaces places{run_directory / "data", beside};
   RunData data;
   if (config.path.empty()) {
-    data = prepare_stories(config, tokenizer, folder, stop);
+    data = prepare_stories(config, tokenizer, places, stop);
   } else if (auto prefix = dataset_in(config.path)) {
-    data = existing_dataset(config, *prefix, folder, tokenizer, chat, stop);
+    data = existing_dataset(config, *prefix, places, tokenizer, chat, stop);
   } else {
-    data = prepare_text(config, tokenizer, folder, seed, chat, stop);
+    data = prepare_text(config, tokenizer, places, seed, chat, stop);
   }
+  data.folder = places.folder;
   for (const std::filesystem::path& part : {data.train, data.validation}) {
     if (!part.empty()) {
       TokenFile::open(part, {tokenizer.sha256(), tokenizer.vocab_size()});
     }
   }
   return data;
+}
+
+void RunData::adopt() {
+  if (beside.empty()) return;
+  make_directories(folder);
+  const bool both = std::filesystem::exists(beside / kDataRecord);  // else the validation part
+  if (both) {
+    remove_file(folder / kDataRecord);
+    remove_dataset(folder / "train");
+  }
+  remove_dataset(folder / "val");
+  std::vector<std::filesystem::path> names;
+  for (const auto& entry : std::filesystem::directory_iterator(beside)) {
+    names.push_back(entry.path().filename());
+  }
+  // The record last: what lies there is its data then.
+  std::sort(names.begin(), names.end(),
+            [](const auto& a, const auto& b) { return (a == kDataRecord) < (b == kDataRecord); });
+  for (const std::filesystem::path& name : names) {
+    rename_path(beside / name, folder / name);
+  }
+  for (std::filesystem::path* part : {&train, &validation}) {
+    if (part->parent_path() == beside) *part = folder / part->filename();
+  }
+  beside.clear();
 }
 
 int64_t text_bytes(const TokenFile& file, const Tokenizer& tokenizer) {

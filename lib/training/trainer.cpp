@@ -228,6 +228,9 @@ Trainer::~Trainer() = default;
 std::vector<std::string> Trainer::resume(const std::filesystem::path& checkpoint) {
   return core_->resume(checkpoint);
 }
+void Trainer::add_model_file(std::filesystem::path file) {
+  core_->setup.model_files.push_back(std::move(file));
+}
 TrainingResult Trainer::train() { return core_->train(); }
 TrainingResult Trainer::result() const { return core_->result(); }
 StepOutcome Trainer::training_step() { return core_->training_step(); }

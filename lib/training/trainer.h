@@ -103,6 +103,8 @@ class Trainer {
   /// Restores weights, optimizer, counters and scaler. Refuses by name what cannot change;
   /// returns lines about what did.
   std::vector<std::string> resume(const std::filesystem::path& checkpoint);
+  /// One more file for every checkpoint from now on.
+  void add_model_file(std::filesystem::path file);
   /// Runs until total_steps, early stopping or a signal; saves at the end.
   TrainingResult train();
   /// Where training stands, also after train() threw: what it counted, not why it ended.

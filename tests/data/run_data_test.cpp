@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
+
 #include "base/config.h"
 #include "data/data_config.h"
 #include "data/synthetic.h"
@@ -71,6 +73,75 @@ TEST(RunData, TextIsPreparedOnceAndAgainOnlyWhenSomethingChanged) {
   EXPECT_EQ(prepared(), (Texts{"four"}));
   config.text.split = "document";
   EXPECT_EQ(prepared(), (Texts{"four\n"}));
+}
+
+TEST(RunData, WhatIsPreparedBesideLeavesTheOldDataUntilItIsAdopted) {
+  Scratch scratch;
+  DataConfig config;
+  config.path = {scratch.file("a.txt", "one\ntwo\n")};
+  config.text.val_fraction = 0;
+  const auto run = scratch.path / "run", beside = scratch.path / "beside";
+  prepare_run_data(config, ByteTokenizer(), run, 42);
+  std::filesystem::create_directory(beside);
+  const auto prepared = [&] {
+    return prepare_run_data(config, ByteTokenizer(), run, 42, {}, {}, beside);
+  };
+  RunData same = prepared();
+  EXPECT_TRUE(same.beside.empty());
+  EXPECT_TRUE(std::filesystem::is_empty(beside));
+  config.path = {scratch.file("b.txt", "three\n")};
+  config.validation_path = scratch.file("v.txt", "four\n");
+  RunData other = prepared();
+  EXPECT_EQ(other.beside, beside);
+  EXPECT_EQ(other.train, beside / "train");
+  EXPECT_EQ(other.text(), (run / "data/train").string() + ", validation " +
+                              (run / "data/val").string());
+  EXPECT_EQ(texts_of(run / "data/train"), (Texts{"one", "two"}));
+  EXPECT_FALSE(std::filesystem::exists(run / "data/val.bin"));
+  other.adopt();
+  EXPECT_TRUE(other.beside.empty());
+  EXPECT_EQ(other.train, run / "data/train");
+  EXPECT_EQ(other.validation, run / "data/val");
+  EXPECT_EQ(texts_of(other.train), (Texts{"three"}));
+  EXPECT_EQ(texts_of(other.validation), (Texts{"four"}));
+  EXPECT_TRUE(std::filesystem::is_empty(beside));
+  EXPECT_TRUE(prepared().beside.empty());
+}
+
+TEST(RunData, OnlyTheValidationPartOfADatasetIsPreparedAndAdopted) {
+  Scratch scratch;
+  write_sequences(scratch.path / "set", {{10, 11}});
+  DataConfig config;
+  config.path = {(scratch.path / "set").string()};
+  config.validation_path = scratch.file("v.txt", "four\n");
+  const auto run = scratch.path / "run", beside = scratch.path / "beside";
+  write_sequences(run / "data/train", {{12}});
+  std::filesystem::create_directory(beside);
+  RunData data = prepare_run_data(config, ByteTokenizer(), run, 42, {}, {}, beside);
+  EXPECT_FALSE(std::filesystem::exists(run / "data/val.bin"));
+  data.adopt();
+  EXPECT_EQ(data.train, scratch.path / "set");
+  EXPECT_EQ(texts_of(data.validation), (Texts{"four"}));
+  EXPECT_TRUE(std::filesystem::exists(run / "data/train.bin"));
+}
+
+TEST(RunData, TheRecordOfATextNamesItsFilesAndHowItIsRead) {
+  Scratch scratch;
+  DataConfig config;
+  config.path = {scratch.file("a.txt", "one\n")};
+  const nlohmann::json record = *training_text_record(config);
+  EXPECT_EQ(record["files"][0][0], config.path[0]);
+  EXPECT_EQ(record["files"][0][1], 4);
+  EXPECT_EQ(*training_text_record(config), record);
+  DataConfig other = config;
+  other.text.split = "document";
+  EXPECT_NE(*training_text_record(other), record);
+  scratch.file("a.txt", "three\n");
+  EXPECT_NE(*training_text_record(config), record);
+  config.path.push_back("-");
+  EXPECT_FALSE(training_text_record(config));
+  DataConfig stories;
+  EXPECT_EQ((*training_text_record(stories))["stories"], stories.synthetic_stories);
 }
 
 TEST(RunData, ADatasetIsUsedWhereItLiesWithTheValidationBesideIt) {
