@@ -50,33 +50,38 @@ void sync_token_ids(ModelConfig& model, const Fields& fields, const Tokenizer& t
   sync("pad_token_id", model.pad_token_id, usual.pad_token_id, tokenizer.pad_id());
 }
 
+/// What somebody set of the section `model`, over `adopted`. A file's number of rows is a wish,
+/// which a model that is there already leaves open; with resized embeddings nobody is asked.
+ModelConfig with_given_keys(const ModelConfig& adopted, const Fields& given, bool resized) {
+  ModelConfig wanted = adopted;
+  Fields fields;
+  fields.section("model", wanted);
+  for (const Field& row : given.rows()) {
+    if (!row.path().starts_with("model.") || !row.is_set()) continue;
+    if (row.text() == fields.find(row.path())->text()) continue;
+    const bool wish = row.origin().kind < FieldOrigin::by_environment || resized;
+    if (row.path() == "model.vocab_size" && wish) {
+      log_info("model.vocab_size {} of {}: the model has {} rows", row.text(), row.origin().text(),
+               adopted.vocab_size);
+      continue;
+    }
+    fields.override_default(row.path(), row.text());
+  }
+  return wanted;
+}
+
 /// The shape of a model to start from is that model's; only keys that do not decide what its
 /// tensors mean may be set beside it.
 void adopt_starting_model(RunConfig& config, const Fields& fields, int64_t pieces) {
   ModelConfig adopted = load_model_config(resolve_model_path(config.checkpoint.model_path));
   if (config.checkpoint.resize_embeddings) {
     adopted.vocab_size = pieces;
-    config.model.vocab_size = pieces;
   }
-  // Ids that nobody gave are the model's, whatever its shape is compared with.
-  for (const auto& [key, id] :
-       {std::pair("pad", &ModelConfig::pad_token_id), std::pair("bos", &ModelConfig::bos_token_id),
-        std::pair("eos", &ModelConfig::eos_token_id)}) {
-    if (!fields.is_set(fmt::format("model.{}_token_id", key))) config.model.*id = adopted.*id;
+  const ModelConfig wanted = with_given_keys(adopted, fields, config.checkpoint.resize_embeddings);
+  for (const std::string& change : compare_models(adopted, wanted)) {
+    log_info("{}", change);
   }
-  if (!fields.is_set("model.further_eos_token_ids"))
-    config.model.further_eos_token_ids = adopted.further_eos_token_ids;
-  bool any_set = false;
-  for (const Field& row : fields.rows()) {
-    any_set = any_set || (row.path().starts_with("model.") && row.is_set());
-  }
-  if (any_set) {
-    for (const std::string& change : compare_models(adopted, config.model)) {
-      log_info("{}", change);
-    }
-  } else {
-    config.model = adopted;
-  }
+  config.model = wanted;
 }
 
 /// Which way tokens look follows from what is learnt.

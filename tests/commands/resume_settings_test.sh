@@ -141,4 +141,17 @@ accept "other text" -- pretrain --config config.yaml --data-path dogs.txt --outp
 expect "other text" "training a bpe tokenizer of 320 pieces on the run's text" err
 same "other text" left/tokenizer.model <("$PROGRAM" pretrain --config config.yaml --data-path dogs.txt --output-dir anew > /dev/null 2>&1; cat anew/tokenizer.model)
 
+# --- a model to start from -----------------------------------------------------------------------------------------------------------------
+accept "a partial config" -- $train --model-path run --output-dir on
+same "a partial config" run/tokenizer.model on/tokenizer.model
+sed 's/model: {/model: {vocab_size: 1024, /' config.yaml > rows.yaml
+accept "a wish" -- pretrain --config rows.yaml --data-path text.txt --model-path run --output-dir on2
+expect "a wish" "model.vocab_size 1024 of rows.yaml:2:9: the model has 320 rows" err
+expect "a wish" "  vocab_size: 320" on2/config.yaml
+CHANGES=allowed refuse "an order" 3 "model.vocab_size is 320 in the checkpoint, 1024 in the config" -- $train --model-path run --output-dir on3 --model.vocab_size 1024
+small="--batch-size 2 --gradient-accumulation-steps 1 --max-steps 1 --eval-steps 0 --threads 1"
+accept "one key" -- pretrain --data-path text.txt --model-path run --output-dir on4 $small --model.dropout 0.1
+expect "one key" "model.dropout changed from 0.0 to 0.1" err
+CHANGES=allowed refuse "another shape" 3 "model.hidden_size is 32 in the checkpoint, 64 in the config" -- \
+  pretrain --data-path text.txt --model-path run --output-dir on5 $small --model.hidden_size 64
 finish
