@@ -18,6 +18,12 @@ expect "shorter than the warm-up" 'bit for bit' out
 refuse short 2 "at least 2" -- resume-check --config config.yaml --steps 1
 refuse epochs 2 "--epochs has no effect here: --steps sets the length" -- resume-check --config config.yaml --epochs 2
 
+# Where a run is refused, its exit code and its one message are those of the check.
+refuse "too large" 2 "of memory" "makes a smaller model" -- resume-check --config config.yaml --steps 4 \
+  --model.hidden_size 65536 --model.intermediate_size 262144 --model.num_hidden_layers 1000
+echo "no tokens" > broken.index; cp "$TINY/data.bin" broken.bin
+refuse "its data" 3 "broken.index" -- resume-check --config config.yaml --steps 4 --data-path broken
+
 # It works in a temporary folder, not in that of the run whose complete config it is given.
 mkdir temporary
 export TMPDIR=$PWD/temporary
