@@ -10,9 +10,9 @@
 
 namespace llm {
 
-/// RUN, made where it is not there. A folder that holds something else than a run, or a model of its
-/// own, is refused (exit 2) before anything in it changes. One that was made here goes again when
-/// the object does, unless keep() was called: a run that never began leaves nothing behind.
+/// RUN, made where it is not there. A folder that holds something else than a run, or a model of
+/// its own, is refused (exit 2) before anything in it changes. One that was made here goes again
+/// when the object does, unless keep() was called: a run that never began leaves nothing behind.
 class RunDirectory {
  public:
   explicit RunDirectory(std::filesystem::path path);
