@@ -35,8 +35,6 @@ done << END
 --max-sentences 3 max_sentences 200000
 --vocab-size 300 vocab_size 320
 END
-LLM_MODEL_TYPE=word refuse_unchanged run "a variable" 3 "tokenizer.model_type is bpe in the checkpoint, word in the config" -- \
-  $train --output-dir run --max-steps 4
 sed 's/vocab_size: 320/vocab_size: 320, max_sentences: 50/' config.yaml > other.yaml
 refuse_unchanged run "a file" 3 "tokenizer.max_sentences is 200000 in the checkpoint, 50 in the config" -- \
   pretrain --config other.yaml --data-path text.txt --output-dir run --max-steps 4
@@ -51,7 +49,8 @@ for line in "vocab_size: 320" "model_type: bpe" "byte_fallback: true" "character
   expect "what is true" "  $line" run/config.yaml
 done
 # The second resume compares with what the first one kept.
-refuse_unchanged run "resumed" 3 "tokenizer.model_type is bpe in the checkpoint" -- $train --output-dir run --max-steps 6 --model-type char
+LLM_MODEL_TYPE=char refuse_unchanged run "a variable, resumed" 3 "tokenizer.model_type is bpe in the checkpoint, char in the config" -- \
+  $train --output-dir run --max-steps 6
 accept repeated -- pretrain --config run/config.yaml --output-dir again --max-steps 2
 same repeated run/tokenizer.model again/tokenizer.model
 
@@ -85,8 +84,6 @@ refuse_unchanged named "named: pieces" 3 "tokenizer.vocab_size is 320 in the che
   $train --output-dir named --max-steps 4 --vocab-size 300
 accept "named, resumed" -- $train --output-dir named --max-steps 4
 expect "named, resumed" "  path: $PWD/run/tokenizer.model" named/config.yaml
-accept "named, repeated" -- pretrain --config named/config.yaml --output-dir named2 --max-steps 3
-same "named, repeated" named/tokenizer.model named2/tokenizer.model
 
 # --- a refused resume that changes the data ---------------------------------------------------------------------------------------------
 sed 's/cat/dog/' text.txt > dogs.txt
@@ -132,8 +129,6 @@ same "another time of change" left/tokenizer.model first.model
 attempt --model-type byte-bpe --vocab-size 300
 expect "other settings" "training a byte-bpe tokenizer of 300 pieces" err
 holds "other settings: no file of the first" [ ! -e left/tokenizer.model -a -e left/tokenizer.json ]
-attempt --split document
-expect "read in another way" "training a bpe tokenizer" err
 cp dogs.model left/tokenizer.model
 attempt --split document
 expect "a file of somebody's" "training a bpe tokenizer" err
@@ -152,6 +147,4 @@ CHANGES=allowed refuse "an order" 3 "model.vocab_size is 320 in the checkpoint, 
 small="--batch-size 2 --gradient-accumulation-steps 1 --max-steps 1 --eval-steps 0 --threads 1"
 accept "one key" -- pretrain --data-path text.txt --model-path run --output-dir on4 $small --model.dropout 0.1
 expect "one key" "model.dropout changed from 0.0 to 0.1" err
-CHANGES=allowed refuse "another shape" 3 "model.hidden_size is 32 in the checkpoint, 64 in the config" -- \
-  pretrain --data-path text.txt --model-path run --output-dir on5 $small --model.hidden_size 64
 finish
