@@ -27,10 +27,10 @@ void refuse_others_folder(const fs::path& folder) {
   const fs::path model_file = model_file_of(folder);
   if (model_file.empty() && holds_a_run(folder)) return;
   const bool has_config = fs::exists(folder / "config.yaml", error);
-  const std::string why =
-      !model_file.empty() ? fmt::format(" but a model ('{}')", model_file.string())
-      : has_config        ? ": a run would overwrite its config.yaml"
-                          : "";
+  const std::string why = !model_file.empty()
+                              ? fmt::format(" but a model ('{}')", model_file.string())
+                          : has_config ? ": a run would overwrite its config.yaml"
+                                       : "";
   fail(Exit::usage, fmt::format("'{}' exists and is not a training run{}", folder.string(), why),
        "choose another --output-dir");
 }

@@ -93,11 +93,19 @@ std::vector<fs::path> remains_of_run(const fs::path& run) {
 bool has_final_model(const fs::path& run) { return fs::exists(run / "final" / "config.json"); }
 
 fs::path others_file_in(const fs::path& model) {
-  constexpr std::array<std::string_view, 13> kOurs{
-      "config.json", "generation_config.json", "model.safetensors", "model.safetensors.index.json",
-      "tokenizer.model", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
-      "chat_template.jinja", kManifestName, "training_state", "training_state/state.json",
-      "training_state/optimizer.safetensors"};
+  constexpr std::array<std::string_view, 13> kOurs{"config.json",
+                                                   "generation_config.json",
+                                                   "model.safetensors",
+                                                   "model.safetensors.index.json",
+                                                   "tokenizer.model",
+                                                   "tokenizer.json",
+                                                   "tokenizer_config.json",
+                                                   "special_tokens_map.json",
+                                                   "chat_template.jinja",
+                                                   kManifestName,
+                                                   "training_state",
+                                                   "training_state/state.json",
+                                                   "training_state/optimizer.safetensors"};
   for (const fs::directory_entry& entry : fs::recursive_directory_iterator(model)) {
     const fs::path name = fs::relative(entry.path(), model);
     if (std::find(kOurs.begin(), kOurs.end(), name.generic_string()) == kOurs.end()) return name;

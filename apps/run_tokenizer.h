@@ -27,7 +27,7 @@ struct RunTokenizer {
       files;  // RUN/tokenizer.model and what else goes into every checkpoint
   std::vector<TokenizerFile> contents;  // what write_tokenizer() puts there
   std::string made_from;                // of one that was trained on the run's text
-  TokenizerSettings settings;  // for the checkpoints; none where an older one did not say
+  TokenizerSettings settings;           // for the checkpoints; none where an older one did not say
   bool trained_here = false;
   bool decides_rows =
       false;  // the model has as many rows as there are pieces, whatever a file says

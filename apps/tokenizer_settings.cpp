@@ -32,8 +32,8 @@ void refuse_training_orders(const std::string& path, const Fields& fields) {
   for (const char* key : kTrainedWith) {
     const std::string value = fields.find(key)->text();
     if (is_order(fields, key) && value != usual_texts.at(key)) {
-      fail(Exit::bad_input, fmt::format("{} is {}, but the run was made with the tokenizer '{}'",
-                                        key, value, path),
+      fail(Exit::bad_input,
+           fmt::format("{} is {}, but the run was made with the tokenizer '{}'", key, value, path),
            "leave it out, or train another run in another --output-dir");
     }
   }

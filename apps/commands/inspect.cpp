@@ -93,8 +93,8 @@ void fail_for(const std::vector<Error>& errors, const fs::path& run, size_t chec
   const Error& first = unread == errors.end() ? errors.front() : *unread;
   if (errors.size() == 1) throw first;
   fail(first.code(),
-       fmt::format("{} of the {} checkpoints of '{}' did not pass; the first: {}",
-                   errors.size(), checkpoints, run.string(), first.message()),
+       fmt::format("{} of the {} checkpoints of '{}' did not pass; the first: {}", errors.size(),
+                   checkpoints, run.string(), first.message()),
        first.hint());
 }
 

@@ -268,7 +268,8 @@ Command resume_check_command() {
        .summary = "Train, kill, resume, and compare every tensor bit for bit",
        .details = "Takes what pretrain takes. --steps N (20) sets the length. Exit 1 names the "
                   "first tensor that differs; a run that fails ends the\n"
-                  "check with its exit code. It works in a temporary folder; --output-dir names a new one, "
+                  "check with its exit code. It works in a temporary folder; --output-dir names a "
+                  "new one, "
                   "which stays.\n\n"
                   "Example: llm resume-check --config config/mini.yaml --steps 20"},
       resume_check);

@@ -116,9 +116,8 @@ void prepare_part(PrepareOptions& options, const Tokenizer& tokenizer, const Sto
   }
 }
 
-RunData prepare_text(const DataConfig& config, const Tokenizer& tokenizer,
-                     const DataPlaces& places, uint64_t seed, const ChatFormat& chat,
-                     const StopRequest& stop) {
+RunData prepare_text(const DataConfig& config, const Tokenizer& tokenizer, const DataPlaces& places,
+                     uint64_t seed, const ChatFormat& chat, const StopRequest& stop) {
   bool own_validation = !config.validation_path.empty();
   std::vector<std::string> inputs = config.path;
   if (own_validation && !is_token_file(config.validation_path)) {

@@ -81,13 +81,12 @@ GenerationConfig with_model_defaults(GenerationConfig config, const TextModel& m
   adopt_model_defaults_from(config, model.loaded.directory, is_explicit);
   for (size_t i = asked; i < ids.size(); ++i) {
     if (ids[i] >= rows)
-      fail(Exit::bad_input, fmt::format("{}: eos_token_id {} is not below vocab_size {}",
-                                   (model.loaded.directory / "generation_config.json").string(),
-                                   ids[i], rows));
+      fail(Exit::bad_input,
+           fmt::format("{}: eos_token_id {} is not below vocab_size {}",
+                       (model.loaded.directory / "generation_config.json").string(), ids[i], rows));
   }
   const int64_t eos = model.tokenizer->eos_id();
-  if (eos >= 0 && eos < rows &&
-      std::find(ids.begin(), ids.end(), eos) == ids.end())
+  if (eos >= 0 && eos < rows && std::find(ids.begin(), ids.end(), eos) == ids.end())
     ids.push_back(eos);
   if (!config.pad_token_id && model.tokenizer->pad_id() >= 0)
     config.pad_token_id = model.tokenizer->pad_id();

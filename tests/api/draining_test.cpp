@@ -11,9 +11,9 @@ struct HalfSent {
   HalfSent(int port, std::string where, const std::string& body)
       : path(std::move(where)), client(port), last(body.back()) {
     const std::string head =
-        body == " " ? "GET " + path + " HTTP/1.1\r\nHost: localhost\r\n"
-                    : "POST " + path +
-                          " HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
+        body == " "
+            ? "GET " + path + " HTTP/1.1\r\nHost: localhost\r\n"
+            : "POST " + path + " HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
     client.send(head + "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" +
                 body.substr(0, body.size() - 1));
   }
@@ -40,10 +40,12 @@ TEST(Draining, RefusesWorkAndLetsAnswersEnd) {
   const std::string prompt = R"({"prompt":"a"})", input = R"({"input":"a"})";
   std::vector<std::unique_ptr<HalfSent>> late;
   for (const auto& [path, body] :
-       {std::pair("/v1/completions", prompt), {"/generate", prompt},
+       {std::pair("/v1/completions", prompt),
+        {"/generate", prompt},
         {"/predict", R"({"text":"a"})"},
         {"/v1/chat/completions", R"({"messages":[{"role":"user","content":"a"}]})"},
-        {"/v1/embeddings", input}, {"/embed", input}})
+        {"/v1/embeddings", input},
+        {"/embed", input}})
     late.push_back(std::make_unique<HalfSent>(port, path, body));
   HalfSent health(port, "/health", " "), tokens(port, "/tokenize", prompt);
   http::RawClient kept(port);

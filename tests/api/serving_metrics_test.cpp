@@ -222,10 +222,10 @@ TEST(ServingMetrics, PacesHistogramsHaveItsBoundsAndNoLabels) {
   EXPECT_EQ(bounds(api, "pace_ttft_seconds"),
             (Lines{"0.1", "0.2", "0.25", "0.3", "0.4", "0.5", "0.75", "1",  "1.5", "2",   "2.5",
                    "3",   "4",   "5",    "7.5", "10",  "15",  "20",   "30", "60",  "+Inf"}));
-  EXPECT_EQ(bounds(api, "pace_tpot_seconds"),
-            (Lines{"0.05", "0.075", "0.1", "0.125", "0.15", "0.175", "0.2",
-                   "0.25", "0.3",   "0.35", "0.4",  "0.5",  "0.6",   "0.75",
-                   "1",    "1.5",   "2",   "3",     "4",    "5",     "+Inf"}));
+  EXPECT_EQ(
+      bounds(api, "pace_tpot_seconds"),
+      (Lines{"0.05", "0.075", "0.1",  "0.125", "0.15", "0.175", "0.2", "0.25", "0.3", "0.35", "0.4",
+             "0.5",  "0.6",   "0.75", "1",     "1.5",  "2",     "3",   "4",    "5",   "+Inf"}));
   const auto counts = [&](const std::string& ttft, const std::string& tpot) {
     EXPECT_EQ(samples(api, "pace_ttft_seconds_count"), Lines{"pace_ttft_seconds_count " + ttft});
     EXPECT_EQ(samples(api, "pace_tpot_seconds_count"), Lines{"pace_tpot_seconds_count " + tpot});

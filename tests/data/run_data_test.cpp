@@ -94,8 +94,8 @@ TEST(RunData, WhatIsPreparedBesideLeavesTheOldDataUntilItIsAdopted) {
   RunData other = prepared();
   EXPECT_EQ(other.beside, beside);
   EXPECT_EQ(other.train, beside / "train");
-  EXPECT_EQ(other.text(), (run / "data/train").string() + ", validation " +
-                              (run / "data/val").string());
+  EXPECT_EQ(other.text(),
+            (run / "data/train").string() + ", validation " + (run / "data/val").string());
   EXPECT_EQ(texts_of(run / "data/train"), (Texts{"one", "two"}));
   EXPECT_FALSE(std::filesystem::exists(run / "data/val.bin"));
   other.adopt();

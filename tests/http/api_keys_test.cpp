@@ -103,11 +103,27 @@ TEST(ApiKeys, OnlyNamesOfThisMachineAreAnsweredOnItAlone) {
     EXPECT_NO_THROW(require_loopback_name(with_host(host))) << host;
   }
   EXPECT_NO_THROW(require_loopback_name(Request{}));  // HTTP/1.0
-  for (const char* host :
-       {"evil.example", "evil.example:8000", "localhost.evil.example", "127.0.0.1.evil.example",
-        "evil.example:localhost", "localhost:80x", "localhost@evil.example", "128.0.0.1", "127.1",
-        "0.0.0.0", "[::1", "[::1]x", "[::]", "::1", "[2001:db8::1]:80", "localhost.", " ", "",
-        "[", "[]", ":8000"}) {
+  for (const char* host : {"evil.example",
+                           "evil.example:8000",
+                           "localhost.evil.example",
+                           "127.0.0.1.evil.example",
+                           "evil.example:localhost",
+                           "localhost:80x",
+                           "localhost@evil.example",
+                           "128.0.0.1",
+                           "127.1",
+                           "0.0.0.0",
+                           "[::1",
+                           "[::1]x",
+                           "[::]",
+                           "::1",
+                           "[2001:db8::1]:80",
+                           "localhost.",
+                           " ",
+                           "",
+                           "[",
+                           "[]",
+                           ":8000"}) {
     try {
       require_loopback_name(with_host(host));
       ADD_FAILURE() << host;

@@ -84,8 +84,7 @@ TEST(Router, ALastNameTakesTheRestWhereTheRouteSaysSo) {
   rest.takes_rest = true;
   router.add(std::move(rest));
   EXPECT_EQ(body_of(router, "GET", "/v1/models/a"), "GET /v1/models/{model} model=a");
-  EXPECT_EQ(body_of(router, "GET", "/v1/models/org/name"),
-            "GET /v1/models/{model} model=org/name");
+  EXPECT_EQ(body_of(router, "GET", "/v1/models/org/name"), "GET /v1/models/{model} model=org/name");
   EXPECT_EQ(body_of(router, "GET", "/v1/models/a/b%2Fc/d%20e?x=1"),
             "GET /v1/models/{model} model=a/b/c/d e");
   for (const char* target : {"/v1/models", "/v1/models/", "/v1/models/a/", "/v1/models/a//b",

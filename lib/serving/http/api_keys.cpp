@@ -38,8 +38,7 @@ std::string name_in(std::string_view host) {
   const size_t end = bracketed ? bracket + 1 : std::min(host.find(':'), host.size());
   const std::string_view port = host.substr(end);
   const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
-  if (!port.empty() &&
-      (port[0] != ':' || !std::all_of(port.begin() + 1, port.end(), is_digit)))
+  if (!port.empty() && (port[0] != ':' || !std::all_of(port.begin() + 1, port.end(), is_digit)))
     return {};
   std::string name(host.substr(0, end));
   for (char& c : name) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;

@@ -32,8 +32,8 @@ struct Route {
   std::string pattern;  // "/v1/models/{model}"
   Scope scope = Scope::any_key;
   RouteHandler handler;
-  bool quick = false;   // runs on the io thread, never behind others: health, metrics
-  std::string summary;  // one line for /openapi.json
+  bool quick = false;       // runs on the io thread, never behind others: health, metrics
+  std::string summary;      // one line for /openapi.json
   bool takes_rest = false;  // the pattern's last part is a {name} for one path part or several
 };
 

@@ -88,9 +88,8 @@ void ApiServer::State::add_generation() {
   const auto answering = [this](Answer answer) {
     return [this, answer](const Request& request, const ReplyPtr& reply) {
       // (An adapter that was loaded anew may answer otherwise.)
-      const std::string key =
-          ResponseCache::key_of(reply->client(), request.path, request.body) +
-          std::to_string(model.adapters().version());
+      const std::string key = ResponseCache::key_of(reply->client(), request.path, request.body) +
+                              std::to_string(model.adapters().version());
       const auto ticket = statuses.begin(reply->client(), request.id);
       AnswerOptions own = options.answers;
       own.keep = [this, key, id = request.id](const std::string& whole) {

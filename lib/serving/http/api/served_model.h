@@ -31,7 +31,7 @@ struct ServedModelOptions {
   std::filesystem::path directory;  // for the chat template
   GenerationConfig defaults;        // of requests that do not say otherwise
   int64_t max_model_len = 0;        // tokens of prompt and answer; 0 = the model's context
-  int64_t seed = -1;  // of the seeds of requests that bring none; -1 = a fresh one
+  int64_t seed = -1;                // of the seeds of requests that bring none; -1 = a fresh one
   int64_t queue_size = 64;
   std::chrono::milliseconds request_timeout{0};  // for one answer; 0 = no limit
   int64_t parameters = 0;

@@ -40,10 +40,10 @@ ServingMetrics::ServingMetrics(ServedModel& model, const ResponseCache& cache)
     : labels_{{"model_name", model.name()}},
       unknown_fields_(metrics_.counter({"llm:unknown_request_fields_total"},
                                        "Fields of bodies that this server does not know")),
-      generated_tokens_(metrics_.counter(
-          {"llm:generation_tokens_total", "vllm:generation_tokens_total",
-           "llamacpp:tokens_predicted_total"},
-          "Tokens of answers", labels_)) {
+      generated_tokens_(
+          metrics_.counter({"llm:generation_tokens_total", "vllm:generation_tokens_total",
+                            "llamacpp:tokens_predicted_total"},
+                           "Tokens of answers", labels_)) {
   auto& first = metrics_.histogram(both("time_to_first_token_seconds"),
                                    "From arrival to the first token", kSeconds, labels_);
   auto& between = metrics_.histogram(both("inter_token_latency_seconds"), "Between two tokens",
@@ -58,8 +58,8 @@ ServingMetrics::ServingMetrics(ServedModel& model, const ResponseCache& cache)
                                     "From the first token to the last", kLongSeconds, labels_);
   auto& pace_first =
       metrics_.histogram({"pace_ttft_seconds"}, "From arrival to the first token", kPaceTtft);
-  auto& pace_each = metrics_.histogram(
-      {"pace_tpot_seconds"}, "Mean time between two tokens of an answer", kPaceTpot);
+  auto& pace_each = metrics_.histogram({"pace_tpot_seconds"},
+                                       "Mean time between two tokens of an answer", kPaceTpot);
   auto& prompts =
       metrics_.histogram(both("request_prompt_tokens"), "Tokens of a prompt", kTokens, labels_);
   auto& answers = metrics_.histogram(both("request_generation_tokens"), "Tokens of an answer",
