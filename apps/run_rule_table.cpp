@@ -61,22 +61,17 @@ bool dtype_differs(const RunConfig& c) {
 
 using Rules = std::vector<RunRule>;
 
-/// What stretches positions by the factor, and by nothing else.
-bool stretches_by_factor(const RopeScalingConfig& rope) {
-  return is_one_of(rope.rope_type, "linear", "ntk", "llama3") ||
-         (rope.rope_type == "yarn" && !rope.attention_factor);
-}
-
+/// longrope brings factors of its own, yarn may scale the scores alone.
 Rules rope_rules() {
   return {{{"model.rope_scaling.rope_type"},
            {"model.rope_scaling.factor"},
            [](const RunConfig& c) {
              const RopeScalingConfig& rope = c.model.rope_scaling;
-             return stretches_by_factor(rope) && rope.factor == 1.0;
+             return rope.factor == 1.0 && !rope.attention_factor;
            },
            "",
            "a factor above 1 is how many times longer the context becomes",
-           {},
+           {"longrope"},
            FieldOrigin::by_environment}};
 }
 
