@@ -53,12 +53,17 @@ std::unique_ptr<const RowSource> validation_rows_of(const TrainingConfig& traini
   }
 }
 
-BatchSource batches_of(const RunConfig& config, const Tokenizer& tokenizer, DataLoader& loader) {
+/// Rows of a validation that share the times of diffusion, whatever the batch: the loss of a model
+/// is one number.
+constexpr int64_t kValidationSpread = 32;
+
+BatchSource batches_of(const RunConfig& config, const Tokenizer& tokenizer, DataLoader& loader,
+                       int64_t rows_per_spread = 0) {
   const TrainingConfig& training = config.training;
   const auto seed = static_cast<uint64_t>(config.runtime.seed);
   if (training.objective == "diffusion") {
-    return diffusion_batches(
-        loader, {parse_noise_schedule(training.noise_schedule), tokenizer.mask_id(), seed});
+    return diffusion_batches(loader, {parse_noise_schedule(training.noise_schedule),
+                                      tokenizer.mask_id(), seed, rows_per_spread});
   }
   if (training.objective == "clm") {
     return causal_batches(loader);
@@ -191,10 +196,11 @@ TrainerSetup trainer_setup(RunConfig& config, const Fields& fields, const RunTok
   }
   setup.batches = batches_of(config, tokenizer, *loaders.train);
   if (loaders.validation) {
-    setup.validation = batches_of(config, tokenizer, *loaders.validation);
+    setup.validation = batches_of(config, tokenizer, *loaders.validation, kValidationSpread);
     setup.validation_rows = loaders.validation->rows_per_epoch();
     if (loaders.long_validation) {
-      setup.long_validation = batches_of(config, tokenizer, *loaders.long_validation);
+      setup.long_validation =
+          batches_of(config, tokenizer, *loaders.long_validation, kValidationSpread);
       setup.long_validation_rows = loaders.long_validation->rows_per_epoch();
     }
   } else if (config.training.early_stopping_patience > 0) {

@@ -60,11 +60,12 @@ NoiseLevel noise_at(NoiseSchedule schedule, double t) {
 
 BatchSource diffusion_batches(DataLoader& loader, DiffusionOptions options) {
   check(options.mask_id >= 0, "training.objective: diffusion needs a tokenizer with a mask token");
+  if (options.rows_per_spread == 0) options.rows_per_spread = loader.options().rows_per_step;
   return [&loader, options](int64_t first_row, int64_t count) {
     const RowTensors rows =
         inputs_alone(read_rows(loader, first_row, count), loader.source().seq_len());
-    TrainingBatch batch = diffuse_tokens(rows.tokens, rows.learnt, options, first_row,
-                                         loader.options().rows_per_step);
+    TrainingBatch batch =
+        diffuse_tokens(rows.tokens, rows.learnt, options, first_row, options.rows_per_spread);
     set_visibility(batch, rows.documents, /*causal=*/false);
     return batch;
   };

@@ -76,6 +76,7 @@ struct DiffusionOptions {
   NoiseSchedule schedule = NoiseSchedule::linear;
   int64_t mask_id = -1;
   uint64_t seed = 0;
+  int64_t rows_per_spread = 0;  // rows whose times are spread evenly; 0: those of a step
 };
 BatchSource diffusion_batches(DataLoader& loader, DiffusionOptions options);
 /// The masking itself, as mask_tokens(). rows_per_spread: rows whose times are spread evenly.

@@ -6,7 +6,10 @@
 #include <map>
 
 #include "base/error.h"
+#include "data/packed_dataset.h"
+#include "data/token_file.h"
 #include "model/kernels/kernels.h"
+#include "tests/training/scratch.h"
 #include "tests/training/tiny_run.h"
 #include "training/loss.h"
 
@@ -134,6 +137,25 @@ BatchSource noisy_batches() {
     TrainingBatch rows = tiny_batch(first_row, count, false);
     return diffuse_tokens(rows.input_ids, {}, {NoiseSchedule::cosine, 1, 5}, first_row, 8);
   };
+}
+
+TEST(Diffusion, AValidationSpreadsItsTimesAlikeForEveryBatch) {
+  const Scratch scratch;
+  TokenFileWriter writer(scratch.path / "x", std::string(64, '0'));
+  const std::vector<int32_t> ids(200, 7);
+  writer.append(ids);
+  writer.finish();
+  const auto masked = [&](int64_t rows_per_step, int64_t rows_per_spread) {
+    DataLoaderOptions options;
+    options.rows_per_step = rows_per_step;
+    options.shuffle = false;
+    DataLoader loader(std::make_unique<PackedDataset>(TokenFile::open(scratch.path / "x"), 8),
+                      options);
+    return diffusion_batches(loader, {NoiseSchedule::cosine, kMask, 7, rows_per_spread})(0, 12)
+        .input_ids;
+  };
+  EXPECT_TRUE(at::equal(masked(4, 32), masked(2, 32)));
+  EXPECT_FALSE(at::equal(masked(4, 0), masked(2, 0)));  // those of a step
 }
 
 TEST(Diffusion, TheLossFalls) {
