@@ -202,7 +202,7 @@ class Scanner {
       read_escape(out);
     }
     if (auto broken = utf8::first_invalid(text_.substr(begin, at_ - 1 - begin))) {
-      refuse(begin + *broken);
+      fail(Exit::bad_input, fmt::format("{}: invalid UTF-8 at byte {}", place_, begin + *broken));
     }
   }
 

@@ -33,8 +33,8 @@ struct JsonMember {
   JsonValue value;
 };
 
-/// Error (exit 3) "<place>: invalid JSON at column N", "<place>: nesting deeper than 64", "<place>:
-/// key 'a' appears twice".
+/// Error (exit 3) "<place>: invalid JSON at column N", "<place>: invalid UTF-8 at byte N" (from 0),
+/// "<place>: nesting deeper than 64", "<place>: key 'a' appears twice".
 JsonValue scan_json(std::string_view text, std::string_view place);
 
 }  // namespace llm

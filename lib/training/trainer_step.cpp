@@ -144,8 +144,8 @@ void Trainer::Core::note_skipped(const StepOutcome& outcome, int64_t first_row) 
     fail(Exit::numerical,
          fmt::format("the {} was not finite in {} steps in a row (steps {}-{}); {}", what,
                      skipped_in_a_row, step - skipped_in_a_row + 1, step, kept),
-         "go on from the last checkpoint with a lower --learning-rate, or look at "
-         "skipped_steps.jsonl for the rows");
+         fmt::format("{} with a lower --learning-rate, or look at skipped_steps.jsonl for the rows",
+                     last_checkpoint.empty() ? "begin again" : "go on from the last checkpoint"));
   }
 }
 
