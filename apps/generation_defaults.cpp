@@ -42,10 +42,7 @@ void add_end(nlohmann::ordered_json& keys, int32_t id) {
 /// Somebody's own file: it leaves its name to the run's, under the next free one of its kind.
 void keep_others_file(const std::filesystem::path& file) {
   if (is_in_a_model_of_the_run(file)) return;
-  std::filesystem::path kept = file.string() + ".old";
-  for (int number = 2; std::filesystem::exists(kept); ++number) {
-    kept = fmt::format("{}.old-{}", file.string(), number);
-  }
+  const std::filesystem::path kept = free_name(file, "old");
   rename_path(file, kept);
   log_warn(
       "'{}' is in no model of this run and is kept as {}: how its models write is said by the "

@@ -1,7 +1,6 @@
 #include "apps/run_directory.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <iterator>
@@ -64,14 +63,6 @@ std::string foremost(const fs::path& run, const std::vector<fs::path>& remains) 
   return has_final_model(run) ? "final" : remains.front().filename().string();
 }
 
-/// Under its name there is all of it or nothing: a process that dies on the way leaves a temporary.
-void remove_whole(const fs::path& path) {
-  const fs::path doomed =
-      path.parent_path() / fmt::format(".{}.tmp-{}", path.filename().string(), ::getpid());
-  rename_path(path, doomed);
-  remove_tree(doomed);
-}
-
 void start_over(const fs::path& run, bool force) {
   const std::vector<fs::path> remains = remains_of_run(run);
   if (!remains.empty() && !force) {
@@ -82,7 +73,7 @@ void start_over(const fs::path& run, bool force) {
   }
   refuse_others_files(run, remains);
   for (const fs::path& path : remains) {
-    remove_whole(path);
+    remove_atomically(path);
   }
 }
 

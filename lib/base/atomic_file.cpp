@@ -44,6 +44,22 @@ void write_file_atomically(const fs::path& path, std::string_view content) {
   file.commit();
 }
 
+fs::path free_name(const fs::path& path, std::string_view ending) {
+  fs::path free = fmt::format("{}.{}", path.string(), ending);
+  for (int number = 2; fs::exists(free); ++number) {
+    free = fmt::format("{}.{}-{}", path.string(), ending, number);
+  }
+  return free;
+}
+
+void remove_atomically(const fs::path& path) {
+  const fs::path doomed = temporary_beside(path);
+  remove_tree(doomed);  // of a dead process that had our number
+  rename_path(path, doomed);
+  sync_directory(path.parent_path());
+  remove_tree(doomed);
+}
+
 AtomicFile::AtomicFile(fs::path path)
     : path_(std::move(path)),
       temporary_(temporary_beside(path_)),

@@ -75,6 +75,13 @@ class AtomicDirectory {
   bool committed_ = false;
 };
 
+/// A name that is free: PATH.old, PATH.old-2 ... for the ending "old".
+std::filesystem::path free_name(const std::filesystem::path& path, std::string_view ending);
+
+/// Removes a file, link or folder so that under its name there is all of it or nothing: it becomes
+/// a temporary first, which a process that dies on the way leaves to remove_leftovers().
+void remove_atomically(const std::filesystem::path& path);
+
 /// Removes what interrupted processes left in `folder`; returns the names. Call it before making
 /// temporaries there. `locked`: the caller holds the RunLock of the folder, so every temporary is a
 /// leftover, even if its process number lives again as something else.

@@ -1,7 +1,5 @@
 #include "training/checkpoint.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
@@ -33,17 +31,6 @@ std::string manifest_text(const fs::path& directory, int64_t step) {
         {"size", fs::file_size(file)}, {"sha256", sha256_file(file)}};
   }
   return dump_json(manifest, 2) + "\n";
-}
-
-/// Renamed first: a crash in the middle of the removal must not leave half a checkpoint under a
-/// checkpoint's name.
-void remove_checkpoint(const fs::path& checkpoint) {
-  const fs::path doomed = checkpoint.parent_path() /
-                          fmt::format(".{}.tmp-{}", checkpoint.filename().string(), ::getpid());
-  remove_tree(doomed);
-  rename_path(checkpoint, doomed);
-  sync_directory(checkpoint.parent_path());
-  remove_tree(doomed);
 }
 
 bool verifies(const fs::path& checkpoint) {
@@ -113,19 +100,11 @@ void remove_old_checkpoints(const fs::path& run, int64_t keep) {
         continue;
       }
     }
-    remove_checkpoint(run / name);
+    remove_atomically(run / name);
   }
 }
 
 namespace {
-
-/// A name that is free: step-N.abandoned, step-N.abandoned-2 ...
-fs::path abandoned_name(const fs::path& checkpoint) {
-  fs::path free = checkpoint.string() + ".abandoned";
-  for (int number = 2; fs::exists(free); ++number)
-    free = fmt::format("{}.abandoned-{}", checkpoint.string(), number);
-  return free;
-}
 
 /// Where the link names one of `going`: to `staying` with it, or away if there is none.
 void turn_link(const fs::path& run, const std::string& link, const std::vector<int64_t>& going,
@@ -159,7 +138,7 @@ std::vector<std::string> abandon_later_checkpoints(const fs::path& run, const fs
   turn_link(run, "best", going, best_stays ? best_step : std::nullopt);
   std::vector<std::string> names;
   for (auto step = going.rbegin(); step != going.rend(); ++step) {
-    const fs::path name = abandoned_name(run / checkpoint_name(*step));
+    const fs::path name = free_name(run / checkpoint_name(*step), "abandoned");
     rename_path(run / checkpoint_name(*step), name);
     names.insert(names.begin(), name.filename().string());
   }

@@ -208,6 +208,25 @@ TEST(AtomicDirectory, RefusesWhatWillNotFit) {
   EXPECT_EQ(entries(folder.path()), 0);
 }
 
+TEST(AtomicFile, WhatIsRemovedLeavesNothing) {
+  const TemporaryFolder folder;
+  fs::create_directory(folder / "step-1");
+  folder.write("step-1/model.bin", "whole");
+  folder.write("run.json", "{}");
+  fs::create_symlink("run.json", folder / "latest");
+  for (const char* name : {"step-1", "latest"}) remove_atomically(folder / name);
+  EXPECT_EQ(entries(folder.path()), 1);
+  EXPECT_TRUE(fs::exists(folder / "run.json"));  // a link goes, not what it names
+}
+
+TEST(AtomicFile, AFreeNameIsTheFirstThatNobodyHas) {
+  const TemporaryFolder folder;
+  EXPECT_EQ(free_name(folder / "a", "old"), folder / "a.old");
+  folder.write("a.old", "");
+  folder.write("a.old-2", "");
+  EXPECT_EQ(free_name(folder / "a", "old"), folder / "a.old-3");
+}
+
 TEST(AtomicDirectory, LeftoversOfDeadProcessesGo) {
   const TemporaryFolder folder;
   const pid_t child = ::fork();
