@@ -28,6 +28,16 @@ struct KeyRule {
   FieldOrigin::Kind refused_from = FieldOrigin::by_default;
 };
 
+/// Of a config that has a tokenizer trained: what a byte-level BPE has no use for.
+template <typename Config>
+KeyRule<Config> byte_bpe_rule() {
+  return {{"tokenizer.byte_fallback", "tokenizer.character_coverage", "tokenizer.max_sentences"},
+          {"tokenizer.model_type"},
+          [](const Config& c) { return c.tokenizer.model_type == "byte-bpe"; },
+          "",
+          "byte-bpe has every byte and reads all of the text"};
+}
+
 /// Each key's value as a person would type it.
 using FieldTexts = std::map<std::string, std::string>;
 FieldTexts texts_of(const Fields& fields);

@@ -3,6 +3,7 @@
 
 #include "apps/run_config.h"
 #include "apps/run_rules.h"
+#include "apps/tokenizer_settings.h"
 #include "data/chat_format.h"
 #include "data/token_file.h"
 
@@ -12,10 +13,6 @@ namespace {
 template <typename... Names>
 bool is_one_of(const std::string& value, const Names&... names) {
   return ((value == names) || ...);
-}
-
-bool tells_built_in_stories(const RunConfig& c) {
-  return c.data.path.empty() && !c.data.use_lmsys_dataset;
 }
 
 /// The training data lies there as tokens.
@@ -30,7 +27,7 @@ bool reads_only_tokens(const RunConfig& c) {
 }
 
 bool has_validation(const RunConfig& c) {
-  if (tells_built_in_stories(c)) return c.data.text.val_fraction > 0;
+  if (tells_stories(c)) return c.data.text.val_fraction > 0;
   if (!c.data.validation_path.empty()) return true;
   return is_prepared(c) ? is_token_file(validation_prefix(token_file_prefix(c.data.path[0])))
                         : c.data.text.val_fraction > 0;
@@ -222,11 +219,7 @@ Rules tokenizer_rules() {
        [](const RunConfig& c) { return !c.checkpoint.model_path.empty(); },
        "",
        "the model's own tokenizer is taken"},
-      {{"tokenizer.byte_fallback", "tokenizer.character_coverage", "tokenizer.max_sentences"},
-       {"tokenizer.model_type"},
-       [](const RunConfig& c) { return c.tokenizer.model_type == "byte-bpe"; },
-       "",
-       "byte-bpe has every byte and reads all of the text"},
+      byte_bpe_rule<RunConfig>(),
   };
 }
 
@@ -276,7 +269,7 @@ Rules text_rules() {
       // A file may be meant for data that a flag names, as config/shakespeare_char.yaml is.
       {of_files,
        {"data.path"},
-       [](const RunConfig& c) { return tells_built_in_stories(c) && !c.for_later; },
+       [](const RunConfig& c) { return tells_stories(c) && !c.for_later; },
        "with the built-in stories",
        "it is about the files that --data-path names",
        {"none"},
@@ -314,21 +307,19 @@ Rules data_rules() {
   return {
       {{"data.synthetic_stories", "data.synthetic_seed"},
        {"data.path", "data.use_lmsys_dataset"},
-       [](const RunConfig& c) { return !tells_built_in_stories(c); },
+       [](const RunConfig& c) { return !tells_stories(c); },
        "with data of your own",
        "the built-in stories read it, which a run without --data-path learns"},
       {{"data.validation_path", "data.val_split"},
        {"data.path"},
-       [](const RunConfig& c) { return tells_built_in_stories(c) && !c.for_later; },
+       [](const RunConfig& c) { return tells_stories(c) && !c.for_later; },
        "with the built-in stories",
        "--val-fraction says how many stories are kept for validation",
        {},
        FieldOrigin::by_environment},
       {{"data.val_fraction", "data.val_split"},
        {"data.validation_path"},
-       [](const RunConfig& c) {
-         return !c.data.validation_path.empty() && !tells_built_in_stories(c);
-       },
+       [](const RunConfig& c) { return !c.data.validation_path.empty() && !tells_stories(c); },
        "",
        "nothing is split off the training data",
        {"0.0"}},

@@ -70,11 +70,7 @@ struct TrainTokenizerConfig {
 
 const std::vector<KeyRule<TrainTokenizerConfig>>& TrainTokenizerConfig::rules() {
   static const std::vector<KeyRule<TrainTokenizerConfig>> all = {
-      {{"tokenizer.byte_fallback", "tokenizer.character_coverage", "tokenizer.max_sentences"},
-       {"tokenizer.model_type"},
-       [](const TrainTokenizerConfig& c) { return c.tokenizer.model_type == "byte-bpe"; },
-       "",
-       "byte-bpe has every byte and reads all of the text"},
+      byte_bpe_rule<TrainTokenizerConfig>(),
       {{"field"},
        {"input"},
        [](const TrainTokenizerConfig& c) {
