@@ -65,14 +65,34 @@ bool matches(uint32_t c, CharacterClass wanted) {
 }  // namespace
 
 Text with_case(const Text& text, LetterCase wanted) {
+  // title, words: inside a word; capitalized: past the first character
+  bool inside_word = false;
+  const auto step = [&](uint32_t c) {
+    if (wanted == LetterCase::title) inside_word = is_cased(c);
+    if (wanted == LetterCase::capitalized) inside_word = true;
+    const bool bracket = c == '-' || c == '(' || c == '{' || c == '[' || c == '<';
+    if (wanted == LetterCase::words) inside_word = !bracket && !matches(c, CharacterClass::space);
+  };
+  const auto is_raised = [&] {
+    return wanted == LetterCase::upper || (wanted != LetterCase::lower && !inside_word);
+  };
+  if (std::all_of(text.bytes.begin(), text.bytes.end(),
+                  [](char c) { return static_cast<unsigned char>(c) < 0x80; })) {
+    Text result = text;  // ASCII keeps its length
+    for (char& c : result.bytes) {
+      const auto before = static_cast<unsigned char>(c);
+      c = static_cast<char>(is_raised() ? upper(before) : lower(before));
+      step(before);
+    }
+    return result;
+  }
   Text result;
-  bool inside_word = false;  // title, words; capitalized: past the first character
   std::string piece;
   for (size_t at = 0; at < text.size();) {
     const utf8::Character next = utf8::first_character(std::string_view(text.bytes).substr(at));
     const uint32_t c = next.code_point;
     piece.clear();
-    if (wanted == LetterCase::upper || (wanted != LetterCase::lower && !inside_word)) {
+    if (is_raised()) {
       append_upper(piece, c);
       if (wanted != LetterCase::upper && c == 0xDF) piece = "Ss";
     } else {
@@ -80,10 +100,7 @@ Text with_case(const Text& text, LetterCase wanted) {
     }
     if (!next.valid) piece = text.bytes.substr(at, next.length);
     result.append(piece, text.user_at(at));
-    const bool bracket = c == '-' || c == '(' || c == '{' || c == '[' || c == '<';
-    if (wanted == LetterCase::title) inside_word = is_cased(c);
-    if (wanted == LetterCase::capitalized) inside_word = true;
-    if (wanted == LetterCase::words) inside_word = !bracket && !matches(c, CharacterClass::space);
+    step(c);
     at += next.length;
   }
   return result;
