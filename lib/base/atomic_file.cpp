@@ -161,7 +161,11 @@ void AtomicDirectory::replace_in_two_steps() {
   remove_tree(old);
 }
 
-std::vector<std::string> remove_leftovers(const fs::path& folder, bool locked) {
+namespace {
+
+/// Of the temporaries in `folder` those whose names begin so.
+std::vector<std::string> remove_temporaries(const fs::path& folder, std::string_view beginning,
+                                            bool locked) {
   std::vector<std::string> removed;
   std::error_code ignored;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder, ignored)) {
@@ -170,12 +174,23 @@ std::vector<std::string> remove_leftovers(const fs::path& folder, bool locked) {
     const auto is_gone = [&] {
       return owner == ::getpid() || (::kill(owner, 0) != 0 && errno == ESRCH);
     };
-    if (owner > 0 && (locked || is_gone())) {
+    if (owner > 0 && name.starts_with(beginning) && (locked || is_gone())) {
       remove_tree(entry.path());
       removed.push_back(name);
     }
   }
   return removed;
+}
+
+}  // namespace
+
+std::vector<std::string> remove_leftovers(const fs::path& folder, bool locked) {
+  return remove_temporaries(folder, ".", locked);
+}
+
+void remove_leftovers_of(const fs::path& file) {
+  const fs::path folder = file.has_parent_path() ? file.parent_path() : fs::path(".");
+  remove_temporaries(folder, fmt::format(".{}.", file.filename().string()), /*locked=*/false);
 }
 
 }  // namespace llm

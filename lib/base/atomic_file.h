@@ -87,4 +87,7 @@ void remove_atomically(const std::filesystem::path& path);
 /// leftover, even if its process number lives again as something else.
 std::vector<std::string> remove_leftovers(const std::filesystem::path& folder, bool locked = false);
 
+/// The same of one file alone, in a folder that others use as well.
+void remove_leftovers_of(const std::filesystem::path& file);
+
 }  // namespace llm

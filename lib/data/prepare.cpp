@@ -243,6 +243,8 @@ class Preparation {
                 "the input holds no text: dataset has 0 tokens");
     check_input(train_->tokens() > 0, "no training text is left: all of it went to validation");
     const std::filesystem::path prefix = token_file_prefix(options_.output);
+    // Killed from here on, it leaves no set: never one part beside the other of another split.
+    remove_file(token_index_path(prefix));
     if (any_validation) {
       result_.val = validation_->finish();
       mark_as_split_off(result_.val.prefix);
@@ -269,6 +271,30 @@ class Preparation {
   PrepareResult result_;
 };
 
+/// The files that a preparation writes or replaces.
+std::vector<std::filesystem::path> files_to_write(const PrepareOptions& options) {
+  const std::filesystem::path prefix = token_file_prefix(options.output);
+  std::vector<std::filesystem::path> files = dataset_files(prefix);
+  if (options.val_fraction > 0) {
+    const auto more = dataset_files(validation_prefix(prefix));
+    files.insert(files.end(), more.begin(), more.end());
+  }
+  return files;
+}
+
+/// The text is not to be lost under its own tokens.
+void refuse_to_overwrite(const std::vector<std::string>& inputs,
+                         const std::vector<std::filesystem::path>& files) {
+  for (const std::string& input : inputs) {
+    for (const std::filesystem::path& file : files) {
+      std::error_code absent;
+      if (input == "-" || !std::filesystem::equivalent(input, file, absent)) continue;
+      fail(Exit::usage, fmt::format("prepare-data: '{}' is both input and output", file.string()),
+           "choose another --output");
+    }
+  }
+}
+
 }  // namespace
 
 ValidationSplit parse_validation_split(std::string_view name) {
@@ -278,10 +304,16 @@ ValidationSplit parse_validation_split(std::string_view name) {
 
 PrepareResult prepare_data(const PrepareOptions& options, const Tokenizer& tokenizer) {
   check(!options.output.empty(), "prepare-data: no output prefix given");
+  check(token_file_prefix(options.output).has_filename(),
+        "prepare-data: '{}' is a folder; --output is the beginning of file names in it",
+        options.output.string());
   check(options.val_fraction >= 0 && options.val_fraction < 1,
         "val_fraction: {} must be at least 0 and below 1", options.val_fraction);
   check(tokenizer.eos_id() >= 0 || !options.add_eos,
         "prepare-data: the tokenizer has no end-of-text token");
+  const std::vector<std::filesystem::path> files = files_to_write(options);
+  refuse_to_overwrite(options.inputs, files);
+  for (const std::filesystem::path& file : files) remove_leftovers_of(file);  // of a killed process
   NewFolders folders(token_file_prefix(options.output).parent_path());
   PrepareResult result = Preparation(options, tokenizer).run();
   if (!result.stopped) {

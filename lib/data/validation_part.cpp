@@ -42,10 +42,13 @@ std::filesystem::path validation_prefix(const std::filesystem::path& prefix) {
   return prefix.parent_path() / other;
 }
 
+std::vector<std::filesystem::path> dataset_files(const std::filesystem::path& prefix) {
+  return {token_index_path(prefix),     token_bin_path(prefix),        loss_mask_path(prefix),
+          block_checksums_path(prefix), dataset_template_path(prefix), split_mark_path(prefix)};
+}
+
 void remove_dataset(const std::filesystem::path& prefix) {
-  for (const std::filesystem::path& file :
-       {token_index_path(prefix), token_bin_path(prefix), loss_mask_path(prefix),
-        block_checksums_path(prefix), dataset_template_path(prefix), split_mark_path(prefix)}) {
+  for (const std::filesystem::path& file : dataset_files(prefix)) {
     remove_file(file);
   }
 }

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <filesystem>
+#include <vector>
 
 namespace llm {
 
@@ -18,7 +19,10 @@ inline constexpr const char* kNoValidationDocument =
 /// Where the validation part of a dataset lies.
 std::filesystem::path validation_prefix(const std::filesystem::path& prefix);
 
-/// All files of a dataset, as far as they are there.
+/// All files that a dataset may have.
+std::vector<std::filesystem::path> dataset_files(const std::filesystem::path& prefix);
+
+/// Removes them, as far as they are there.
 void remove_dataset(const std::filesystem::path& prefix);
 
 /// Marks a dataset as split off, or as not.

@@ -243,6 +243,11 @@ TEST(AtomicDirectory, LeftoversOfDeadProcessesGo) {
   EXPECT_EQ(remove_leftovers(folder.path()), std::vector<std::string>{dead});
   EXPECT_EQ(remove_leftovers(folder.path(), true), std::vector<std::string>{alive});
   EXPECT_TRUE(fs::exists(folder / "notes.tmp-1"));
+  for (const char* file : {".set.bin.0", ".set.bin.old", ".set.index.1", ".other.bin.0"}) {
+    folder.write(file + (".tmp-" + std::to_string(child)), "half");
+  }
+  remove_leftovers_of(folder / "set.bin");
+  EXPECT_EQ(remove_leftovers(folder.path()).size(), 2u) << "those of other files";
 }
 
 }  // namespace

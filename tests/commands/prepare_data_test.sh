@@ -47,6 +47,19 @@ prepare "bad rows left out" --input bad.jsonl --output skipped/train --skip-bad
 expect "bad rows are counted" '1 bad rows were left out; the first: bad.jsonl:2001: "text" must be a string' err
 same "bad rows leave no trace" lines/train.bin skipped/train.bin
 
+# The text is not lost under its own tokens, and a killed run's temporaries go with the next one of that name.
+cp a.txt own.bin; cp a.txt own-val.index
+for fraction in 0 0.1; do
+  refuse "output over input" 2 "prepare-data: 'own.bin' is both input and output" "choose another --output" -- prepare-data --tokenizer-path "$TOKENIZER" --input own.bin --output own --val-fraction $fraction
+done
+refuse "validation over input" 2 "'own-val.index' is both input and output" -- prepare-data --tokenizer-path "$TOKENIZER" --input a.txt own-val.index --output own --val-fraction 0.1
+same "the text stays" own.bin a.txt
+bash -c 'exit 0' & dead=$!; wait $dead
+mkdir killed; touch killed/.train.bin.0.tmp-$dead killed/.others.bin.0.tmp-$dead
+prepare "after a killed one" --input a.txt --output killed/train
+holds "after a killed one" [ "$(ls -A killed)" = ".others.bin.0.tmp-$dead
+$(ls lines)" ]
+
 accept info -- prepare-data --info lines/train
 expect info "documents:  2000" out
 accept verify -- prepare-data --verify lines/train.bin --tokenizer-path "$TOKENIZER"
