@@ -59,7 +59,7 @@ ModelConfig with_given_keys(const ModelConfig& adopted, const Fields& given, boo
   for (const Field& row : given.rows()) {
     if (!row.path().starts_with("model.") || !row.is_set()) continue;
     if (row.text() == fields.find(row.path())->text()) continue;
-    const bool wish = row.origin().kind < FieldOrigin::by_environment || resized;
+    const bool wish = !row.origin().is_order() || resized;
     if (row.path() == "model.vocab_size" && wish) {
       log_info("model.vocab_size {} of {}: the model has {} rows", row.text(), row.origin().text(),
                adopted.vocab_size);

@@ -20,7 +20,7 @@ FieldOrigin::Kind origin_of(const Fields& fields, const char* path) {
 }
 
 bool is_order(const Fields& fields, const char* path) {
-  return origin_of(fields, path) >= FieldOrigin::by_environment;
+  return fields.find(path)->origin().is_order();
 }
 
 /// Of a named tokenizer nothing was trained: an option that says how would be dropped.

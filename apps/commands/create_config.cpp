@@ -67,7 +67,7 @@ int create_config(CreateConfig& config, const Fields& fields) {
   for (const Field& row : fields.rows()) {
     const Field* preset = rows.find(row.path());
     if (row.is_set() && preset != nullptr && row.text() != preset->text()) {
-      rows.apply_flag(row.path(), row.text());
+      rows.apply_flag(row.path(), row.words());
     }
   }
   shorten_own_warmup(run, fields);

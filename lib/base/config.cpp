@@ -144,6 +144,7 @@ bool Field::is_bool() const {
 }
 
 std::string Field::text() const { return secret_ ? "***" : value_text(value_, when_empty_); }
+std::vector<std::string> Field::words() const { return value_words(value_, when_empty_); }
 
 std::string Field::flag_name() const {
   return "--" + (flags_.empty() || short_flags_off_ ? path_ : flags_.front());

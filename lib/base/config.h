@@ -76,6 +76,8 @@ struct FieldOrigin {
   Kind kind = by_default;
   std::string name;  // file path, variable or flag as written
   int line = 0, column = 0;
+  /// Given with this command, not by a file, which may be of another run.
+  bool is_order() const { return kind >= by_environment; }
   /// "default", "command", "run.yaml:3:5", "environment LLM_SEED", "--seed".
   std::string text() const;
 };
@@ -120,6 +122,8 @@ class Field {
   bool is_bool() const;
   /// The value as a person would type it; lists joined by commas.
   std::string text() const;
+  /// The same as Fields::apply_flag() takes it: one word, of a list one for each item.
+  std::vector<std::string> words() const;
   /// The name that messages use: "--learning-rate", or "--optimizer.learning_rate" if there is no
   /// short flag.
   std::string flag_name() const;

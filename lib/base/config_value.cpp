@@ -1,5 +1,7 @@
 #include "base/config_value.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <cmath>
 #include <type_traits>
@@ -221,23 +223,25 @@ void FieldSetter::set_node(const ConfigNode& node) const {
       row.value_);
 }
 
-std::string value_text(const FieldValue& value, const std::string& when_empty) {
+std::vector<std::string> value_words(const FieldValue& value, const std::string& when_empty) {
   return std::visit(
-      [&](const auto* target) -> std::string {
+      [&](const auto* target) -> std::vector<std::string> {
         using T = std::decay_t<decltype(*target)>;
         if constexpr (IsVector<T>::value) {
-          std::string out;
-          for (const auto& item : *target) {
-            out += (out.empty() ? "" : ",") + std::string(scalar_text(item));
-          }
-          return out;
+          std::vector<std::string> words;
+          for (const auto& item : *target) words.push_back(scalar_text(item));
+          return words;
         } else if constexpr (IsOptional<T>::value) {
-          return target->has_value() ? std::string(scalar_text(**target)) : when_empty;
+          return {target->has_value() ? scalar_text(**target) : when_empty};
         } else {
-          return scalar_text(*target);
+          return {scalar_text(*target)};
         }
       },
       value);
+}
+
+std::string value_text(const FieldValue& value, const std::string& when_empty) {
+  return fmt::format("{}", fmt::join(value_words(value, when_empty), ","));
 }
 
 std::string bound_text(long double bound) {

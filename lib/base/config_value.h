@@ -31,6 +31,8 @@ struct FieldSetter {
 };
 
 std::string value_text(const FieldValue& value, const std::string& when_empty);
+/// One word, of a list one for each item.
+std::vector<std::string> value_words(const FieldValue& value, const std::string& when_empty);
 std::string bound_text(long double bound);
 /// Paths of keys: "optimizer.learning_rate".
 std::string join_key(const std::string& section, std::string_view key);

@@ -84,7 +84,10 @@ refuse contradiction 2 "model.hidden_size (100) must be divisible by model.num_a
 # A key without effect is refused, one of the preset's that a change leaves so goes back to its usual value.
 refuse "no effect" 2 "optimizer.nesterov (true) has no effect with optimizer.name adamw" "sgd reads it; leave it out" -- \
   create-config --type tiny --optimizer.nesterov true --output x.json
-: > a.txt
+: > a.txt; : > b.txt
+accept "a list" -- create-config --type mini --generation.stop_strings "X, Y" Z --data.path a.txt b.txt --output list.yaml
+expect "a list" 'stop_strings: ["X, Y", Z]' list.yaml
+expect "a list of names" 'path: [a.txt, b.txt]' list.yaml
 accept "another optimizer" -- create-config --type mini --optimizer.name sgd --data.path a.txt --output sgd.yaml
 expect "another optimizer" 'betas: [0.9, 0.95]' sgd.yaml
 expect "other data" 'synthetic_stories: 20000' sgd.yaml
