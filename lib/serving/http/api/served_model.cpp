@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <string_view>
+#include <unordered_map>
 
 #include "base/random.h"
 #include "base/utf8.h"
@@ -35,6 +37,24 @@ std::optional<int32_t> padding_of(const Tokenizer& tokenizer, const GenerationCo
   return own ? std::optional(pad) : std::nullopt;
 }
 
+/// The ids whose text is another's, too, which it stands for: the one that the text is encoded as,
+/// or that is no byte's, and those come first. ("=" may be a piece and a byte token.)
+std::vector<bool> ids_that_share_text(const Tokenizer& tokenizer) {
+  std::vector<bool> shares(static_cast<size_t>(tokenizer.vocab_size()));
+  std::unordered_map<std::string_view, int32_t> owners;
+  for (int32_t id = 0; id < tokenizer.vocab_size(); ++id) {
+    if (tokenizer.is_special(id)) continue;
+    const std::string_view text = tokenizer.token_bytes(id);
+    const auto [owner, is_first] = owners.try_emplace(text, id);
+    if (is_first) continue;
+    const std::vector<int32_t> encoded = tokenizer.encode(text);
+    const bool stays = encoded.size() == 1 && encoded[0] == owner->second;
+    shares[static_cast<size_t>(stays ? id : owner->second)] = true;
+    if (!stays) owner->second = id;
+  }
+  return shares;
+}
+
 }  // namespace
 
 ServedModel::ServedModel(const TokenModel& model, const Tokenizer& tokenizer,
@@ -49,6 +69,7 @@ ServedModel::ServedModel(const TokenModel& model, const Tokenizer& tokenizer,
       end_ids_(options_.defaults.eos_token_id.begin(), options_.defaults.eos_token_id.end()),
       padding_id_(padding_of(tokenizer, options_.defaults, end_ids_)),
       encoder_(tokenizer),
+      shares_text_(ids_that_share_text(tokenizer)),
       grammars_(vocabulary_of(tokenizer, model.vocab_size(), end_ids_)) {
   template_ = open_chat_template(options_.directory, tokenizer);
   engine.max_model_len = max_model_len_;
@@ -94,10 +115,7 @@ std::string ServedModel::token_label(int32_t id) const {
   if (tokenizer_.is_special(id)) return std::string(tokenizer_.token_text(id));
   const std::string_view bytes = tokenizer_.token_bytes(id);
   if (!bytes.empty() && utf8::is_valid(bytes)) {
-    // Another id may have the same bytes (a byte token of "a" beside "a"): the first keeps them.
-    const auto same = tokenizer_.encode(bytes);
-    const bool own = same.size() != 1 || same[0] == id || tokenizer_.token_bytes(same[0]) != bytes;
-    if (own) return std::string(bytes);
+    if (!shares_text_[static_cast<size_t>(id)]) return std::string(bytes);
     return fmt::format("token_id:{}", id);
   }
   std::string label = "bytes:";

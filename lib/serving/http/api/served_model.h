@@ -117,6 +117,7 @@ class ServedModel {
   std::optional<int32_t> padding_id_;
   std::optional<ChatTemplate> template_;
   ChatEncoder encoder_;
+  std::vector<bool> shares_text_;  // ids whose text stands for another id
   mutable KeptGrammars grammars_;
   ServingObserver observer_;
   std::unique_ptr<EngineThread> engine_;
