@@ -90,8 +90,25 @@ bool EngineThread::submit_job(std::unique_ptr<EngineJob> job) {
   return true;
 }
 
+/// Ends the jobs that are over, wherever they stand.
+void EngineThread::end_jobs(bool alone) {
+  std::vector<std::unique_ptr<EngineJob>> over;
+  {
+    const std::lock_guard guard(mutex_);
+    if (stopping_) return;
+    for (auto& job : jobs_) {
+      if (job->is_over()) over.push_back(std::move(job));
+    }
+    std::erase(jobs_, nullptr);
+  }
+  for (const auto& job : over) job->piece(alone);
+  const std::lock_guard guard(mutex_);
+  open_ -= std::ssize(over);
+}
+
 /// A piece of the first job, or its end.
 void EngineThread::do_job(bool alone) {
+  end_jobs(alone);
   EngineJob* job = nullptr;
   bool stopping = false;
   {

@@ -42,7 +42,8 @@ class EngineThread {
   bool submit(GenerationRequest request, Engine::Done done);
   /// The same for a group: all of it is taken, or nothing and no `done` is called.
   bool submit_together(std::vector<Work> works);
-  /// A group of one that is no text. Jobs are done one after the other, in their order.
+  /// A group of one that is no text. Jobs are done one after the other, in their order; one that is
+  /// over leaves it at once.
   bool submit_job(std::unique_ptr<EngineJob> job);
   /// Requests and jobs that have been taken and not handed out.
   int64_t open_requests() const;
@@ -70,6 +71,7 @@ class EngineThread {
   bool has_place() const;
   void note_work(int64_t count);
   void done_one(Groups::iterator group);
+  void end_jobs(bool alone);
   void do_job(bool alone);
 
   const TokenModel& model_;

@@ -22,6 +22,7 @@ struct JobRecord {
   bool abandoned = false;
   std::promise<void> begun, over;
   std::shared_future<void> gate;  // each piece waits for it, if there is one
+  std::atomic<bool> given_up = false;
 };
 
 class CountedJob final : public EngineJob {
@@ -32,8 +33,9 @@ class CountedJob final : public EngineJob {
     if (record_.alone.empty()) record_.begun.set_value();
     record_.alone.push_back(alone);
     if (record_.gate.valid()) record_.gate.wait();
-    return record_.alone.size() < pieces_;
+    return record_.alone.size() < pieces_ && !record_.given_up;
   }
+  bool is_over() override { return record_.given_up; }
   void abandon() override { record_.abandoned = true; }
 
  private:
@@ -86,6 +88,26 @@ TEST(EngineJob, JobsTakePlacesOfTheQueue) {
   second.over.get_future().wait();
   EXPECT_EQ(first.alone.size(), 1u);
   EXPECT_TRUE(third.alone.empty());
+}
+
+TEST(EngineJob, OneThatIsOverLeavesTheQueueAtOnce) {
+  const CountingModel model(kVocab);
+  EngineOptions options = with_blocks(10);
+  options.max_batch_size = 1;
+  EngineThread engine(model, options, 2);
+  JobRecord first, second, third, fourth;
+  EXPECT_TRUE(engine.submit_job(std::make_unique<CountedJob>(first, SIZE_MAX)));
+  EXPECT_TRUE(engine.submit_job(std::make_unique<CountedJob>(second, SIZE_MAX)));
+  EXPECT_TRUE(engine.submit_job(std::make_unique<CountedJob>(third, 1)));
+  second.given_up = true;
+  second.over.get_future().wait();
+  EXPECT_EQ(second.alone.size(), 1u) << "the piece that ends it";
+  EXPECT_EQ(engine.open_requests(), 2);
+  EXPECT_EQ(engine.stats().waiting, 1);
+  EXPECT_TRUE(engine.submit_job(std::make_unique<CountedJob>(fourth, 1))) << "a place is free";
+  first.given_up = true;
+  fourth.over.get_future().wait();
+  EXPECT_EQ(third.alone.size(), 1u);
 }
 
 TEST(EngineJob, StoppingAbandonsWhatIsLeft) {

@@ -52,6 +52,8 @@ class EmbeddingJob final : public EngineJob {
     return false;
   }
 
+  bool is_over() override { return *left_ || SteadyClock::now() > deadline_; }
+
   void abandon() override { reply_->send_error(ended_early(model_, false)); }
 
  private:
