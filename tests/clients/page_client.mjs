@@ -103,6 +103,13 @@ async function settings(browser, server) {
   const defaults = (await server.get("/props")).default_generation_settings.params;
   same("and the page tells what that is", await page.getAttribute("#temperature", "placeholder"), String(defaults.temperature));
   await page.context().close();
+  const props = await server.get("/props");
+  for (const context of [256, 16384]) {
+    props.default_generation_settings.n_ctx = context;
+    const small = await open(browser, server, {}, page => page.route("**/props", route => route.fulfill({ json: props })));
+    same(`no more is asked for than a context of ${context} holds`, await small.inputValue("#max_tokens"), String(Math.min(512, context)));
+    await small.context().close();
+  }
 }
 
 async function models(browser, server) {
