@@ -23,6 +23,7 @@ struct LanguageModel::Parts {
   DraftModel draft;
   ConversationEngine engine;
   std::optional<ChatPrompts> chat;  // made when first asked for
+  bool writing = false;
 
   explicit Parts(TextModel model) : text(std::move(model)), engine(*text.loaded.model) {}
   Parts(TextModel model, DraftModel drafts, const InferenceConfig& config)
@@ -48,6 +49,21 @@ struct LanguageModel::Parts {
 };
 
 namespace {
+
+/// One text at a time: a call from on_text would find the engine in the middle of a pass.
+class Turn {
+ public:
+  explicit Turn(bool& writing) : writing_(writing) {
+    check(!writing, "a LanguageModel is asked from its own on_text; ask another one, or later");
+    writing_ = true;
+  }
+  ~Turn() { writing_ = false; }
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+
+ private:
+  bool& writing_;
+};
 
 GeneratedText generated_text(std::vector<int32_t> prompt_ids, GenerationResult result) {
   GeneratedText generated;
@@ -83,6 +99,7 @@ GeneratedText LanguageModel::Parts::generate_one(std::vector<int32_t> ids,
         "generate: one text at a time, not num_return_sequences {}; generate_all gives several",
         config.num_return_sequences);
   const FrozenGenerationConfig frozen = freeze_for(text, config);
+  const Turn turn(writing);
   GenerationRequest request = std::move(text_requests({&ids, 1}, frozen, text)[0]);
   request.on_token = telling(on_text);
   GenerationResult result =
@@ -161,6 +178,7 @@ std::vector<GeneratedText> LanguageModel::generate_all(const std::vector<std::st
   const FrozenGenerationConfig frozen = freeze_for(parts_->text, config);
   check(at_once == 0 || !parts_->inference,
         "generate_all: at_once {} has no effect beside options.inference", at_once);
+  const Turn turn(parts_->writing);
   std::vector<GenerationRequest> requests = text_requests(ids, frozen, parts_->text);
   std::vector<GenerationResult> results =
       parts_->inference ? parts_->engine.generate_all(std::move(requests))

@@ -71,7 +71,8 @@ struct ChatMessage {
 class LanguageModel {
  public:
   /// Told each piece of the text, whole characters of it, as it is written; together they are the
-  /// text. Returning false ends it there, as "cancelled". What it throws, the call throws.
+  /// text. Returning false ends it there, as "cancelled". What it throws, the call throws. It must
+  /// not ask the same object (Error usage).
   using OnText = std::function<bool(std::string_view piece)>;
 
   /// model_path: all that --model-path may be: a run directory, a checkpoint, a Hugging Face

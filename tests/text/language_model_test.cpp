@@ -56,6 +56,18 @@ TEST_P(LanguageModelKinds, PromptIdsLeadTheOutputAndTheRestIsWhatADecoderGives) 
   EXPECT_EQ(model.generate(prompt, greedy(model)).ids, text.ids);
 }
 
+TEST_P(LanguageModelKinds, AskedFromItsOwnCallbackItRefusesAndGoesOnAfterwards) {
+  const TemporaryFolder folder;
+  LanguageModel model(write_text_model(folder, GetParam()).string());
+  const auto again = [&](std::string_view) {
+    model.generate("a", greedy(model));
+    return true;
+  };
+  expect_error_with([&] { model.generate("The cat", greedy(model), again); }, Exit::usage,
+                    "asked from its own on_text");
+  EXPECT_EQ(model.generate("The cat", greedy(model)).new_ids().size(), 12u);
+}
+
 TEST_P(LanguageModelKinds, StreamedPiecesAreTheTextAndWholeCharacters) {
   const TemporaryFolder folder;
   LanguageModel model(write_text_model(folder, GetParam()).string());
