@@ -213,7 +213,7 @@ int run(GenerateConfig& config, const Fields& fields) {
     print_results(config, *generation, prompts, results, per_prompt);
   }
   flush_stdout();
-  log_speed(prompts, results, per_prompt);
+  if (!results.empty()) log_speed(prompts, results, per_prompt);  // else ended before the first
   return stop.exit_code();
 }
 

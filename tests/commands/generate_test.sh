@@ -192,4 +192,14 @@ refuse "a damaged tokenizer" 3 "tokenizer" -- generate own --prompt a
 rm own/tokenizer.model own/tokenizer.json
 refuse "no tokenizer" 3 "tokenizer" -- generate own --prompt a
 accept "--tokenizer-path" -- generate "$run" --tokenizer-path "$TINY/tokenizer.model" "${base[@]:3}"; same "the tokenizer may be named" plain out
+
+# Ended before its first text, while many prompts are read.
+seq 200000 | sed 's/$/ and some words of a prompt/' > many.txt
+"$PROGRAM" generate --model-path "$TINY/run" --prompt-file many.txt --stream --max-tokens 4 --max-context-policy truncate-left > .out 2> .err &
+pid=$!
+for _ in $(seq 1000); do if grep -q '^seed' .err; then break; fi; sleep 0.01; done
+kill -s INT $pid
+wait $pid
+status=$?
+holds "ended before its first text: exit status $status" [ $status = 130 ]
 finish
