@@ -61,7 +61,8 @@ Frame frame_of(const LossCurves& curves) {
   if (curves.floor) {
     frame.loss_low = std::min(frame.loss_low, *curves.floor);
   }
-  const double margin = std::max(1e-3, 0.05 * (frame.loss_high - frame.loss_low));
+  const double margin = std::max({1e-3, 0.05 * (frame.loss_high - frame.loss_low),
+                                  1e-6 * std::abs(frame.loss_high)});  // a number of its own
   frame.loss_low -= margin;
   frame.loss_high += margin;
   frame.step_high = std::max(frame.step_high, frame.step_low + 1);
@@ -91,6 +92,7 @@ std::string axes(const Frame& frame) {
                        y + 4, loss);
   }
   for (const double step : round_ticks(frame.step_low, frame.step_high, 8)) {
+    if (step != std::floor(step)) continue;
     out +=
         fmt::format("<text x=\"{:.1f}\" y=\"{}\" text-anchor=\"middle\">{}</text>\n", frame.x(step),
                     kHeight - kBottom + 20, human_count(static_cast<int64_t>(step)));

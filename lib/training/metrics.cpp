@@ -51,6 +51,14 @@ nlohmann::ordered_json to_json(const StepRecord& record) {
   return row;
 }
 
+template <typename T>
+std::string cell(const T& value) {
+  if constexpr (std::is_floating_point_v<T>) {
+    if (!std::isfinite(value)) return "";
+  }
+  return fmt::format("{}", value);
+}
+
 std::string to_csv(const StepRecord& record) {
   std::string row;
   const std::vector<LogField> fields = fields_of(record);
@@ -58,7 +66,7 @@ std::string to_csv(const StepRecord& record) {
     row += row.empty() ? "" : ",";
     for (const LogField& field : fields) {
       if (field.key == column) {
-        std::visit([&](const auto& value) { row += fmt::format("{}", value); }, field.value);
+        std::visit([&](const auto& value) { row += cell(value); }, field.value);
       }
     }
   }
@@ -161,8 +169,9 @@ std::vector<LogField> fields_of(const StepRecord& r) {
 std::string step_line(const StepRecord& record, int64_t total_steps,
                       std::optional<double> last_validation_loss, double eta_seconds) {
   std::string line = fmt::format(
-      "step {}/{} ({:.1f}%) | loss {:.4f}", record.step, total_steps,
-      100.0 * static_cast<double>(record.step) / static_cast<double>(total_steps), record.loss);
+      "step {}/{} ({:.1f}%) | loss {}", record.step, total_steps,
+      100.0 * static_cast<double>(record.step) / static_cast<double>(total_steps),
+      std::isnan(record.loss) ? "nan" : fmt::format("{:.4f}", record.loss));  // never "-nan"
   if (last_validation_loss) {
     line += fmt::format(" | val {:.2f}", *last_validation_loss);
   }
@@ -178,7 +187,9 @@ MetricsWriter::MetricsWriter(std::filesystem::path run, const MetricsConfig& con
                              int64_t resumed_step) {
   const auto jsonl = run / "metrics.jsonl";
   const auto csv = run / "metrics.csv";
-  keep_rows_up_to(jsonl, resumed_step, "{\"step\":", {});
+  constexpr std::string_view kLead = "{\"step\":";
+  keep_rows_up_to(jsonl, resumed_step, kLead, {});
+  keep_rows_up_to(run / "skipped_steps.jsonl", resumed_step, kLead, {});
   jsonl_ = OutputFile::append_to(jsonl);
   if (config.csv) {
     keep_rows_up_to(csv, resumed_step, {}, csv_header());

@@ -14,6 +14,26 @@ TEST(LossPlot, TicksAreRoundAndInside) {
   EXPECT_EQ(round_ticks(0, 1000, 5), (std::vector<double>{0, 200, 400, 600, 800, 1000}));
 }
 
+TEST(LossPlot, ALossThatStaysTheSameIsDrawnHoweverLarge) {
+  for (const double loss : {0.0, 2.5, 1e17, 1e300}) {
+    const std::string svg = loss_plot_svg({"run", {{1, loss}, {2, loss}}, {}, {}});
+    EXPECT_LT(svg.size(), 4000u) << loss;
+    EXPECT_EQ(svg.find("nan"), std::string::npos) << loss;
+  }
+}
+
+TEST(LossPlot, StepsAreNamedOnceAndWhole) {
+  const std::string svg = loss_plot_svg({"run", {{1, 3}, {2, 2}, {3, 1}}, {}, {}});
+  for (const char* label : {">1</text>", ">2</text>", ">3</text>"}) {
+    size_t found = 0;
+    for (size_t at = 0; (at = svg.find(std::string("\"middle\"") + label, at)) != std::string::npos;
+         ++at) {
+      ++found;
+    }
+    EXPECT_EQ(found, 1u) << label;
+  }
+}
+
 TEST(LossPlot, ThinningKeepsMeansAndTheLastStep) {
   std::vector<LossPoint> points;
   for (int64_t i = 1; i <= 1000; ++i) {

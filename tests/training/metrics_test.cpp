@@ -109,12 +109,24 @@ TEST(Metrics, TheTableHasTheKeysOfTheObjectsAndEmptyCellsForTheRest) {
   }
 }
 
-TEST(Metrics, ALossThatIsNotANumberIsNullInJson) {
+TEST(Metrics, ALossThatIsNotANumberIsNullInJsonAndAnEmptyCell) {
   const Scratch run;
   StepRecord record = sample();
-  record.loss = std::nan("");
+  record.loss = -std::nan("");
   MetricsWriter(run.path, {}, 0).write(record);
   EXPECT_TRUE(parse_json(read_file(run.path / "metrics.jsonl"), "metrics.jsonl")["loss"].is_null());
+  const std::string table = read_file(run.path / "metrics.csv");
+  EXPECT_EQ(table.find("nan"), std::string::npos) << table;
+  EXPECT_NE(step_line(record, 1000, {}, 1).find("| loss nan |"), std::string::npos);
+}
+
+TEST(Metrics, ResumingDropsWhatWasSkippedLater) {
+  const Scratch run;
+  const auto file = run.path / "skipped_steps.jsonl";
+  const std::string earlier = "{\"step\":7,\"not_finite\":\"loss\"}\n";
+  OutputFile::create(file).write(earlier + "{\"step\":12,\"not_finite\":\"loss\"}\n");
+  MetricsWriter(run.path, {}, 10).write(sample());
+  EXPECT_EQ(read_file(file), earlier);
 }
 
 TEST(Metrics, FilesThatAreSwitchedOffAreNotWritten) {
