@@ -1,6 +1,7 @@
 // llm resume-check: proof that a run killed in the middle and continued is bit for bit the run that
 // was never interrupted.
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -82,9 +83,8 @@ class WorkFolder {
     lock_.emplace(path);
   }
   ~WorkFolder() {
-    lock_.reset();
     if (goes_again_) {
-      discard(path);
+      discard(path);  // while it is locked
     }
   }
   WorkFolder(const WorkFolder&) = delete;
@@ -99,11 +99,21 @@ class WorkFolder {
   std::optional<RunLock> lock_;
 };
 
+/// The configs of the children hold what the environment said; read again, it would say it of what
+/// is settled there (a tokenizer that is there, a shorter run).
+void forget_variables() {
+  std::vector<std::string> names;
+  for (char** variable = environ; *variable != nullptr; ++variable) {
+    const std::string_view text = *variable;
+    const std::string name(text.substr(0, text.find('=')));
+    if (name.starts_with("LLM_") && name != "LLM_CPU_BACKEND") names.push_back(name);
+  }
+  for (const std::string& name : names) ::unsetenv(name.c_str());
+}
+
 /// Only where the user asks for it now: every complete config names the folder of its own run.
 std::string named_folder(const RunConfig& run, const Fields& fields) {
-  const FieldOrigin::Kind kind = fields.find("checkpoint.output_dir")->origin().kind;
-  const bool asked = kind == FieldOrigin::by_flag || kind == FieldOrigin::by_environment;
-  return asked ? run.checkpoint.output_dir : "";
+  return fields.find("checkpoint.output_dir")->origin().is_order() ? run.checkpoint.output_dir : "";
 }
 
 std::vector<std::string> lines_of(const fs::path& file) {
@@ -217,6 +227,7 @@ int check_in_folder(ResumeCheckConfig& config, const Fields& fields, const StopR
   run.logging.log.level = "warn";
   write_file_atomically(work.path / kConfigName, fields.to_yaml());
   work.keep();
+  forget_variables();
   const auto train = [&](const std::string& name, const std::vector<std::string>& more) {
     std::vector<std::string> arguments = {"pretrain", "--config", work.path / kConfigName,
                                           "--output-dir", work.path / name};

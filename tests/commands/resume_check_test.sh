@@ -15,6 +15,9 @@ expect adamw 'bit for bit' out
 accept muon -- resume-check --config config.yaml --steps 5 --optimizer-name muon --precision bf16-true
 accept "shorter than the warm-up" -- resume-check --config "$SOURCES/config/mini.yaml" --steps 2 --batch-size 1 --max-seq-length 32 --eval-batches 1 --data.synthetic_stories 300
 expect "shorter than the warm-up" 'bit for bit' out
+export LLM_VOCAB_SIZE=320 LLM_WARMUP_STEPS=9
+accept "as the environment says" -- resume-check --config "$SOURCES/config/mini.yaml" --steps 2 --batch-size 1 --max-seq-length 32 --eval-batches 1 --data.synthetic_stories 300
+unset LLM_VOCAB_SIZE LLM_WARMUP_STEPS
 refuse short 2 "at least 2" -- resume-check --config config.yaml --steps 1
 refuse epochs 2 "--epochs has no effect here: --steps sets the length" -- resume-check --config config.yaml --epochs 2
 
