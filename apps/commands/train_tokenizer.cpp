@@ -140,6 +140,9 @@ int run(TrainTokenizerConfig& config, const Fields& fields) {
         type);
   refuse_to_overwrite(config);
   check_place(config.output);
+  check(config.hf_output.empty() || !std::filesystem::exists(config.hf_output) ||
+            std::filesystem::is_directory(config.hf_output),
+        "--hf-output: '{}' is a file, expected a folder", config.hf_output);
   TextReaderOptions options;
   options.split = TextSplit::document;  // lines are found by the trainer
   options.field = config.field;
