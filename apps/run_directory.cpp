@@ -80,16 +80,19 @@ void start_over(const fs::path& run, bool force) {
 }  // namespace
 
 RunDirectory::RunDirectory(fs::path path) : path_(std::move(path)) {
-  std::error_code error;
-  made_here_ = !fs::exists(path_, error);
+  if (!path_.has_filename()) path_ = path_.parent_path();  // "run/"
   refuse_others_folder(path_);
+  if (path_.has_parent_path()) make_directories(path_.parent_path());
+  std::error_code error;
+  made_here_ = fs::create_directory(path_, error);  // of two at a time one
   make_directories(path_);
+  lock_.emplace(path_);
 }
 
 RunDirectory::~RunDirectory() {
-  if (made_here_) {
+  if (made_here_ && holds_only_a_start(path_)) {
     detach_log_file();
-    discard(path_);
+    discard(path_);  // still locked: nobody else has begun in it
   }
 }
 

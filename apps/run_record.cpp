@@ -44,6 +44,7 @@ void write_run_record(const std::filesystem::path& run, const RunRecord& record)
   j["kernels"] = record.kernels;
   j["config_sha256"] = record.identity.config_sha256;
   j["data_sha256"] = record.identity.data_sha256;
+  j["validation_sha256"] = text_or_null(record.identity.validation_sha256);
   j["tokenizer_sha256"] = record.identity.tokenizer_sha256;
   j["parameters"] = record.parameters;
   j["steps"] = record.training.steps;

@@ -4,6 +4,7 @@
 #include <array>
 #include <cctype>
 #include <fstream>
+#include <sstream>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,12 +37,19 @@ bool begins_like(std::string_view text, std::string_view pattern) {
          });
 }
 
+/// The first bytes of a file, "" where there is none.
+std::string start_of(const fs::path& file) {
+  std::string start(4096, '\0');
+  std::ifstream stream(file, std::ios::binary);
+  stream.read(start.data(), static_cast<std::streamsize>(start.size()));
+  start.resize(static_cast<size_t>(stream.gcount()));
+  return start;
+}
+
 /// Whether the first line is one of base/log.h.
 bool is_log_of_a_run(const fs::path& file) {
-  std::array<char, 64> start{};
-  std::ifstream log(file, std::ios::binary);
-  log.read(start.data(), start.size());
-  const std::string_view text(start.data(), static_cast<size_t>(log.gcount()));
+  const std::string start = start_of(file);
+  const std::string_view text = start;
   constexpr std::string_view kTime = "0000-00-00T00:00:00.000Z";
   if (begins_like(text, "{\"time\":\"0000-00-00T00:00:00.000Z\",\"level\":\"")) return true;
   if (!begins_like(text, kTime)) return false;
@@ -50,14 +58,29 @@ bool is_log_of_a_run(const fs::path& file) {
          rest.starts_with(" ERROR ") || rest.starts_with(" DEBUG ");
 }
 
+/// base/file_lock.h: pid, host and time of who held it, or nothing yet.
+bool is_lock_of_a_run(const fs::path& file) {
+  const std::string text = start_of(file);
+  if (text.empty()) return fs::is_regular_file(file);
+  std::istringstream words(text);
+  int64_t pid = 0;
+  std::string host, time, more;
+  return words >> pid >> host >> time && !(words >> more);
+}
+
+/// Others write files of these names, too: by what stands in them they are a run's.
+bool holds_a_record_of_a_run(const fs::path& folder) {
+  return is_lock_of_a_run(folder / "run.lock") ||
+         start_of(folder / "run.json").find("\"config_sha256\"") != std::string::npos ||
+         begins_like(start_of(folder / "metrics.jsonl"), "{\"step\":0") ||
+         is_log_of_a_run(folder / "training.log");
+}
+
 }  // namespace
 
 bool holds_a_run(const fs::path& folder) {
+  if (holds_a_record_of_a_run(folder)) return true;
   std::error_code absent;
-  for (const char* name : {"run.lock", "run.json", "metrics.jsonl"}) {
-    if (fs::exists(folder / name, absent)) return true;
-  }
-  if (is_log_of_a_run(folder / "training.log")) return true;
   const fs::directory_iterator entries(folder, absent);
   return std::any_of(begin(entries), end(entries), is_checkpoint);
 }
@@ -69,6 +92,33 @@ fs::path model_file_of(const fs::path& folder) {
     if (entry.path().extension() == ".safetensors") return entry.path().filename();
   }
   return {};
+}
+
+bool holds_only_a_start(const fs::path& run) {
+  constexpr std::array<std::string_view, 12> kOurs{"run.lock",
+                                                   "training.log",
+                                                   "config.yaml",
+                                                   "tokenizer.model",
+                                                   "tokenizer.json",
+                                                   "tokenizer_config.json",
+                                                   "special_tokens_map.json",
+                                                   "generation_config.json",
+                                                   "chat_template.jinja",
+                                                   "data",
+                                                   "data/prepared.json",
+                                                   "data/trained_tokenizer.json"};
+  const auto is_ours = [&](const fs::path& name) {
+    const std::string text = name.generic_string();
+    const bool temporary = text.find(".tmp-") != std::string::npos;
+    const bool tokens = text.starts_with("data/train.") || text.starts_with("data/val.") ||
+                        text == "data/chat_template.jinja";
+    return temporary || tokens || std::find(kOurs.begin(), kOurs.end(), text) != kOurs.end();
+  };
+  std::error_code absent;
+  const fs::recursive_directory_iterator entries(run, absent);
+  return std::all_of(begin(entries), end(entries), [&](const fs::directory_entry& entry) {
+    return is_ours(entry.path().lexically_relative(run));
+  });
 }
 
 std::vector<fs::path> remains_of_run(const fs::path& run) {

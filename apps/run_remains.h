@@ -10,12 +10,15 @@ namespace llm {
 /// Whether a run began in this folder, wherever it ended. A run makes run.lock first, which goes
 /// with its process unless that is killed; a log line before it can fail; then its tokenizer and
 /// data, metrics.jsonl, run.json and checkpoints. Names that others use as well (config.yaml,
-/// tokenizer.json, a training.log that is not ours) say nothing.
+/// tokenizer.json, a training.log or metrics.jsonl of another shape) say nothing.
 bool holds_a_run(const std::filesystem::path& folder);
 
 /// The name of the file by which a folder is a model directory itself: config.json or weights. A
 /// run keeps its models in folders of their own. Empty where there is none.
 std::filesystem::path model_file_of(const std::filesystem::path& folder);
+
+/// Whether a folder holds nothing but what a run writes before its first step.
+bool holds_only_a_start(const std::filesystem::path& run);
 
 /// What a run that starts over removes: the records, links and models that a run wrote. The config,
 /// which the new run overwrites, its tokenizer, log and prepared data stay.

@@ -1,5 +1,7 @@
 #include "apps/run_tokenizer.h"
 
+#include <algorithm>
+
 #include "apps/absolute_text.h"
 #include "apps/tokenizer_record.h"
 #include "base/atomic_file.h"
@@ -122,8 +124,27 @@ RunTokenizer choose_tokenizer(RunConfig& config, const Fields& fields,
   return chosen;
 }
 
+namespace {
+
+/// A file of an earlier run's tokenizer in another form would be taken for this one's.
+void set_other_forms_aside(const RunTokenizer& chosen, const fs::path& run) {
+  for (const char* name : {"tokenizer.model", "tokenizer.json"}) {
+    const fs::path file = run / name;
+    const bool ours =
+        std::find(chosen.files.begin(), chosen.files.end(), file) != chosen.files.end();
+    if (ours || !fs::exists(file)) continue;
+    const fs::path kept = free_name(file, "old");
+    rename_path(file, kept);
+    log_info("'{}' is of another tokenizer and is kept as {}", file.string(),
+             kept.filename().string());
+  }
+}
+
+}  // namespace
+
 void write_tokenizer(const RunTokenizer& chosen, const fs::path& run) {
   if (chosen.trained_here) forget_trained_tokenizer(run, chosen.files);
+  set_other_forms_aside(chosen, run);
   std::vector<fs::path> written;
   for (const TokenizerFile& file : chosen.contents) {
     const fs::path copy = written.emplace_back(run / file.name);

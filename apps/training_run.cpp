@@ -15,7 +15,6 @@
 #include "base/atomic_file.h"
 #include "base/encryption_key.h"
 #include "base/error.h"
-#include "base/file_lock.h"
 #include "base/log.h"
 #include "base/mapped_file.h"
 #include "base/number_text.h"
@@ -68,13 +67,28 @@ void settle_start(CheckpointConfig& config, const std::optional<ResumeChoice>& s
   config.reset_optimizer = config.allow_data_change = config.force = false;
 }
 
-/// A resume keeps what the run chose for itself when it began, whatever it would choose now.
-void keep_choices(RunConfig& run, const fs::path& checkpoint) {
-  const bool any_precision = run.training.precision == "auto" && run.runtime.dtype == "auto";
-  if (run.runtime.seed >= 0 && !any_precision) {
+/// The run began from a model, which nobody names now: a repeat begins from it, too.
+void keep_starting_model(CheckpointConfig& config, const TrainingState& saved,
+                         const fs::path& checkpoint) {
+  const auto start = saved.settings.find("checkpoint.model_path");
+  if (start == saved.settings.end() || start->second.empty() || !config.model_path.empty() ||
+      !fs::equivalent(checkpoint.parent_path(), config.output_dir)) {
     return;
   }
+  if (fs::exists(start->second)) {
+    config.model_path = start->second;
+    log_info("checkpoint.model_path {}, as in {}", start->second, checkpoint.filename().string());
+  } else {
+    log_warn("the run began from '{}', which is not there: config.yaml names no model now",
+             start->second);
+  }
+}
+
+/// A resume keeps what the run chose for itself when it began, whatever it would choose now.
+void keep_choices(RunConfig& run, const fs::path& checkpoint) {
   const TrainingState saved = read_training_state(checkpoint);
+  keep_starting_model(run.checkpoint, saved, checkpoint);
+  const bool any_precision = run.training.precision == "auto" && run.runtime.dtype == "auto";
   if (run.runtime.seed < 0) {
     run.runtime.seed = saved.seed;
   }
@@ -131,7 +145,7 @@ std::string report(const RunConfig& config, const fs::path& run, const TrainingR
           training.eval_length_factor, training.eval_length_factor * *training.max_seq_length,
           result.long_validation->loss(), result.long_validation->perplexity());
     }
-    if (data.synthetic) {
+    if (data.entropy_nats_per_token > 0) {
       text += fmt::format(
           "Exact entropy of the built-in stories: {:.4f} nats per token; no model can do better\n",
           data.entropy_nats_per_token);
@@ -215,7 +229,6 @@ int train_in_directory(RunConfig& run, const Fields& fields, const TrainingVerb&
   const EncryptionKey key = read_encryption_key(run.runtime.encryption_key_file);
   RunDirectory run_directory(run.checkpoint.output_dir);
   const fs::path& directory = run_directory.path();
-  const RunLock lock(directory);
   attach_log_file(directory / "training.log");
   for (const std::string& line : run.set_aside) {
     log_info("{}", line);
@@ -245,6 +258,8 @@ int train_in_directory(RunConfig& run, const Fields& fields, const TrainingVerb&
   RunData data = prepare_run_data(run.data, *tokenizer.tokenizer, directory,
                                   static_cast<uint64_t>(run.runtime.seed), chat.format,
                                   stop_requested, beside ? beside->temporary() : fs::path());
+  // What is masked is guessed from both sides: the entropy is no bound of that.
+  if (run.training.objective == "mlm") data.entropy_nats_per_token = 0;
   log_info("data: {}", data.text());
   RunLoaders loaders = open_loaders(run, data, *tokenizer.tokenizer);
   const bool chats = add_chat_template(chat, data.train, tokenizer);
@@ -255,7 +270,7 @@ int train_in_directory(RunConfig& run, const Fields& fields, const TrainingVerb&
            model->device().str());
   if (model->device().is_cpu()) log_info("kernels: {}", cpu_backend_text());
 
-  TrainerSetup setup = trainer_setup(run, fields, tokenizer, loaders);
+  TrainerSetup setup = trainer_setup(run, fields, tokenizer, loaders, start);
   setup.encryption_key = key;
   settle_start(run.checkpoint, start);  // (the trainer knows what was asked for)
   const std::string config_text = fields.to_yaml_with_comments();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "apps/run_remains.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/number_text.h"
@@ -79,6 +80,27 @@ BatchSource batches_of(const RunConfig& config, const Tokenizer& tokenizer, Data
   return masked_batches(loader, std::move(masking));
 }
 
+/// Killed after its last step, before its final model: the run itself has nothing else to do.
+bool lacks_only_its_model(const CheckpointConfig& config, const std::filesystem::path& checkpoint) {
+  std::error_code absent;
+  return std::filesystem::equivalent(checkpoint.parent_path(), config.output_dir, absent) &&
+         !has_final_model(config.output_dir);
+}
+
+/// In steps. Epochs count rows, of which a run that had other batches before has done so many.
+int64_t length_of_run(const RunConfig& config, const DataLoader& loader,
+                      const RunIdentity& identity, const std::optional<ResumeChoice>& start) {
+  if (config.training.max_steps) return *config.training.max_steps;
+  const auto epochs = static_cast<double>(config.training.epochs);
+  if (!start) return loader.steps_for_epochs(epochs);
+  const TrainingState saved = read_training_state(start->checkpoint);
+  const int64_t done = begins_data_anew(saved, identity, config.runtime.seed) ? 0 : saved.row;
+  if (done == saved.step * config.training.rows_per_step()) return loader.steps_for_epochs(epochs);
+  const double rest =
+      epochs - static_cast<double>(done) / static_cast<double>(loader.rows_per_epoch());
+  return saved.step + (rest > 0 ? loader.steps_for_epochs(rest) : 0);
+}
+
 /// A default warm-up must not be longer than a tenth of the run.
 void shorten_warmup(SchedulerConfig& scheduler, const Fields& fields, int64_t total_steps) {
   if (!fields.is_set("scheduler.warmup_steps") &&
@@ -118,7 +140,7 @@ int64_t mean_row_length(const RowSource& rows) {
 std::map<std::string, std::string> further_settings(const Fields& fields,
                                                     const RunTokenizer& tokenizer) {
   std::map<std::string, std::string> settings = tokenizer.settings;
-  for (const char* key : {"data.shuffle", "data.shift_windows"}) {
+  for (const char* key : {"data.shuffle", "data.shift_windows", "checkpoint.model_path"}) {
     settings[key] = fields.find(key)->text();
   }
   return settings;
@@ -128,8 +150,16 @@ std::map<std::string, std::string> further_settings(const Fields& fields,
 
 void check_resume(const RunConfig& config, const Fields& fields, const RunTokenizer& tokenizer,
                   const std::filesystem::path& checkpoint) {
-  compare_models(load_model_config(checkpoint), config.model);
   const TrainingState saved = read_training_state(checkpoint);
+  const auto start = saved.settings.find("checkpoint.model_path");
+  if (start != saved.settings.end() && start->second.empty() &&
+      !config.checkpoint.model_path.empty()) {
+    fail(Exit::bad_input,
+         fmt::format("the run began from scratch, checkpoint.model_path is '{}'",
+                     config.checkpoint.model_path),
+         "leave it out, or train another run in another --output-dir");
+  }
+  compare_models(load_model_config(checkpoint), config.model);
   TrainingState wanted = saved;
   wanted.identity.tokenizer_sha256 = tokenizer.tokenizer->sha256();
   wanted.seed = config.runtime.seed;
@@ -138,7 +168,8 @@ void check_resume(const RunConfig& config, const Fields& fields, const RunTokeni
   wanted.total_steps = config.training.max_steps.value_or(saved.step + 1);  // epochs need the data
   wanted.settings = settings_of(config.training, config.optimizer, config.scheduler);
   wanted.settings.merge(further_settings(fields, tokenizer));
-  compare_states(saved, wanted, config.checkpoint);
+  compare_states(saved, wanted, config.checkpoint,
+                 lacks_only_its_model(config.checkpoint, checkpoint));
 }
 
 RunLoaders open_loaders(const RunConfig& config, const RunData& data, const Tokenizer& tokenizer) {
@@ -171,19 +202,19 @@ RunLoaders open_loaders(const RunConfig& config, const RunData& data, const Toke
 }
 
 TrainerSetup trainer_setup(RunConfig& config, const Fields& fields, const RunTokenizer& chosen,
-                           RunLoaders& loaders) {
+                           RunLoaders& loaders, const std::optional<ResumeChoice>& start) {
   const Tokenizer& tokenizer = *chosen.tokenizer;
   const RowSource& rows = loaders.train->source();
   TrainerSetup setup;
-  setup.total_steps = config.training.max_steps.value_or(
-      loaders.train->steps_for_epochs(static_cast<double>(config.training.epochs)));
+  setup.identity = {tokenizer.sha256(), data_sha256(rows.file()), "", ""};
+  setup.total_steps = length_of_run(config, *loaders.train, setup.identity, start);
+  setup.may_be_complete = start && lacks_only_its_model(config.checkpoint, start->checkpoint);
   shorten_warmup(config.scheduler, fields, setup.total_steps);
   setup.training = config.training;
   setup.optimizer = config.optimizer;
   setup.scheduler = config.scheduler;
   setup.checkpoint = config.checkpoint;
   setup.metrics = config.logging.metrics;
-  setup.identity = {tokenizer.sha256(), data_sha256(rows.file()), ""};
   setup.data_settings = further_settings(fields, chosen);
   setup.seed = config.runtime.seed;
   setup.run_directory = config.checkpoint.output_dir;
@@ -196,6 +227,7 @@ TrainerSetup trainer_setup(RunConfig& config, const Fields& fields, const RunTok
   }
   setup.batches = batches_of(config, tokenizer, *loaders.train);
   if (loaders.validation) {
+    setup.identity.validation_sha256 = data_sha256(loaders.validation->source().file());
     setup.validation = batches_of(config, tokenizer, *loaders.validation, kValidationSpread);
     setup.validation_rows = loaders.validation->rows_per_epoch();
     if (loaders.long_validation) {

@@ -3,10 +3,12 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "apps/run_config.h"
 #include "apps/run_tokenizer.h"
 #include "data/data_loader.h"
+#include "training/checkpoint.h"
 #include "training/trainer.h"
 
 namespace llm {
@@ -25,8 +27,8 @@ void check_resume(const RunConfig& config, const Fields& fields, const RunTokeni
                   const std::filesystem::path& checkpoint);
 
 /// Everything the trainer needs except callbacks. `loaders` must outlive it. Shortens a warm-up
-/// that nobody asked for and that the run is too short for.
+/// that nobody asked for and that the run is too short for. `start`: what the run goes on from.
 TrainerSetup trainer_setup(RunConfig& config, const Fields& fields, const RunTokenizer& tokenizer,
-                           RunLoaders& loaders);
+                           RunLoaders& loaders, const std::optional<ResumeChoice>& start);
 
 }  // namespace llm

@@ -66,7 +66,8 @@ struct RunData {
   std::filesystem::path validation;
   bool synthetic = false;
   double entropy_nats_per_token = 0;  // story corpus: exact mean over the validation part, ends of
-                                      // stories included (they are certain); else 0
+                                      // stories included (they are certain); else, and where the
+                                      // tokenizer loses text, 0
   std::filesystem::path folder = {};  // RUN/data
   std::filesystem::path beside = {};  // where it was made instead; empty: it lies where it belongs
   std::string text() const;           // one line for the log

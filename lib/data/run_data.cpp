@@ -64,12 +64,16 @@ void write_stories(const DataConfig& config, const Tokenizer& tokenizer,
   writer.finish();
 }
 
-double story_entropy(const DataConfig& config, const std::filesystem::path& validation) {
+/// Per token; 0 where the tokenizer loses some of the text, so that its tokens carry less.
+double story_entropy(const DataConfig& config, const Tokenizer& tokenizer,
+                     const std::filesystem::path& validation) {
   StoryRange range = story_range(config);
   StoryCorpus corpus(static_cast<uint64_t>(config.synthetic_seed));
   double nats = 0;
   for (int64_t i = range.training; i < range.training + range.validation; ++i) {
-    nats += corpus.story(i).nats;
+    const Story story = corpus.story(i);
+    if (tokenizer.decode(tokenizer.encode(story.text)) != story.text) return 0;
+    nats += story.nats;
   }
   return nats / static_cast<double>(TokenFile::open(validation).tokens());
 }
@@ -98,7 +102,7 @@ RunData prepare_stories(const DataConfig& config, const Tokenizer& tokenizer,
     write_file_atomically(folder / kDataRecord, dump_json(now, 1) + "\n");
   }
   if (range.validation > 0) {
-    data.entropy_nats_per_token = story_entropy(config, data.validation);
+    data.entropy_nats_per_token = story_entropy(config, tokenizer, data.validation);
   }
   return data;
 }
@@ -168,6 +172,7 @@ RunData existing_dataset(const DataConfig& config, const std::filesystem::path& 
   } else if (is_token_file(config.validation_path)) {
     data.validation = token_file_prefix(config.validation_path);
   } else {
+    remove_file(places.to_write() / kDataRecord);  // which is of a text and another validation part
     PrepareOptions options = config.text.prepare_options();
     options.val_fraction = 0;
     options.chat = chat;
@@ -241,8 +246,8 @@ void RunData::adopt() {
   if (beside.empty()) return;
   make_directories(folder);
   const bool both = std::filesystem::exists(beside / kDataRecord);  // else the validation part
+  remove_file(folder / kDataRecord);
   if (both) {
-    remove_file(folder / kDataRecord);
     remove_dataset(folder / "train");
   }
   remove_dataset(folder / "val");

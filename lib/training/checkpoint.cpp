@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "base/atomic_file.h"
 #include "base/error.h"
@@ -41,6 +42,21 @@ bool verifies(const fs::path& checkpoint) {
     log_warn("{}", error.message());
     return false;
   }
+}
+
+/// A file in a whole checkpoint that no save wrote, if there is one: whoever put it there wants it.
+fs::path added_file(const fs::path& checkpoint) {
+  std::set<std::string> known{kManifestName};
+  try {
+    for (const ManifestFile& file : read_manifest(checkpoint).files) known.insert(file.name);
+  } catch (const Error&) {
+    return {};
+  }
+  for (const fs::directory_entry& entry : fs::recursive_directory_iterator(checkpoint)) {
+    const fs::path name = fs::relative(entry.path(), checkpoint);
+    if (!entry.is_directory() && !known.contains(name.generic_string())) return name;
+  }
+  return {};
 }
 
 }  // namespace
@@ -99,6 +115,10 @@ void remove_old_checkpoints(const fs::path& run, int64_t keep) {
         good_one_kept = verifies(run / name);
         continue;
       }
+    }
+    if (const fs::path added = added_file(run / name); !added.empty()) {
+      log_info("kept {}: '{}' in it is not of this run", name, added.string());
+      continue;
     }
     remove_atomically(run / name);
   }

@@ -43,7 +43,8 @@ void point_to(const std::filesystem::path& run, const std::string& link,
 void verify_checkpoint(const std::filesystem::path& checkpoint);
 
 /// Removes all but the newest `keep` verified checkpoints and what `best` and `latest` point to;
-/// never the only one that verifies. Leftovers of interrupted saves go too. keep 0 = keep all.
+/// never the only one that verifies, nor one that holds a file that no save wrote. keep 0 = keep
+/// all.
 void remove_old_checkpoints(const std::filesystem::path& run, int64_t keep);
 
 /// The run goes on from `checkpoint`, its own or another's: what it holds of later steps is another

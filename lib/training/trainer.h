@@ -47,6 +47,7 @@ struct TrainerSetup {
                                                      // which rows come next
   int64_t seed = 0;
   std::filesystem::path run_directory;  // empty: nothing is written
+  bool may_be_complete = false;         // a resume may be from the last step
   int64_t total_steps = 0;              // resolved from max_steps or epochs
   int64_t rows_per_epoch = 0;           // 0 = not known
   int64_t sequence_length = 0;          // tokens of one row, for mfu

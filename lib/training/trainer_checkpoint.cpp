@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/sealed_file.h"
+#include "base/sha256.h"
 #include "model/model_io.h"
 #include "training/trainer_core.h"
 
@@ -58,6 +59,16 @@ int64_t bytes_of_checkpoint(const Transformer& model, Optimizer& optimizer,
   return static_cast<int64_t>(bytes);
 }
 
+/// Names what a validation is measured on: two losses are compared only where it is the same.
+std::string validated_sha256(const TrainerSetup& setup, int64_t rows) {
+  const TrainingConfig& training = setup.training;
+  const bool drawn = training.objective != "clm";  // targets by the seed
+  return sha256_hex(fmt::format("{} {} {} {} {} {} {} {}", setup.identity.validation_sha256, rows,
+                                training.rows, training.max_seq_length.value_or(0),
+                                training.objective, drawn ? training.mlm_probability : 0,
+                                drawn ? training.noise_schedule : "", drawn ? setup.seed : 0));
+}
+
 }  // namespace
 
 TrainingState Trainer::Core::state() const {
@@ -80,6 +91,10 @@ TrainingState Trainer::Core::state() const {
   s.early_stopping_reference = early_stopping_reference;
   s.evaluations_without_gain = evaluations_without_gain;
   s.last_validation = last_validation;
+  if (setup.validation) {
+    s.validated =
+        validated_sha256(setup, validated_rows(setup.validation_rows, setup.training.batch_size));
+  }
   s.identity = setup.identity;
   s.precision = precision.name;
   s.kernels = training_kernels(model.device());
@@ -93,7 +108,8 @@ std::vector<std::string> Trainer::Core::resume(const fs::path& checkpoint) {
   const TrainingState saved = read_training_state(checkpoint);
   std::vector<std::string> changes = compare_models(load_model_config(checkpoint), model.config());
   const TrainingState now = state();
-  const std::vector<std::string> others = compare_states(saved, now, setup.checkpoint);
+  const std::vector<std::string> others =
+      compare_states(saved, now, setup.checkpoint, setup.may_be_complete);
   changes.insert(changes.end(), others.begin(), others.end());
   load_weights(model, checkpoint, /*check_finite=*/true, setup.encryption_key);
   if (model.flat_compute_copy().defined()) {
@@ -114,8 +130,7 @@ std::vector<std::string> Trainer::Core::resume(const fs::path& checkpoint) {
   }
   step = saved.step;
   row = saved.row;
-  if (setup.checkpoint.allow_data_change &&
-      (saved.identity.data_sha256 != setup.identity.data_sha256 || saved.seed != setup.seed)) {
+  if (begins_data_anew(saved, setup.identity, setup.seed)) {
     row = 0;
     changes.push_back("other data: taken from its beginning");
   }
@@ -125,14 +140,24 @@ std::vector<std::string> Trainer::Core::resume(const fs::path& checkpoint) {
   if (scale.enabled && saved.scale.enabled) {
     scale = saved.scale;
   }
-  best = saved.best;
-  early_stopping_reference = saved.early_stopping_reference;
-  evaluations_without_gain = saved.evaluations_without_gain;
-  last_validation = saved.last_validation;
+  if (saved.validated.empty() || saved.validated == now.validated) {
+    best = saved.best;
+    early_stopping_reference = saved.early_stopping_reference;
+    evaluations_without_gain = saved.evaluations_without_gain;
+    last_validation = saved.last_validation;
+  } else if (saved.best) {
+    changes.push_back(
+        "validation is on other data: what is best is asked anew, and patience with it");
+  }
   resumed_step = saved_step = validated_step = step;
   last_checkpoint = checkpoint;
   if (setup.run_directory.empty()) return changes;
-  const auto best_step = best ? std::optional(best->step) : std::nullopt;
+  const auto best_step = saved.best ? std::optional(saved.best->step) : std::nullopt;
+  // A process that was killed between saving its best checkpoint and pointing to it.
+  std::error_code absent;
+  if (best_step == step &&
+      fs::equivalent(checkpoint, setup.run_directory / checkpoint_name(step), absent))
+    point_to(setup.run_directory, "best", checkpoint);
   for (const std::string& name :
        abandon_later_checkpoints(setup.run_directory, checkpoint, best_step))
     changes.push_back(fmt::format("{}: of a line that this run leaves", name));

@@ -56,6 +56,8 @@ struct Trainer::Core {
   // trainer_step.cpp
   StepOutcome training_step();
   LossTotals evaluate();
+  /// How many of so many rows a validation takes.
+  int64_t validated_rows(int64_t rows, int64_t batch_size) const;
   /// On rows longer than those of training: as many tokens, in batches of as many.
   LossTotals evaluate_long();
   // trainer_checkpoint.cpp

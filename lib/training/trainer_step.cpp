@@ -161,6 +161,11 @@ void Trainer::Core::take_gradient_norms() {
   }
 }
 
+int64_t Trainer::Core::validated_rows(int64_t rows, int64_t batch_size) const {
+  const int64_t batches = setup.training.eval_batches;
+  return batches > 0 ? std::min(rows, batches * batch_size) : rows;
+}
+
 LossTotals Trainer::Core::evaluate() {
   check(static_cast<bool>(setup.validation), "trainer: no validation data");
   return evaluate(setup.validation, setup.validation_rows, setup.training.batch_size);
@@ -173,9 +178,7 @@ LossTotals Trainer::Core::evaluate_long() {
 
 LossTotals Trainer::Core::evaluate(const BatchSource& source, int64_t last_row, int64_t rows) {
   const at::NoGradGuard no_grad;
-  if (setup.training.eval_batches > 0) {
-    last_row = std::min(last_row, rows * setup.training.eval_batches);
-  }
+  last_row = validated_rows(last_row, rows);
   ForwardOptions options;
   LossTotals totals;
   for (int64_t first = 0; first < last_row; first += rows) {

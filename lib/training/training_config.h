@@ -81,7 +81,7 @@ struct CheckpointConfig {
   bool resize_embeddings = false;  // give that model as many rows as the tokenizer has pieces
   bool reset_optimizer = false;
   bool allow_data_change = false;
-  bool force = false;  // with never: put aside what the run directory holds
+  bool force = false;  // with never: remove what the run directory holds of an earlier run
 
   void fields(Fields& f);
 };

@@ -53,7 +53,9 @@ ordered_json to_json(const TrainingState& s) {
                            : ordered_json(nullptr);
   j["identity"] = {{"config_sha256", s.identity.config_sha256},
                    {"tokenizer_sha256", s.identity.tokenizer_sha256},
-                   {"data_sha256", s.identity.data_sha256}};
+                   {"data_sha256", s.identity.data_sha256},
+                   {"validation_sha256", s.identity.validation_sha256}};
+  j["validated"] = s.validated;
   j["precision"] = s.precision;
   j["kernels"] = s.kernels;
   j["threads"] = s.threads;
@@ -160,7 +162,13 @@ TrainingState read_training_state(const fs::path& checkpoint) {
   read_validation(s, view);
   const JsonView identity = view.at("identity");
   s.identity = {identity.get_string("tokenizer_sha256"), identity.get_string("data_sha256"),
-                identity.get_string("config_sha256")};
+                identity.get_string("config_sha256"), ""};
+  if (const auto validation = identity.find("validation_sha256")) {
+    s.identity.validation_sha256 = validation->as_string();
+  }
+  if (const auto validated = view.find("validated")) {
+    s.validated = validated->as_string();
+  }
   s.precision = view.get_string("precision");
   if (const auto kernels = view.find("kernels")) {
     s.kernels = kernels->as_string();
@@ -224,8 +232,12 @@ std::string compare_kernels(const TrainingState& saved, const TrainingState& wan
       checkpoint_name, saved.kernels, wanted.kernels);
 }
 
+bool begins_data_anew(const TrainingState& saved, const RunIdentity& identity, int64_t seed) {
+  return saved.identity.data_sha256 != identity.data_sha256 || saved.seed != seed;
+}
+
 std::vector<std::string> compare_states(const TrainingState& saved, const TrainingState& wanted,
-                                        const CheckpointConfig& options) {
+                                        const CheckpointConfig& options, bool may_be_complete) {
   compare_identity(saved, wanted, options);
   if (saved.optimizer_name != wanted.optimizer_name && !options.reset_optimizer) {
     fail(Exit::bad_input,
@@ -236,7 +248,7 @@ std::vector<std::string> compare_states(const TrainingState& saved, const Traini
   check_input(parameters_are_bf16(saved.precision) == parameters_are_bf16(wanted.precision),
               "training.precision is {} in the checkpoint, {} in the config", saved.precision,
               wanted.precision);
-  if (saved.step >= wanted.total_steps) {
+  if (saved.step > wanted.total_steps || (saved.step == wanted.total_steps && !may_be_complete)) {
     fail(Exit::bad_input, fmt::format("already at step {} of {}", saved.step, wanted.total_steps),
          "raise --max-steps (or --epochs)");
   }

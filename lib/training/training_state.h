@@ -8,8 +8,9 @@
 //  "good_steps": 0}, "rng": {"kind": "counter", "seed": 42}, "data_cursor": {"row": 32000}, "best":
 //  {"step": 900, "loss": 1.25} or null, "early_stopping": {"reference": 1.25, "without_gain": 0},
 //  "last_validation": {...} or null, "identity": {"config_sha256": ..., "tokenizer_sha256": ...,
-//  "data_sha256": ...}, "precision": "32-true", "kernels": "avx2", "threads": 2, "settings":
-//  {"training.batch_size": "8", ...}}
+//  "data_sha256": ..., "validation_sha256": ...}, "validated": SHA-256 of what `best` and
+//  `last_validation` were measured on, "precision": "32-true", "kernels": "avx2", "threads": 2,
+//  "settings": {"training.batch_size": "8", ...}}
 #pragma once
 
 #include <cstdint>
@@ -31,6 +32,7 @@ struct RunIdentity {
   std::string tokenizer_sha256;
   std::string data_sha256;
   std::string config_sha256;
+  std::string validation_sha256;  // "" without validation data
 };
 
 struct BestValidation {
@@ -57,6 +59,7 @@ struct TrainingState {
   std::optional<double> early_stopping_reference;  // the loss that a gain is measured from
   int64_t evaluations_without_gain = 0;
   std::optional<LossTotals> last_validation;
+  std::string validated;  // names the rows and targets of a validation; "" without, and in older
   RunIdentity identity;
   std::string precision;
   std::string kernels;  // the backend of a CPU (kernels/cpu_backend.h), else the device; older: ""
@@ -83,9 +86,13 @@ std::string compare_kernels(const TrainingState& saved, const TrainingState& wan
                             const std::string& checkpoint_name);
 
 /// compare_models for everything else: refuses another optimizer, tokenizer, data, seed, objective,
-/// row length or parameter dtype, and a run that is complete; other settings may change and are
-/// returned as lines.
+/// row length or parameter dtype, and a run that is complete (unless `may_be_complete`: what comes
+/// after its last step is missing); other settings may change and are returned as lines.
 std::vector<std::string> compare_states(const TrainingState& saved, const TrainingState& wanted,
-                                        const CheckpointConfig& options);
+                                        const CheckpointConfig& options,
+                                        bool may_be_complete = false);
+
+/// Whether the data or its order is another than the checkpoint's: then the first row comes next.
+bool begins_data_anew(const TrainingState& saved, const RunIdentity& identity, int64_t seed);
 
 }  // namespace llm

@@ -36,6 +36,14 @@ holds "nothing was added" [ "$(ls project | tr '\n' ' ')" = "config.yaml data tr
 echo chapter > thesis/thesis.txt; echo '{}' > thesis/tokenizer.json; mkdir thesis/step-00000001; echo x > thesis/step-00000001/photo
 not_ours "a thesis" thesis ""
 
+mkdir sheets
+for line in 'metrics.jsonl {"epoch": 1, "loss": 2.5}' 'run.json {"name": "run"}' 'run.lock locked by the backup of Monday'; do
+  rm -rf sheets/*
+  echo "${line#* }" > "sheets/${line%% *}"
+  not_ours "another's ${line%% *}" sheets ""
+  holds "another's ${line%% *}" [ "$(cat sheets/*)" = "${line#* }" ]
+done
+
 # A run that ended at any moment is one: with its lock alone, or with the line that says why it failed.
 mkdir lock empty json
 echo "1 somewhere 10:02" > lock/run.lock
@@ -83,10 +91,25 @@ accept "a model is left, force" -- "${never[@]}" f --force
 holds "a model is left, force" [ "$(ls f/final/config.json f/step-00000002/manifest.json | wc -l)" = 2 ]
 differ "a model is left, force" f/final/model.safetensors "$TINY/run/final/model.safetensors"
 for left in metrics.jsonl metrics.csv skipped_steps.jsonl events.out.tfevents.1.host.1.0 run.json; do
-  rm -rf left; mkdir left; echo 1 > left/run.lock; echo '{}' > left/$left
+  rm -rf left; mkdir left; echo "1 somewhere 10:02" > left/run.lock; echo '{}' > left/$left
   CHANGES=allowed refuse "$left is left" 2 "'left' holds a run already ($left)" "--force" -- "${never[@]}" left
   holds "$left is left" [ "$(cat left/$left)" = '{}' ]
 done
+
+# What somebody puts into the folder of a run that never begins stays with it.
+(for _ in $(seq 1000); do [ -e begun/run.lock ] && break; sleep 0.01; done; echo thesis > begun/notes.txt) |
+  "$PROGRAM" pretrain --config small.yaml --data-path - --tokenizer-path "$TINY/tokenizer.model" --output-dir begun > .out 2> .err
+holds "no text came" [ "${PIPESTATUS[1]}" = 3 ]
+holds "no text came" [ "$(cat begun/notes.txt)" = thesis ]
+refuse "no text came, nor anything else" 3 "0 tokens" -- pretrain --config small.yaml --data-path - --tokenizer-path "$TINY/tokenizer.model" --output-dir never
+
+# A tokenizer in another form than the run's own is not left under a name that the run's might have.
+accept "another form" -- train-tokenizer --input "$TINY/text.txt" --model-type byte-bpe --vocab-size 300 --output bytes.json
+copy_of_run t
+accept "another form" -- "${small[@]:0:3}" --tokenizer-path bytes.json --data-path "$TINY/text.txt" --model.vocab_size 320 --max-steps 1 --output-dir t --resume-from-checkpoint never --force
+holds "another form" [ ! -e t/tokenizer.model ]
+same "another form is kept" t/tokenizer.model.old "$TINY/run/tokenizer.model"
+same "another form is the run's" t/tokenizer.json t/final/tokenizer.json
 
 # Others' files: beside the run's they stay, inside what would go they are named and nothing goes.
 copy_of_run r

@@ -22,7 +22,7 @@ done
 there text "$(ls run/events.out.tfevents.* | head -1)"
 expect text '"vocab_size": 300' run/final/config.json
 expect text 'llm generate --model-path run' out
-for key in started finished seed version commit torch device kernels config_sha256 data_sha256 tokenizer_sha256 parameters tokens final best resumed_from; do
+for key in started finished seed version commit torch device kernels config_sha256 data_sha256 validation_sha256 tokenizer_sha256 parameters tokens final best resumed_from; do
   expect "run.json" "\"$key\"" run/run.json
 done
 holds "hash of the config" [ "$(sed -n 's/^ *"config_sha256": "\(.*\)",$/\1/p' run/run.json)" = "$(sha256sum < run/config.yaml | cut -d' ' -f1)" ]

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "base/config.h"
@@ -52,6 +53,26 @@ TEST(RunData, WithoutAPathTheStoriesAreUsedAndTheirEntropyIsExact) {
   EXPECT_DOUBLE_EQ(data.entropy_nats_per_token,
                    nats / static_cast<double>(TokenFile::open(data.validation).tokens()));
   EXPECT_EQ(pulled(training_text(config)), train);
+}
+
+/// Knows no letter "e".
+class LossyTokenizer final : public ByteTokenizer {
+ public:
+  std::vector<int32_t> encode(std::string_view text) const override {
+    std::vector<int32_t> ids = ByteTokenizer::encode(text);
+    std::replace(ids.begin(), ids.end(), 5 + 'e', unk_id());
+    return ids;
+  }
+};
+
+TEST(RunData, ATokenizerThatLosesTextHasNoEntropyToCompareWith) {
+  Scratch scratch;
+  DataConfig config;
+  config.synthetic_stories = 20;
+  config.text.val_fraction = 0.2;
+  const RunData data = prepare_run_data(config, LossyTokenizer(), scratch.path, 42);
+  EXPECT_TRUE(data.synthetic);
+  EXPECT_EQ(data.entropy_nats_per_token, 0);
 }
 
 TEST(RunData, TextIsPreparedOnceAndAgainOnlyWhenSomethingChanged) {
@@ -123,6 +144,30 @@ TEST(RunData, OnlyTheValidationPartOfADatasetIsPreparedAndAdopted) {
   EXPECT_EQ(data.train, scratch.path / "set");
   EXPECT_EQ(texts_of(data.validation), (Texts{"four"}));
   EXPECT_TRUE(std::filesystem::exists(run / "data/train.bin"));
+}
+
+TEST(RunData, AValidationPartThatReplacedAnotherIsNotTakenForItsText) {
+  for (const bool adopted : {false, true}) {
+    SCOPED_TRACE(adopted);
+    Scratch scratch;
+    write_sequences(scratch.path / "set", {{10, 11}});
+    DataConfig texts, set;
+    texts.path = {scratch.file("a.txt", "one\n")};
+    texts.validation_path = scratch.file("v.txt", "two\n");
+    set.path = {(scratch.path / "set").string()};
+    set.validation_path = scratch.file("w.txt", "three\n");
+    const auto run = scratch.path / "run", beside = scratch.path / "beside";
+    const auto prepared = [&](const DataConfig& config) {
+      std::filesystem::create_directories(beside);
+      RunData data = prepare_run_data(config, ByteTokenizer(), run, 42, {}, {},
+                                      adopted ? beside : std::filesystem::path());
+      data.adopt();
+      return texts_of(data.validation);
+    };
+    EXPECT_EQ(prepared(texts), Texts{"two"});
+    EXPECT_EQ(prepared(set), Texts{"three"});
+    EXPECT_EQ(prepared(texts), Texts{"two"});
+  }
 }
 
 TEST(RunData, TheRecordOfATextNamesItsFilesAndHowItIsRead) {

@@ -204,6 +204,17 @@ TEST(Checkpoint, CleaningUpKeepsTheNewestTheBestAndTheLimit) {
   EXPECT_EQ(checkpoint_steps(run.path).size(), 3u) << "0 keeps all";
 }
 
+TEST(Checkpoint, CleaningUpKeepsWhatHoldsAnothersFile) {
+  const Scratch run;
+  for (int64_t step = 1; step <= 4; ++step) save(run.path, step);
+  write_text(run.path / "step-00000002" / "notes.txt", "the one for the talk");
+  remove_old_checkpoints(run.path, 1);
+  EXPECT_EQ(checkpoint_steps(run.path), (std::vector<int64_t>{2, 4}));
+  fs::remove(run.path / "step-00000002" / "notes.txt");
+  remove_old_checkpoints(run.path, 1);
+  EXPECT_EQ(checkpoint_steps(run.path), std::vector<int64_t>{4});
+}
+
 TEST(Checkpoint, GoingBackAbandonsWhatWasSavedLater) {
   using Names = std::vector<std::string>;
   const Scratch run;

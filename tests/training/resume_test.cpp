@@ -239,7 +239,7 @@ std::string refusal(
     const std::function<std::unique_ptr<Transformer>()>& make = [] { return tiny_model(); }) {
   const Scratch run;
   TrainerSetup setup = tiny_setup(3, run.path);
-  setup.identity = {"aaaa", "bbbb", "cccc"};
+  setup.identity = {"aaaa", "bbbb", "cccc", ""};
   const auto model = tiny_model();
   Trainer(setup, *model).train();
   setup.total_steps = 6;
@@ -303,6 +303,33 @@ TEST(Resume, FlagsGiveUpTheOptimizerOrTheDataPosition) {
             "accepted");
 }
 
+/// The best step after three steps with validation and three more under `change`.
+int64_t best_step_after(const std::function<void(TrainerSetup&)>& change) {
+  const Scratch run;
+  TrainerSetup setup = tiny_setup(3, run.path);
+  add_validation(setup);
+  setup.training.eval_steps = 3;
+  setup.identity = {"aaaa", "bbbb", "cccc", "dddd"};
+  const auto model = tiny_model();
+  EXPECT_EQ(Trainer(setup, *model).train().best_step, 3);
+  setup.total_steps = 6;
+  setup.optimizer.learning_rate = 1;  // whatever comes is worse
+  change(setup);
+  const auto other = tiny_model();
+  Trainer trainer(setup, *other);
+  trainer.resume(run.path / checkpoint_name(3));
+  return trainer.train().best_step;
+}
+
+TEST(Resume, WhatIsBestIsAskedAnewWhereValidationIsOnOtherData) {
+  EXPECT_EQ(best_step_after([](TrainerSetup&) {}), 3);
+  EXPECT_EQ(best_step_after([](TrainerSetup& s) { s.training.batch_size = 8; }), 3);
+  EXPECT_EQ(best_step_after([](TrainerSetup& s) { s.training.eval_batches = 2; }), 3)
+      << "two batches of four are all eight rows";
+  EXPECT_EQ(best_step_after([](TrainerSetup& s) { s.training.eval_batches = 1; }), 6);
+  EXPECT_EQ(best_step_after([](TrainerSetup& s) { s.identity.validation_sha256 = "eeee"; }), 6);
+}
+
 TEST(Resume, OtherKernelsAreNamedAndTheSameAreNot) {
   TrainingState saved, wanted;
   saved.kernels = "avx512";
@@ -362,7 +389,8 @@ TEST(Resume, StateSurvivesTheRoundTripThroughItsFile) {
   state.early_stopping_reference = 0.1;
   state.evaluations_without_gain = 2;
   state.last_validation = LossTotals{17.25, 12, 3, 40};
-  state.identity = {"a", "b", "c"};
+  state.identity = {"a", "b", "c", "d"};
+  state.validated = "e";
   state.precision = "16-mixed";
   state.kernels = "avx512";
   state.settings = {{"training.batch_size", "4"}};
@@ -378,6 +406,8 @@ TEST(Resume, StateSurvivesTheRoundTripThroughItsFile) {
   EXPECT_EQ(read.scale.good_steps, 7);
   EXPECT_EQ(read.seed, state.seed);
   EXPECT_EQ(read.best->loss, 1.0 / 3);
+  EXPECT_EQ(read.identity.validation_sha256, "d");
+  EXPECT_EQ(read.validated, "e");
   EXPECT_EQ(read.early_stopping_reference, 0.1);
   EXPECT_EQ(read.last_validation->nll, 17.25);
   EXPECT_EQ(read.kernels, "avx512");

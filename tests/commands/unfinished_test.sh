@@ -1,0 +1,50 @@
+#!/bin/bash
+# A run that ended between its last step and what follows it, and one whose batches changed on the way.
+. "$(dirname "$0")/harness.sh"
+copy_of_run() { rm -rf "$1"; cp -a "$TINY/run" "$1"; }
+going_on=(pretrain --config "$TINY/run/config.yaml")
+
+# Killed before its final model was whole: the same command makes it, without another step.
+copy_of_run r
+rm -rf r/final
+accept "no final model" -- "${going_on[@]}" --output-dir r
+same "no final model" r/final/model.safetensors "$TINY/run/final/model.safetensors"
+same "no final model: no more rows" r/metrics.csv "$TINY/run/metrics.csv"
+expect "no final model" '"result": "finished"' r/run.json
+CHANGES=allowed refuse "with its final model" 3 "already at step 4 of 4" "raise --max-steps" -- "${going_on[@]}" --output-dir r
+CHANGES=allowed refuse "another's checkpoint" 3 "already at step 4 of 4" -- "${going_on[@]}" --output-dir other --resume-from-checkpoint r/step-00000004
+
+# Killed between its best checkpoint and the link to it.
+seq 400 | sed 's/.*/line & of a text/' > text.txt
+validating=(pretrain --config "$TINY/config.yaml" --data-path text.txt --val-fraction 0.2 --tokenizer-path "$TINY/tokenizer.model")
+accept best -- "${validating[@]}" --output-dir b
+best=$(readlink b/best)
+holds "best is the last" [ "$best" = step-00000004 ]
+rm b/best
+accept "best again" -- "${validating[@]}" --output-dir b --max-steps 5 --optimizer.learning_rate 1e-30
+holds "best again" [ "$(readlink b/best)" = "$best" ]
+
+# An epoch is an epoch: batches of another size on the way leave no row out and take none twice.
+epochs=("${validating[@]}" --output-dir e --learning-rate 0.001)
+sed 's/max_steps: 4, //' "$TINY/config.yaml" > epochs.yaml
+epochs[2]=epochs.yaml
+"$PROGRAM" "${epochs[@]}" --epochs 1 --batch-size 1 --kill-at-step 4 > /dev/null 2>&1
+accept "an epoch" -- "${epochs[@]}" --epochs 1 --batch-size 7
+epoch=$(sed -n 's/.*"epoch":\([0-9.]*\).*/\1/p' e/metrics.jsonl | tail -1)
+holds "an epoch: $epoch" python3 -c "import sys; sys.exit(not 1 <= $epoch < 1.1)"
+CHANGES=allowed refuse "no second epoch" 3 "already at step" "(or --epochs)" -- "${epochs[@]}" --epochs 1 --batch-size 7
+
+# What the run began from stays what it began from, named again or not.
+copy_of_run s
+CHANGES=allowed refuse "began from scratch" 3 "the run began from scratch, checkpoint.model_path is '" "another --output-dir" -- "${going_on[@]}" --output-dir s --max-steps 5 --model-path "$TINY/run/step-00000002"
+begins=(pretrain --config "$TINY/config.yaml" --data-path "$TINY/data" --tokenizer-path "$TINY/tokenizer.model" --output-dir f)
+accept "from a model" -- "${begins[@]}" --model-path "$TINY/run" --max-steps 2
+accept "from a model, not named again" -- "${begins[@]}" --max-steps 3
+expect "from a model, not named again" "model_path: $TINY/run" f/config.yaml
+cp -a "$TINY/run" moved
+accept "from a model, moved" -- "${begins[@]}" --model-path moved --max-steps 4
+expect "from a model, moved" "checkpoint.model_path changed from $TINY/run to $PWD/moved" err
+rm -r moved
+accept "from a model, gone" -- "${begins[@]}" --max-steps 5
+expect "from a model, gone" "warning: the run began from '$PWD/moved', which is not there" err
+finish
