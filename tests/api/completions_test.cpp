@@ -49,6 +49,19 @@ TEST(Completions, PromptsMayBeTextsIdsOrLists) {
   EXPECT_EQ(texts(Json::array({ids, other, ids})), (std::vector<std::string>{ab, c, ab}));
 }
 
+TEST(Completions, AGrammarThatExplodesOnTheWayIsTheRequestsFault) {
+  const Served api;
+  std::string grammar = "root ::= [a-z ] r0\n";
+  for (int i = 0; i < 20; ++i) {
+    const std::string rule = "r" + std::to_string(i), next = "r" + std::to_string(i + 1);
+    grammar += rule + " ::= " + next + " \"a\" | " + next + " \"b\"\n";
+  }
+  const Json answer =
+      api.post("/v1/completions", with(kGreedy, {{"grammar", grammar + "r20 ::= \"x\"\n"}}), 400);
+  EXPECT_EQ(answer["error"]["code"], "unsupported_schema");
+  EXPECT_EQ(answer["error"]["message"], "grammar: more than 65536 live stacks at one place");
+}
+
 TEST(Completions, PaddingOnTheLeftIsNoPartOfARow) {
   const Served api;
   const Json ab = LetterTokenizer().encode("ab"), c = LetterTokenizer().encode("c");

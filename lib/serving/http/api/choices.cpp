@@ -65,11 +65,17 @@ struct Running {
     if (--left > 0 || left_early) return;
     for (const GenerationResult& one : results) {
       if (one.finish_reason == FinishReason::error)
-        return fail(RequestStatus::failed, HttpError(500, "server_error", one.error));
+        return fail(RequestStatus::failed, error_of(one.error));
       if (one.finish_reason == FinishReason::cancelled) return fail_cancelled();
     }
     tell(RequestStatus::completed, "complete");
     callbacks.done(std::move(results));
+  }
+
+  /// A grammar that reaches its limits while it runs is the request's fault, and would be again.
+  static HttpError error_of(const std::string& why) {
+    if (why.starts_with("grammar: ")) return HttpError(400, "unsupported_schema", why);
+    return HttpError(500, "server_error", why);
   }
 
   void fail(RequestStatus status, const HttpError& error) const {
