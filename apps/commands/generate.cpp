@@ -2,11 +2,13 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <iterator>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -171,11 +173,18 @@ std::vector<GenerationRequest> make_requests(std::vector<Prompt>& prompts,
                                              const std::shared_ptr<const Constraint>& constraint,
                                              const StopSignal& stop) {
   std::vector<std::vector<int32_t>> ids;
-  for (Prompt& prompt : prompts)
+  for (Prompt& prompt : prompts) {
+    if (stop.requested()) return {};
     ids.push_back(prompt.ids = encode_prompt(*model.tokenizer, prompt.text));
+  }
   std::vector<GenerationRequest> requests = text_requests(ids, generation, model);
+  const auto cancelled = std::make_shared<std::atomic<bool>>(false);  // those that wait, too
   for (GenerationRequest& request : requests) {
-    request.on_token = [&stop](const TokenEvent&) { return !stop.requested(); };
+    request.cancelled = cancelled;
+    request.on_token = [&stop, cancelled](const TokenEvent&) {
+      if (stop.requested()) cancelled->store(true);
+      return !stop.requested();
+    };
     request.constraint = constraint;
   }
   return requests;

@@ -55,6 +55,7 @@ StopSignal::~StopSignal() {
 }
 
 bool StopSignal::requested() const { return received != 0; }
+bool StopSignal::is_pending() { return installed && received != 0; }
 int StopSignal::number() const { return received; }
 
 int StopSignal::exit_code() const {

@@ -38,6 +38,8 @@ class StopSignal {
   const char* name() const;  // "SIGINT", "" if none
   void clear();  // an interactive reader takes the request as "stop this reply" and goes on
   static void request(int signal_number);  // the same as receiving it once
+  /// For what waits for its input far below the loop that looks.
+  static bool is_pending();
 };
 
 /// Called first in main: SIGPIPE and SIGXFSZ are ignored, so that a closed pipe and a file-size

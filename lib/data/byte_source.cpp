@@ -1,6 +1,7 @@
 #include "data/byte_source.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zstd.h>
@@ -11,6 +12,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "base/signals.h"
 
 namespace llm {
 namespace {
@@ -108,8 +110,19 @@ void ByteSource::refuse_containers() const {
   }
 }
 
+/// Until there is something to read, or its end. A pipe may wait for ever, a signal must not: it
+/// may have come just before the read, or to another thread.
+void ByteSource::wait_for_input() const {
+  constexpr int kLookEveryMs = 100;
+  pollfd input{descriptor_, POLLIN, 0};
+  while (::poll(&input, 1, kLookEveryMs) < 1 || StopSignal::is_pending()) {
+    if (StopSignal::is_pending()) throw Stopped();
+  }
+}
+
 size_t ByteSource::read_raw(char* out, size_t capacity) {
   while (true) {
+    wait_for_input();
     ssize_t got = ::read(descriptor_, out, capacity);
     if (got >= 0) {
       return static_cast<size_t>(got);

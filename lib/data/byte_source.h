@@ -32,6 +32,7 @@ class ByteSource {
   struct Decoder;
   void open_file(const std::string& path);
   void refuse_containers() const;
+  void wait_for_input() const;
   size_t read_raw(char* out, size_t capacity);
   void refill();
   size_t decode(char* out, size_t capacity);

@@ -202,4 +202,17 @@ kill -s INT $pid
 wait $pid
 status=$?
 holds "ended before its first text: exit status $status" [ $status = 130 ]
+
+# Ended among many texts: those that wait are not begun.
+seq 20000 | sed 's/$/ and some words/' > many.txt
+"$PROGRAM" generate --model-path "$TINY/run" --prompt-file many.txt --max-tokens 40 --ignore-eos > .out 2> .err &
+pid=$!
+for _ in $(seq 1000); do if grep -q '^seed' .err; then break; fi; sleep 0.01; done
+sleep 1
+kill -s INT $pid
+began=$SECONDS
+wait $pid
+status=$?
+holds "ended among many: exit status $status" [ $status = 130 ]
+holds "ended among many: after $((SECONDS - began)) s" [ $((SECONDS - began)) -lt 10 ]
 finish

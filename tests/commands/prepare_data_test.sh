@@ -60,6 +60,23 @@ prepare "after a killed one" --input a.txt --output killed/train
 holds "after a killed one" [ "$(ls -A killed)" = ".others.bin.0.tmp-$dead
 $(ls lines)" ]
 
+# A pipe in which nothing comes does not keep a signal waiting.
+for verb in "prepare-data --tokenizer-path $TOKENIZER --output idle/train" "train-tokenizer --output idle.model"; do
+  mkfifo idle.fifo
+  sleep 30 > idle.fifo & holder=$!
+  # shellcheck disable=SC2086
+  "$PROGRAM" $verb --input - < idle.fifo > .out 2> .err & pid=$!
+  sleep 0.5
+  kill -s TERM $pid
+  wait $pid
+  status=$?
+  kill $holder
+  rm idle.fifo
+  holds "${verb%% *} that waits: exit status $status" [ $status = 143 ]
+  expect "${verb%% *} that waits" "ended by SIGTERM; nothing was written" .err
+done
+holds "nothing was written" [ ! -e idle ]
+
 accept info -- prepare-data --info lines/train
 expect info "documents:  2000" out
 accept verify -- prepare-data --verify lines/train.bin --tokenizer-path "$TOKENIZER"
