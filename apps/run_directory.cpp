@@ -79,8 +79,9 @@ void start_over(const fs::path& run, bool force) {
 
 }  // namespace
 
-RunDirectory::RunDirectory(fs::path path) : path_(std::move(path)) {
-  if (!path_.has_filename()) path_ = path_.parent_path();  // "run/"
+RunDirectory::RunDirectory(fs::path path)
+    : path_(path.has_filename() ? std::move(path) : path.parent_path()),  // "run/"
+      above_(path_.parent_path()) {
   refuse_others_folder(path_);
   if (path_.has_parent_path()) make_directories(path_.parent_path());
   std::error_code error;
@@ -94,6 +95,11 @@ RunDirectory::~RunDirectory() {
     detach_log_file();
     discard(path_);  // still locked: nobody else has begun in it
   }
+}
+
+void RunDirectory::keep() {
+  made_here_ = false;
+  above_.keep();
 }
 
 std::optional<ResumeChoice> choose_start(const CheckpointConfig& config) {

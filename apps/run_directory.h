@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "base/file_lock.h"
+#include "base/new_folders.h"
 #include "training/checkpoint.h"
 #include "training/training_config.h"
 
@@ -22,10 +23,11 @@ class RunDirectory {
   RunDirectory(const RunDirectory&) = delete;
   RunDirectory& operator=(const RunDirectory&) = delete;
   const std::filesystem::path& path() const { return path_; }
-  void keep() { made_here_ = false; }
+  void keep();
 
  private:
   std::filesystem::path path_;
+  NewFolders above_;
   bool made_here_ = false;
   std::optional<RunLock> lock_;
 };

@@ -2,15 +2,15 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <memory>
 #include <utility>
 
 #include "base/atomic_file.h"
 #include "base/device.h"
 #include "base/error.h"
+#include "base/new_folders.h"
 #include "base/progress.h"
-#include "base/utf8.h"
+#include "data/chunk_source.h"
 #include "data/encode_chunk.h"
 #include "data/ordered_workers.h"
 #include "data/token_file.h"
@@ -18,8 +18,6 @@
 
 namespace llm {
 namespace {
-
-constexpr int64_t kChunkBytes = int64_t{128} << 10;
 
 /// The size of the input where it is plain from the files, else 0.
 int64_t known_megabytes(const std::vector<std::string>& inputs) {
@@ -35,71 +33,6 @@ int64_t known_megabytes(const std::vector<std::string>& inputs) {
   }
   return static_cast<int64_t>(total / 1'000'000);
 }
-
-/// The reader's side: fills chunks and cuts at the tail.
-class ChunkSource {
- public:
-  explicit ChunkSource(const PrepareOptions& options) : reader_(options.inputs, options.reader) {
-    if (options.val_fraction > 0 && options.val_split == ValidationSplit::tail) {
-      int64_t total = count_text_bytes(options.inputs);
-      tail_begins_ =
-          static_cast<int64_t>(std::floor(static_cast<double>(total) * (1 - options.val_fraction)));
-    }
-  }
-
-  bool take(std::vector<PendingRecord>& records) {
-    records.clear();
-    records.reserve(expected_records_);
-    int64_t bytes = 0;
-    while (bytes < kChunkBytes) {
-      PendingRecord record;
-      if (!reader_.next_record(record.raw)) {
-        break;
-      }
-      bytes += static_cast<int64_t>(record.raw.bytes.size());
-      add(std::move(record), records);
-    }
-    expected_records_ = records.size() + records.size() / 4;
-    return !records.empty();
-  }
-
-  int64_t bytes_read() const { return reader_.bytes_read(); }
-
- private:
-  void add(PendingRecord&& record, std::vector<PendingRecord>& records) {
-    int64_t begin = record.raw.begin_byte;
-    bool cuttable = !record.raw.is_row && reader_.options().split == TextSplit::document;
-    int64_t room = tail_begins_ - begin;
-    if (tail_begins_ >= 0 && cuttable && room > 0 &&
-        room < static_cast<int64_t>(record.raw.bytes.size())) {
-      std::string_view left =
-          std::string_view(record.raw.bytes).substr(0, static_cast<size_t>(room));
-      size_t cut = left.size() - utf8::incomplete_suffix_length(left);
-      PendingRecord head = record;
-      head.raw.bytes.resize(cut);
-      head.raw.ends = true;
-      head.ends_at_cut = true;
-      records.push_back(std::move(head));
-      record.raw.bytes.erase(0, cut);
-      record.raw.source_byte += static_cast<int64_t>(cut);
-      record.raw.begins = true;
-      record.in_tail = true;
-    } else {
-      record.in_tail = tail_begins_ >= 0 && begin >= tail_begins_;
-      bool continues_in_tail = record.in_tail && cuttable && !record.raw.begins && !tail_reached_;
-      if (continues_in_tail) {  // the cut falls between two pieces: close the one before
-        record.raw.begins = true;
-      }
-    }
-    tail_reached_ = tail_reached_ || record.in_tail;
-    records.push_back(std::move(record));
-  }
-
-  TextReader reader_;
-  int64_t tail_begins_ = -1;
-  size_t expected_records_ = 0;
-  bool tail_reached_ = false;
-};
 
 /// The writer's side: appends pieces to one part. Files appear with the first piece, so that input
 /// refused at once leaves nothing behind.
@@ -142,28 +75,6 @@ class PartWriter {
   std::unique_ptr<TokenFileWriter> writer_;
   PreparedSet set_;
   bool open_ = false;
-};
-
-/// Takes back the folders that a failed run made for its output, as far as they are empty.
-class NewFolders {
- public:
-  explicit NewFolders(std::filesystem::path folder) {
-    std::error_code ignored;
-    for (; !folder.empty() && !std::filesystem::exists(folder, ignored);
-         folder = folder.parent_path()) {
-      made_.push_back(folder);
-    }
-  }
-  ~NewFolders() {
-    std::error_code ignored;
-    for (const std::filesystem::path& folder : made_) {
-      std::filesystem::remove(folder, ignored);
-    }
-  }
-  void keep() { made_.clear(); }
-
- private:
-  std::vector<std::filesystem::path> made_;
 };
 
 class Preparation {

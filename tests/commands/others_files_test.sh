@@ -101,7 +101,7 @@ done
   "$PROGRAM" pretrain --config small.yaml --data-path - --tokenizer-path "$TINY/tokenizer.model" --output-dir begun > .out 2> .err
 holds "no text came" [ "${PIPESTATUS[1]}" = 3 ]
 holds "no text came" [ "$(cat begun/notes.txt)" = thesis ]
-refuse "no text came, nor anything else" 3 "0 tokens" -- pretrain --config small.yaml --data-path - --tokenizer-path "$TINY/tokenizer.model" --output-dir never
+refuse "no text came, nor anything else" 3 "0 tokens" -- pretrain --config small.yaml --data-path - --tokenizer-path "$TINY/tokenizer.model" --output-dir not/even/begun/
 
 # A tokenizer in another form than the run's own is not left under a name that the run's might have.
 accept "another form" -- train-tokenizer --input "$TINY/text.txt" --model-type byte-bpe --vocab-size 300 --output bytes.json
