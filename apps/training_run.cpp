@@ -3,14 +3,14 @@
 #include <csignal>
 #include <functional>
 
-#include "apps/absolute_text.h"
 #include "apps/generation_defaults.h"
 #include "apps/program_error.h"
 #include "apps/run_chat_template.h"
 #include "apps/run_directory.h"
 #include "apps/run_model.h"
 #include "apps/run_record.h"
-#include "apps/shell_word.h"
+#include "apps/run_report.h"
+#include "apps/run_start.h"
 #include "apps/training_setup.h"
 #include "base/atomic_file.h"
 #include "base/encryption_key.h"
@@ -54,106 +54,6 @@ void check_memory(const RunConfig& run) {
                    "are {} of memory here",
                    human_count(parameters), human_bytes(bytes), human_bytes(there)),
        "llm create-config --params N makes a smaller model; --optimizer adafactor takes less");
-}
-
-/// What config.yaml says of the beginning. What was meant once, for a checkpoint of the run itself
-/// or to begin anew, is over; a checkpoint of another run is named for every working directory.
-void settle_start(CheckpointConfig& config, const std::optional<ResumeChoice>& start) {
-  if (start && !fs::equivalent(start->checkpoint.parent_path(), config.output_dir)) {
-    config.resume_from_checkpoint = absolute_text(config.resume_from_checkpoint);
-    return;
-  }
-  config.resume_from_checkpoint = "auto";
-  config.reset_optimizer = config.allow_data_change = config.force = false;
-}
-
-/// The run began from a model, which nobody names now: a repeat begins from it, too.
-void keep_starting_model(CheckpointConfig& config, const TrainingState& saved,
-                         const fs::path& checkpoint) {
-  const auto start = saved.settings.find("checkpoint.model_path");
-  if (start == saved.settings.end() || start->second.empty() || !config.model_path.empty() ||
-      !fs::equivalent(checkpoint.parent_path(), config.output_dir)) {
-    return;
-  }
-  if (fs::exists(start->second)) {
-    config.model_path = start->second;
-    log_info("checkpoint.model_path {}, as in {}", start->second, checkpoint.filename().string());
-  } else {
-    log_warn("the run began from '{}', which is not there: config.yaml names no model now",
-             start->second);
-  }
-}
-
-/// A resume keeps what the run chose for itself when it began, whatever it would choose now.
-void keep_choices(RunConfig& run, const fs::path& checkpoint) {
-  const TrainingState saved = read_training_state(checkpoint);
-  keep_starting_model(run.checkpoint, saved, checkpoint);
-  const bool any_precision = run.training.precision == "auto" && run.runtime.dtype == "auto";
-  if (run.runtime.seed < 0) {
-    run.runtime.seed = saved.seed;
-  }
-  if (any_precision) {
-    run.training.precision = saved.precision;
-    const std::string usual = native_precision(resolve_device(run.runtime.device));
-    if (usual != saved.precision) {
-      log_info("training.precision auto: {} as in {}, where {} would be usual here",
-               saved.precision, checkpoint.filename().string(), usual);
-    }
-  }
-}
-
-/// In the place of a verb that writes, which a model that looks both ways does not.
-constexpr const char* kLookBothWays = "llm inspect {} --tokens \"Once\" --logits 3";
-
-/// What a command with this config needs to go on with the run where it has come to.
-std::string resuming_options(const CheckpointConfig& config) {
-  if (config.resume_from_checkpoint == "auto") return "";
-  return fmt::format(" --resume-from-checkpoint auto{}{}",
-                     config.reset_optimizer ? " --reset-optimizer false" : "",
-                     config.allow_data_change ? " --allow-data-change false" : "");
-}
-
-/// What to try next, as a shell takes it. More steps are of no use where more had brought no gain.
-std::string next_commands(const fs::path& run, const TrainingResult& result,
-                          const std::string& next, const std::string& resuming) {
-  const std::string name = shell_word(run.string());
-  std::string text = fmt::format("Next:\n  {}\n  llm inspect {} --plot loss.svg\n",
-                                 fmt::format(fmt::runtime(next), name), name);
-  if (result.reason == StopReason::finished) {
-    text +=
-        fmt::format("  llm pretrain --config {} --output-dir {} --max-steps {}{}\n",
-                    shell_word((run / "config.yaml").string()), name, 2 * result.steps, resuming);
-  }
-  return text;
-}
-
-std::string report(const RunConfig& config, const fs::path& run, const TrainingResult& result,
-                   const RunData& data, const std::string& next) {
-  const TrainingConfig& training = config.training;
-  std::string text = fmt::format(
-      "Trained {} steps on {} tokens{}\n", format_count(result.steps), format_count(result.tokens),
-      result.loss ? fmt::format("; last loss {:.4f}", *result.loss) : "");
-  if (result.validation) {
-    const LossTotals& v = *result.validation;
-    text += fmt::format(
-        "Validation loss {:.4f} nats per token (perplexity {:.2f}, {:.4f} bits per byte, "
-        "next-token accuracy {:.1f} %)\n",
-        v.loss(), v.perplexity(), v.bits_per_byte(), 100 * v.accuracy());
-    if (result.long_validation) {
-      text += fmt::format(
-          "On rows {} times as long ({} tokens): {:.4f} nats per token (perplexity {:.2f})\n",
-          training.eval_length_factor, training.eval_length_factor * *training.max_seq_length,
-          result.long_validation->loss(), result.long_validation->perplexity());
-    }
-    if (data.entropy_nats_per_token > 0) {
-      text += fmt::format(
-          "Exact entropy of the built-in stories: {:.4f} nats per token; no model can do better\n",
-          data.entropy_nats_per_token);
-    }
-  }
-  return text + fmt::format("Model: {}\n", (run / "final").string()) +
-         next_commands(run, result, config.model.use_bidirectional_attention ? kLookBothWays : next,
-                       resuming_options(config.checkpoint));
 }
 
 /// repeatable: the command itself goes on where a run has come to.
@@ -305,7 +205,7 @@ int train_in_directory(RunConfig& run, const Fields& fields, const TrainingVerb&
   if (record.training.reason == StopReason::signal) {
     return exit_code_of(stop, record.training.last_checkpoint, repeatable);
   }
-  write_stdout(report(run, directory, record.training, data, verb.next));
+  write_stdout(training_report(run, directory, record.training, data, verb.next));
   return 0;
 }
 
