@@ -21,8 +21,8 @@ strip() { grep -v config_sha256 "$1/latest/training_state/state.json"; }
 losses() { sed -E 's/"tokens_per_second.*"skipped/"skipped/; s/,"samples_per_second":[^,]*,"batches_per_second":[^,}]*//' "$1/metrics.jsonl"; }
 compare() {  # the run that was killed, now at its end, with the one that was left alone
   rows=$((rows + 1))
-  for file in model.safetensors training_state/optimizer.safetensors; do
-    cmp "whole/latest/$file" "broken/latest/$file" || failures=$((failures + 1))
+  for file in latest/model.safetensors latest/training_state/optimizer.safetensors final/model.safetensors; do
+    cmp "whole/$file" "broken/$file" || failures=$((failures + 1))
   done
   diff <(strip whole) <(strip broken) || failures=$((failures + 1))
   diff <(losses whole) <(losses broken) | head -5
