@@ -107,6 +107,7 @@ async function settings(browser, server) {
   for (const context of [256, 16384]) {
     props.default_generation_settings.n_ctx = context;
     const small = await open(browser, server, {}, page => page.route("**/props", route => route.fulfill({ json: props })));
+    await small.waitForFunction(most => document.getElementById("max_tokens").max === String(most), context);
     same(`no more is asked for than a context of ${context} holds`, await small.inputValue("#max_tokens"), String(Math.min(512, context)));
     await small.context().close();
   }
