@@ -3,8 +3,6 @@
 #include <fmt/format.h>
 
 #include <memory>
-#include <optional>
-#include <utility>
 
 #include "apps/commands.h"
 #include "apps/prepare_config.h"
@@ -107,19 +105,12 @@ int prepare(PrepareDataConfig& config) {
   if (config.runtime.seed < 0 && options.val_fraction > 0) {
     log_info("seed {}", options.seed);
   }
-  const auto result = [&]() -> std::optional<PrepareResult> {
-    try {
-      PrepareResult prepared = prepare_data(options, *tokenizer);
-      return prepared.stopped ? std::nullopt : std::optional(std::move(prepared));
-    } catch (const Stopped&) {  // while it waited for its input
-      return std::nullopt;
-    }
-  }();
-  if (!result) {
+  PrepareResult result = prepare_data(options, *tokenizer);
+  if (result.stopped) {
     log_warn("ended by {}; nothing was written", stop.name());
     return stop.exit_code();
   }
-  report(*result, options.val_fraction);
+  report(result, options.val_fraction);
   return 0;
 }
 

@@ -115,9 +115,9 @@ void ByteSource::refuse_containers() const {
 void ByteSource::wait_for_input() const {
   constexpr int kLookEveryMs = 100;
   pollfd input{descriptor_, POLLIN, 0};
-  while (::poll(&input, 1, kLookEveryMs) < 1 || StopSignal::is_pending()) {
+  do {
     if (StopSignal::is_pending()) throw Stopped();
-  }
+  } while (::poll(&input, 1, kLookEveryMs) < 1);
 }
 
 size_t ByteSource::read_raw(char* out, size_t capacity) {

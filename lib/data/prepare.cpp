@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/new_folders.h"
 #include "base/progress.h"
+#include "base/signals.h"
 #include "data/chunk_source.h"
 #include "data/encode_chunk.h"
 #include "data/ordered_workers.h"
@@ -226,7 +227,12 @@ PrepareResult prepare_data(const PrepareOptions& options, const Tokenizer& token
   refuse_to_overwrite(options.inputs, files);
   for (const std::filesystem::path& file : files) remove_leftovers_of(file);  // of a killed process
   NewFolders folders(token_file_prefix(options.output).parent_path());
-  PrepareResult result = Preparation(options, tokenizer).run();
+  PrepareResult result;
+  try {
+    result = Preparation(options, tokenizer).run();
+  } catch (const Stopped&) {  // while it waited for its input
+    result.stopped = true;
+  }
   if (!result.stopped) {
     folders.keep();
   }
