@@ -107,10 +107,17 @@ async function settings(browser, server) {
   for (const context of [256, 16384]) {
     props.default_generation_settings.n_ctx = context;
     const small = await open(browser, server, {}, page => page.route("**/props", route => route.fulfill({ json: props })));
-    await small.waitForFunction(most => document.getElementById("max_tokens").max === String(most), context);
     same(`no more is asked for than a context of ${context} holds`, await small.inputValue("#max_tokens"), String(Math.min(512, context)));
     await small.context().close();
   }
+  let arrive;
+  const late = await open(browser, server, {}, page => page.route("**/props", async route => { await new Promise(done => (arrive = done)); await route.fulfill({ json: props }); }), "#max_tokens");
+  await set(late, { max_tokens: 20000 });
+  while (!arrive) await late.waitForTimeout(10);
+  arrive();
+  await late.locator("#model option").first().waitFor({ state: "attached" });
+  same("what was typed before the settings came stays", await late.inputValue("#max_tokens"), "20000");
+  await late.context().close();
 }
 
 async function models(browser, server) {
