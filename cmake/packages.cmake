@@ -1,4 +1,6 @@
 # Finds what the program is built from, and says by name what is missing and how to get it.
+include(torch)
+list(APPEND CMAKE_IGNORE_PATH ${LLM_TORCH_DIR}/include)  # LibTorch carries another fmt, whose library nobody links
 set(LLM_MISSING "")
 
 function(llm_find_library out name header)
@@ -38,7 +40,7 @@ if(LLM_MISSING)
 endif()
 
 find_package(Threads REQUIRED)
-# LibTorch's include folder carries another fmt, whose library nobody links: a folder with a link to the right headers comes before it.
+# A folder with a link to the right headers of fmt comes before LibTorch's.
 file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/generated/system)
 file(CREATE_LINK ${FMT_INCLUDE}/fmt ${CMAKE_BINARY_DIR}/generated/system/fmt SYMBOLIC)
 target_include_directories(llm_settings SYSTEM INTERFACE ${CMAKE_BINARY_DIR}/generated/system)
@@ -55,5 +57,3 @@ add_library(llm_packages_edit INTERFACE)
 target_link_libraries(llm_packages_edit INTERFACE ${EDIT_LIBRARY})
 add_library(llm_packages_zstd INTERFACE)
 target_link_libraries(llm_packages_zstd INTERFACE ${ZSTD_LIBRARY})
-
-include(torch)

@@ -25,7 +25,8 @@ mv "$first" "$moved"
 if grep -rF -e "$BUILD" -e "$SOURCES/" "$moved/include" "$moved/lib/cmake" | grep -v 'set(llm_TORCH_DIR '; then wrong "these lines name the build"; fi
 if grep -rlE 'include *[<"](ATen|torch|c10|nlohmann|boost)' "$moved/include"; then wrong "these headers need more than fmt"; fi
 
-"$CMAKE" -S "$SOURCES/examples" -B programs -G "$GENERATOR" -DCMAKE_PREFIX_PATH="$moved" -DCMAKE_CXX_COMPILER="$CXX" > configure.log
+# (LibTorch's own headers of fmt are found first, and are not taken.)
+"$CMAKE" -S "$SOURCES/examples" -B programs -G "$GENERATOR" -DCMAKE_PREFIX_PATH="$TORCH;$moved" -DCMAKE_CXX_COMPILER="$CXX" > configure.log
 "$CMAKE" --build programs > build.log
 
 # The same greedy request, three ways; a model that runs packed (where the CPU can), and one that LibTorch is loaded for.
