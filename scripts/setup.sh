@@ -83,10 +83,12 @@ given_torch() {
   local prefix candidate
   if [ -n "$LLM_TORCH_DIR" ]; then
     torch_version "$LLM_TORCH_DIR" > /dev/null || give_up 2 "LLM_TORCH_DIR: no LibTorch in '$LLM_TORCH_DIR'" "it must hold include/ and lib/libtorch_cpu.so"
-    echo "$LLM_TORCH_DIR"
+    (cd "$LLM_TORCH_DIR" && pwd)
     return
   fi
-  for prefix in ${CMAKE_PREFIX_PATH//[:;]/ }; do
+  local -a prefixes
+  IFS=':;' read -r -a prefixes <<< "$CMAKE_PREFIX_PATH"
+  for prefix in "${prefixes[@]}"; do
     for candidate in "$prefix" "$prefix/../.." "$prefix/torch"; do
       if torch_version "$candidate" > /dev/null; then (cd "$candidate" && pwd); return; fi
     done
