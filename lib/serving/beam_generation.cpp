@@ -4,11 +4,10 @@
 #include <cmath>
 #include <iterator>
 #include <limits>
-#include <optional>
 #include <utility>
 
 #include "base/error.h"
-#include "serving/constraint/constraint.h"
+#include "serving/constraint/grammar_place.h"
 #include "serving/sampler.h"
 #include "serving/stopping.h"
 
@@ -21,7 +20,7 @@ struct BeamGeneration::Beam {
   std::vector<int32_t> history;
   Sampler sampler;
   TextStreamer streamer;
-  std::optional<Constraint> constraint;
+  GrammarPlacePtr place;  // with a grammar
   std::string text;
   double sum = 0;
   std::vector<double> logprobs;
@@ -35,6 +34,7 @@ struct BeamGeneration::Candidate {
   int32_t id;
   double sum, logprob;  // with this token; of this token in the raw distribution
   TopLogprobs top;      // of its place; null unless asked for
+  GrammarPlacePtr place;
 };
 
 struct BeamGeneration::Finished {
@@ -44,10 +44,12 @@ struct BeamGeneration::Finished {
 };
 
 BeamGeneration::BeamGeneration(GenerationRequest request, const ContextPlan& plan,
-                               int64_t vocab_size, Clock::time_point asked)
+                               int64_t vocab_size, ConstraintThread& constraint_thread,
+                               Clock::time_point asked)
     : request_(std::move(request)),
       plan_(plan),
       vocab_size_(vocab_size),
+      constraint_thread_(constraint_thread),
       clock_(asked),
       prompt_tokens_(request_.prompt_ids.size() - plan_.dropped),
       prompt_logprobs_(*request_.config, prompt_tokens_) {
@@ -56,11 +58,10 @@ BeamGeneration::BeamGeneration(GenerationRequest request, const ContextPlan& pla
                          request_.prompt_ids.end()},
              .sampler = Sampler(request_.config, request_.prompt_ids, vocab_size),
              .streamer = TextStreamer(request_.config->stop_strings),
-             .constraint = {},
+             .place = {},
              .text = {},
              .logprobs = {},
              .tops = {}};
-  if (request_.constraint) first.constraint = *request_.constraint;
   beams_.push_back(std::move(first));
   result_.seed = request_.config.seed();
   result_.prompt_tokens_dropped = static_cast<int64_t>(plan_.dropped);
@@ -86,6 +87,7 @@ int64_t BeamGeneration::generated_tokens() const {
 }
 
 bool BeamGeneration::plan(int64_t budget, SequenceSource& source, std::vector<TokenSegment>& pass) {
+  if (!look_at_grammar() || finished()) return true;
   const bool full =
       choosing_ && plan_.limit > 0 && std::ssize(beams_.front().history) >= plan_.limit;
   const bool prompt_only = request_.config.max_new_tokens() == 0;
@@ -134,10 +136,10 @@ std::vector<BeamGeneration::Candidate> BeamGeneration::best_candidates(
   for (size_t i = 0; i < beams_.size(); ++i) {
     Beam& beam = beams_[i];
     const auto row = logits.subspan(i * vocab, vocab);
-    std::vector<uint32_t> allowed;
-    if (beam.constraint) {
-      allowed.resize((vocab + 31) / 32);
-      if (beam.constraint->mask(allowed) == 0) continue;
+    std::span<const uint32_t> allowed;
+    if (beam.place) {
+      if (beam.place->mask().allowed == 0) continue;
+      allowed = beam.place->mask().bits;
     }
     const double raw_total = log_sum_exp(row);
     const int64_t tops = request_.config->top_logprobs;
@@ -152,7 +154,8 @@ std::vector<BeamGeneration::Candidate> BeamGeneration::best_candidates(
       const float value = adjusted[static_cast<size_t>(best.id)];
       if (value == -std::numeric_limits<float>::infinity()) break;
       all.push_back({i, best.id, beam.sum + static_cast<double>(value) - total,
-                     static_cast<double>(row[static_cast<size_t>(best.id)]) - raw_total, top});
+                     static_cast<double>(row[static_cast<size_t>(best.id)]) - raw_total, top,
+                     nullptr});
     }
   }
   std::stable_sort(all.begin(), all.end(), [](const Candidate& a, const Candidate& b) {
@@ -170,7 +173,7 @@ BeamGeneration::Beam BeamGeneration::extended(size_t parent, const Candidate& ca
   beam.logprobs.push_back(candidate.logprob);
   if (candidate.top) beam.tops.push_back(candidate.top);
   beam.sampler.accept(candidate.id);
-  if (beam.constraint) beam.constraint->accept(candidate.id);
+  beam.place = candidate.place;
   const bool may_stop = std::ssize(beam.logprobs) > request_.config->min_new_tokens;
   if (request_.token_bytes)
     beam.text += beam.streamer.feed(request_.token_bytes(candidate.id), may_stop);
@@ -190,8 +193,41 @@ void BeamGeneration::take(std::span<const float> logits) {
   if (request_.config.max_new_tokens() == 0) return finish(FinishReason::length);
   choosing_ = true;
   clock_.drew_token();
-  advance(best_candidates(logits));
-  if (finished()) return;
+  candidates_ = best_candidates(logits);
+  for (Candidate& candidate : *candidates_) {
+    if (request_.constraint) candidate.place = beams_[candidate.beam].place->after(candidate.id);
+  }
+  go_on();
+}
+
+bool BeamGeneration::places_are_ready() const {
+  const auto ready = [](const auto& one) { return !one.place || one.place->ready(); };
+  return candidates_ ? std::ranges::all_of(*candidates_, ready)
+                     : std::ranges::all_of(beams_, ready);
+}
+
+/// Before anything is planned: takes the first place, or goes on with places that took long. False:
+/// they still do.
+bool BeamGeneration::look_at_grammar() {
+  Beam& first = beams_.front();
+  if (request_.constraint && !first.place) {
+    first.place = GrammarPlace::start(*request_.constraint, vocab_size_, constraint_thread_);
+    first.place->want_mask();
+    places_known_ = places_are_ready();
+  }
+  if (!places_known_ && candidates_) {
+    go_on();
+  } else {
+    places_known_ = places_known_ || places_are_ready();
+  }
+  return places_known_;
+}
+
+/// The step from the candidates to the next beams, once it is known what their grammars say.
+void BeamGeneration::go_on() {
+  places_known_ = places_are_ready();
+  if (!places_known_) return;
+  advance(*std::exchange(candidates_, std::nullopt));
   const bool used_up = generated_tokens() >= request_.config.max_new_tokens();
   const bool enough = std::ssize(finished_) >= request_.config->num_beams;
   if (beams_.empty()) {
@@ -202,6 +238,10 @@ void BeamGeneration::take(std::span<const float> logits) {
   } else if (enough && (request_.config->early_stopping || hopeless())) {
     finish(FinishReason::stop);
   }
+  for (Beam& beam : beams_) {
+    if (beam.place) beam.place->want_mask();
+  }
+  places_known_ = places_are_ready();
 }
 
 void BeamGeneration::advance(const std::vector<Candidate>& candidates) {
@@ -211,7 +251,7 @@ void BeamGeneration::advance(const std::vector<Candidate>& candidates) {
     Beam beam = extended(candidates[rank].beam, candidates[rank]);
     const bool text_end =
         request_.config.ends_text(candidates[rank].id) && !request_.config->ignore_eos;
-    const bool complete = beam.constraint && beam.constraint->must_end();
+    const bool complete = beam.place && beam.place->constraint().must_end();
     const bool stopped = beam.streamer.stopped();
     if (!text_end && !complete && !stopped) {
       next.push_back(std::move(beam));
@@ -222,7 +262,7 @@ void BeamGeneration::advance(const std::vector<Candidate>& candidates) {
   beams_.clear();  // sequences that nobody goes on with are let go
   // One child goes on with its parent's sequence, the others with copies.
   for (size_t i = 0; i < next.size(); ++i) {
-    if (next[i].sequence.use_count() == 1) continue;
+    if (next[i].sequence.use_count() <= 1) continue;  // (none where it was put aside meanwhile)
     next[i].sequence = next[i].sequence->fork();
     if (!next[i].sequence) {  // no memory: all are read again later
       for (Beam& beam : next) beam.sequence.reset();

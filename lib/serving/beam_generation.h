@@ -15,6 +15,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,16 +26,19 @@
 
 namespace llm {
 
+class ConstraintThread;
+
 class BeamGeneration final : public Generation {
  public:
   BeamGeneration(GenerationRequest request, const ContextPlan& plan, int64_t vocab_size,
-                 Clock::time_point asked);
+                 ConstraintThread& constraint_thread, Clock::time_point asked);
   ~BeamGeneration() override;
 
   bool finished() const override { return result_.finish_reason != FinishReason::none; }
   int64_t pending_tokens() const override;
   bool decoding() const override;
   int64_t generated_tokens() const override;
+  bool waits() const override { return !places_known_; }
   bool plan(int64_t budget, SequenceSource& source, std::vector<TokenSegment>& pass) override;
   void take(std::span<const float> logits) override;
   void preempt() override;
@@ -48,6 +52,9 @@ class BeamGeneration final : public Generation {
   struct Finished;
 
   std::vector<Candidate> best_candidates(std::span<const float> logits);
+  bool look_at_grammar();
+  void go_on();
+  bool places_are_ready() const;
   void advance(const std::vector<Candidate>& candidates);
   Beam extended(size_t parent, const Candidate& candidate) const;
   void keep_finished(Beam beam, FinishReason reason);
@@ -59,9 +66,12 @@ class BeamGeneration final : public Generation {
   GenerationRequest request_;
   ContextPlan plan_;
   int64_t vocab_size_;
+  ConstraintThread& constraint_thread_;
   RequestClock clock_;
   std::vector<Beam> beams_;
-  std::vector<Finished> finished_;  // best first, at most num_beams
+  std::vector<Finished> finished_;                    // best first, at most num_beams
+  std::optional<std::vector<Candidate>> candidates_;  // chosen, but not all their places are ready
+  bool places_known_ = true;                          // of the candidates, else of the beams
   std::vector<std::vector<int32_t>> reading_;
   size_t prompt_tokens_;
   PromptLogprobs prompt_logprobs_;

@@ -9,6 +9,11 @@
 #include "serving/text_generation.h"
 
 namespace llm {
+namespace {
+
+constexpr std::chrono::milliseconds kPatience(2);
+
+}  // namespace
 
 Engine::Engine(const TokenModel& model, EngineOptions options)
     : model_(model), options_(std::move(options)) {
@@ -61,14 +66,15 @@ void Engine::submit_checked(GenerationRequest request, Done done, uint64_t group
   task.adapter = request.adapter;
   task.may_share = !request.config->return_input_logprobs;
   if (request.config->num_beams > 1) {
-    task.generation =
-        std::make_unique<BeamGeneration>(std::move(request), plan, model_.vocab_size(), asked);
+    task.generation = std::make_unique<BeamGeneration>(
+        std::move(request), plan, model_.vocab_size(), constraint_thread_, asked);
   } else {
     std::unique_ptr<Drafter> drafter;
     if (request.config->num_speculative_tokens > 0)
       drafter = options_.make_drafter ? options_.make_drafter(request) : make_ngram_drafter();
-    task.generation = std::make_unique<TextGeneration>(
-        std::move(request), plan, model_.vocab_size(), std::move(drafter), asked);
+    task.generation =
+        std::make_unique<TextGeneration>(std::move(request), plan, model_.vocab_size(),
+                                         std::move(drafter), constraint_thread_, asked);
   }
   waiting_.push_back(std::move(task));
   refresh_stats();
@@ -103,7 +109,12 @@ bool Engine::step() {
   settle_ended();
   admit();
   plan_pass();
-  if (!pass_.empty()) run_pass();
+  const auto waits = [](const Task& task) { return task.generation->waits(); };
+  if (!pass_.empty()) {
+    run_pass();
+  } else if (std::ranges::any_of(running_, waits)) {
+    constraint_thread_.wait(kPatience);  // others may have come, or what runs may be cancelled
+  }
   settle_ended();
   refresh_stats();
   return !running_.empty() || !waiting_.empty();

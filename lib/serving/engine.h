@@ -9,7 +9,8 @@
 // prompts that begin alike share blocks, those that come together too: one reads, the others wait
 // for it. When the pool is exhausted the prefix cache gives way first, then the youngest request,
 // which is computed again later. None of this changes a result: a request's text is the same alone
-// and in any crowd (TokenModel's law), and tested to be.
+// and in any crowd (TokenModel's law), and tested to be. A text whose grammar takes long to say
+// what may come next sits passes out meanwhile (grammar_place.h).
 //
 // Fairness: requests start in the order they came, those of one group (what a caller sent together)
 // in turn with others': the group of which the fewest run has the next free place. Prompts that are
@@ -26,6 +27,7 @@
 #include <string>
 #include <vector>
 
+#include "serving/constraint/constraint_thread.h"
 #include "serving/draft.h"
 #include "serving/generation.h"
 #include "serving/kv_pool.h"
@@ -100,6 +102,7 @@ class Engine final : private SequenceSource {
   void settle_ended();
   void plan_pass();
   std::vector<Tasks::iterator> prompts_to_read();
+  bool let(Task& task, const std::function<bool(Generation&)>& act);
   bool plan_task(Tasks::iterator task, int64_t budget);
   bool make_room();
   bool is_planned(const Task& task) const;
@@ -114,6 +117,7 @@ class Engine final : private SequenceSource {
   EngineOptions options_;
   std::shared_ptr<KvPool> pool_;
   std::unique_ptr<PrefixCache> prefixes_;
+  ConstraintThread constraint_thread_;
   Tasks waiting_, running_;  // running: the oldest first
   std::vector<TokenSegment> pass_;
   struct Share {  // of the pass

@@ -84,13 +84,28 @@ std::vector<Engine::Tasks::iterator> Engine::prompts_to_read() {
   return readers;
 }
 
+/// What a generation does: its tokens are counted, and its error ends it alone.
+bool Engine::let(Task& task, const std::function<bool(Generation&)>& act) {
+  const int64_t before = task.generation->generated_tokens();
+  bool done = true;
+  try {
+    done = act(*task.generation);
+  } catch (const Error& error) {
+    task.generation->finish(FinishReason::error, error.what());
+  }
+  stats_.generated_tokens +=
+      static_cast<uint64_t>(std::max<int64_t>(0, task.generation->generated_tokens() - before));
+  return done;
+}
+
 /// Plans a task, making room by the cache and by the youngest others. False: it has to wait.
 bool Engine::plan_task(Tasks::iterator task, int64_t budget) {
   const bool decoding = task->generation->decoding();
   while (true) {
     const size_t before = pass_.size();
-    if (task->generation->plan(budget, *this, pass_)) {
-      planned_.push_back({&*task, pass_.size() - before, decoding});
+    const auto plan = [&](Generation& one) { return one.plan(budget, *this, pass_); };
+    if (let(*task, plan)) {
+      if (pass_.size() > before) planned_.push_back({&*task, pass_.size() - before, decoding});
       return true;
     }
     if (make_room()) continue;
@@ -177,14 +192,10 @@ void Engine::run_pass() {
 }
 
 void Engine::hand_over(Task& task, std::span<const float> logits) {
-  const int64_t before = task.generation->generated_tokens();
-  try {
-    task.generation->take(logits);
-  } catch (const Error& error) {
-    task.generation->finish(FinishReason::error, error.what());
-  }
-  stats_.generated_tokens +=
-      static_cast<uint64_t>(std::max<int64_t>(0, task.generation->generated_tokens() - before));
+  let(task, [&](Generation& one) {
+    one.take(logits);
+    return true;
+  });
   note_prefix(task);
 }
 

@@ -31,8 +31,12 @@ class Generation {
   /// New tokens so far.
   virtual int64_t generated_tokens() const = 0;
 
+  /// It cannot go on before work on its grammar is done, on another thread; plan() adds nothing, or
+  /// not the last token.
+  virtual bool waits() const { return false; }
+
   /// Adds what it wants read, at most `budget` tokens where it can be cut, with memory reserved.
-  /// False: memory is exhausted; nothing was added. May finish instead, and add nothing.
+  /// False: memory is exhausted; nothing was added. May finish or wait instead, and add nothing.
   virtual bool plan(int64_t budget, SequenceSource& source, std::vector<TokenSegment>& pass) = 0;
   /// The logits of what was planned, row after row.
   virtual void take(std::span<const float> logits) = 0;

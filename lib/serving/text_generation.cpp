@@ -4,13 +4,13 @@
 #include <utility>
 
 #include "base/error.h"
-#include "serving/constraint/constraint.h"
+#include "serving/constraint/grammar_place.h"
 
 namespace llm {
 
 TextGeneration::TextGeneration(GenerationRequest request, const ContextPlan& plan,
                                int64_t vocab_size, std::unique_ptr<Drafter> drafter,
-                               Clock::time_point asked)
+                               ConstraintThread& constraint_thread, Clock::time_point asked)
     : request_(std::move(request)),
       plan_(plan),
       vocab_size_(vocab_size),
@@ -18,10 +18,10 @@ TextGeneration::TextGeneration(GenerationRequest request, const ContextPlan& pla
       stopping_(request_.config),
       text_(request_.config->stop_strings),
       drafter_(std::move(drafter)),
+      constraint_thread_(constraint_thread),
       clock_(asked),
       prompt_tokens_(request_.prompt_ids.size() - plan_.dropped),
       prompt_logprobs_(*request_.config, prompt_tokens_) {
-  if (request_.constraint) constraint_ = std::make_unique<Constraint>(*request_.constraint);
   result_.seed = request_.config.seed();
   result_.prompt_tokens_dropped = static_cast<int64_t>(plan_.dropped);
   history_.assign(request_.prompt_ids.begin() + static_cast<std::ptrdiff_t>(plan_.dropped),
@@ -76,10 +76,12 @@ bool TextGeneration::plan(int64_t budget, SequenceSource& source, std::vector<To
     finish(FinishReason::length);
     return true;
   }
-  if (!make_room()) return true;
+  const bool may_choose = look_at_grammar();
+  if (finished() || !make_room()) return true;
   if (!open_sequence(source)) return false;
   const int64_t pending = pending_tokens(), length = sequence_->length();
-  const int64_t count = std::min(pending, std::max<int64_t>(budget, 1));
+  const int64_t count = std::min(pending - (may_choose ? 0 : 1), std::max<int64_t>(budget, 1));
+  if (count == 0) return true;
   whole_ = count == pending;
   reading_.assign(history_.begin() + length, history_.begin() + length + count);
   drafts_ = 0;
@@ -117,7 +119,7 @@ void TextGeneration::take(std::span<const float> logits) {
   for (size_t guess = 0;; ++guess) {
     const size_t row = noted ? reading_.size() - 1 : guess;
     choose(logits.subspan(row * vocab, vocab));
-    const bool last = guess == drafts_ || finished();
+    const bool last = guess == drafts_ || finished() || waits();
     if (last || history_.back() != reading_[reading_.size() - drafts_ + guess]) break;
     ++right;
   }
@@ -128,21 +130,29 @@ void TextGeneration::take(std::span<const float> logits) {
   sequence_->drop_unseen();
 }
 
-std::span<const uint32_t> TextGeneration::allowed_tokens() {
-  if (!constraint_) return {};
-  mask_.assign((static_cast<size_t>(vocab_size_) + 31) / 32, 0);
-  if (constraint_->mask(mask_) > 0) return mask_;
-  if (constraint_->may_end() || constraint_->ended()) {
+/// Before anything is planned: takes the first place, or the news of one that took long. False: it
+/// still does.
+bool TextGeneration::look_at_grammar() {
+  if (request_.constraint && !place_) {
+    place_ = GrammarPlace::start(*request_.constraint, vocab_size_, constraint_thread_);
+    place_->want_mask();
+    place_known_ = place_->ready();
+  } else if (!place_known_ && place_->ready()) {
+    place_known_ = true;
+    if (sampler_.generated() > 0 && place_->constraint().must_end()) finish(FinishReason::stop);
+  }
+  return place_known_;
+}
+
+void TextGeneration::choose(std::span<const float> logits) {
+  if (!place_) return settle(sampler_.next(logits));
+  const TokenMask& mask = place_->mask();
+  if (mask.allowed > 0) return settle(sampler_.next(logits, mask.bits));
+  if (place_->constraint().may_end() || place_->constraint().ended()) {
     finish(FinishReason::stop);
   } else {
     finish(FinishReason::error, "grammar: no token of this vocabulary can go on here");
   }
-  return mask_;
-}
-
-void TextGeneration::choose(std::span<const float> logits) {
-  const auto allowed = allowed_tokens();
-  if (!finished()) settle(sampler_.next(logits, allowed));
 }
 
 /// Draws have been made: what follows from it.
@@ -154,7 +164,11 @@ void TextGeneration::settle(const TokenChoice& choice) {
   if (config.return_logprobs) result_.logprobs.push_back(choice.logprob);
   if (config.return_probs) result_.probabilities.push_back(choice.probability);
   if (config.top_logprobs > 0) result_.top_logprobs.push_back(choice.top);
-  if (constraint_) constraint_->accept(choice.id);
+  if (place_) {
+    place_ = place_->after(choice.id);
+    place_known_ = place_->ready();
+  }
+  const bool complete = place_ && place_known_ && place_->constraint().must_end();
 
   std::string shown;
   if (request_.token_bytes)
@@ -163,12 +177,16 @@ void TextGeneration::settle(const TokenChoice& choice) {
   result_.text += shown;
   FinishReason reason = stopping_.after_token(choice.id, sampler_.generated());
   if (text_.stopped() && reason != FinishReason::stop) reason = FinishReason::stop_string;
-  if (reason == FinishReason::none && constraint_ && constraint_->must_end())
-    reason = FinishReason::stop;
+  if (reason == FinishReason::none && complete) reason = FinishReason::stop;
   if (request_.is_complete && request_.is_complete(shown)) reason = FinishReason::stop;
   if (request_.on_token && !request_.on_token({choice.id, shown, choice.logprob, choice.top}))
     reason = FinishReason::cancelled;
-  if (reason != FinishReason::none) finish(reason);
+  if (reason != FinishReason::none) {
+    finish(reason);
+  } else if (place_) {
+    place_->want_mask();
+    place_known_ = place_known_ && place_->ready();
+  }
 }
 
 void TextGeneration::preempt() { sequence_.reset(); }

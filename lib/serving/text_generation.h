@@ -19,19 +19,22 @@
 
 namespace llm {
 
-class Constraint;
+class ConstraintThread;
+class GrammarPlace;
 
 class TextGeneration final : public Generation {
  public:
-  /// Takes the request over. drafter: null for one token a step.
+  /// Takes the request over; keeps a reference to the thread. drafter: null for one token a step.
   TextGeneration(GenerationRequest request, const ContextPlan& plan, int64_t vocab_size,
-                 std::unique_ptr<Drafter> drafter, Clock::time_point asked);
+                 std::unique_ptr<Drafter> drafter, ConstraintThread& constraint_thread,
+                 Clock::time_point asked);
   ~TextGeneration() override;
 
   bool finished() const override { return result_.finish_reason != FinishReason::none; }
   int64_t pending_tokens() const override;
   bool decoding() const override { return choosing_ && pending_tokens() == 1; }
   int64_t generated_tokens() const override { return sampler_.generated(); }
+  bool waits() const override { return !place_known_; }
   bool plan(int64_t budget, SequenceSource& source, std::vector<TokenSegment>& pass) override;
   void take(std::span<const float> logits) override;
   void preempt() override;
@@ -46,7 +49,7 @@ class TextGeneration final : public Generation {
   bool make_room();
   std::vector<int32_t> drafted_tokens() const;
   void choose(std::span<const float> logits);
-  std::span<const uint32_t> allowed_tokens();
+  bool look_at_grammar();
   void settle(const TokenChoice& choice);
 
   GenerationRequest request_;
@@ -56,8 +59,9 @@ class TextGeneration final : public Generation {
   StoppingCriteria stopping_;
   TextStreamer text_;
   std::unique_ptr<Drafter> drafter_;
-  std::unique_ptr<Constraint> constraint_;
-  std::vector<uint32_t> mask_;
+  ConstraintThread& constraint_thread_;
+  std::shared_ptr<GrammarPlace> place_;  // with a grammar, from the first plan() on
+  bool place_known_ = true;              // it is ready, and that it is not the end was seen
   RequestClock clock_;
   std::unique_ptr<TokenSequence> sequence_;
   std::vector<int32_t> history_;  // what the model sees, the newest token included

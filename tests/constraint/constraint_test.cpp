@@ -174,17 +174,6 @@ TEST(Constraint, CountsFarFromTheirLimitShareOneMask) {
   EXPECT_EQ(shared->counts().masks_computed, 1u);
 }
 
-TEST(Constraint, AMaskFillsTheWordsGivenAndRefusesTooFew) {
-  const Constraint constraint(with_bytes(parse_gbnf(R"(root ::= "ab" | "c")")));
-  std::vector<uint32_t> bits(12, 0xFFFFFFFF);
-  EXPECT_EQ(constraint.mask(bits), 2u);
-  std::vector<uint32_t> expected(12, 0);
-  expected['a' / 32] = 1u << ('a' % 32) | 1u << ('c' % 32);
-  EXPECT_EQ(bits, expected);
-  expect_error([&] { constraint.mask(std::span(bits).first(8)); }, Exit::usage,
-               "constraint: a mask needs 9 words, got 8");
-}
-
 TEST(Constraint, ApplyMaskLeavesOnlyAllowedLogits) {
   std::vector<float> logits(40, 1.0f);
   apply_mask(logits, std::vector<uint32_t>{1u << 3});

@@ -90,7 +90,8 @@ TEST(BeamSearch, WideBeamIsTheExhaustiveArgmax) {
 TEST(BeamSearch, OneBeamIsGreedy) {
   const CountingModel model(kFew);
   const auto request = beams(1, 12);
-  BeamGeneration beam(request, {}, kFew, Generation::Clock::now());
+  ConstraintThread thread;
+  BeamGeneration beam(request, {}, kFew, thread, Generation::Clock::now());
   struct Source final : SequenceSource {
     const CountingModel& model;
     explicit Source(const CountingModel& counting) : model(counting) {}

@@ -92,7 +92,7 @@ TokenGrammar::TokenGrammar(std::shared_ptr<const Grammar> grammar,
 
 TokenGrammar::~TokenGrammar() = default;
 
-std::shared_ptr<const TokenMask> TokenGrammar::mask(const StackSet& place) const {
+std::shared_ptr<const TokenMask> TokenGrammar::mask(const StackSet& place, size_t most_work) const {
   StackSet known = place;
   constraint::forget_distant_counts(*grammar_, known,
                                     static_cast<uint32_t>(vocabulary_->longest_token_bytes()));
@@ -108,9 +108,10 @@ std::shared_ptr<const TokenMask> TokenGrammar::mask(const StackSet& place) const
   auto mask = std::make_shared<TokenMask>();
   {
     Lease lease(*this);
-    mask->bits = (*lease).tokens_at(known, [this](const LocalKey& local, const auto& compute) {
+    const auto find = [this](const LocalKey& local, const auto& compute) {
       return shared_->find_local(local, compute);
-    });
+    };
+    mask->bits = (*lease).tokens_at(known, find, most_work);
   }
   if (known.accepting) {
     for (const int32_t id : vocabulary_->end_ids()) mask->bits[id / 32] |= 1u << (id % 32);
@@ -122,10 +123,10 @@ std::shared_ptr<const TokenMask> TokenGrammar::mask(const StackSet& place) const
   return mask;
 }
 
-bool TokenGrammar::advance(StackSet& place, std::string_view bytes) const {
+bool TokenGrammar::advance(StackSet& place, std::string_view bytes, size_t most_work) const {
   Lease lease(*this);
   StackWalker& walker = (*lease).walker();
-  walker.refresh();
+  walker.refresh(most_work);
   const int32_t state = walker.walk(walker.load(place), bytes);
   if (state == StackWalker::kDead) return false;
   place = walker.save(state);
@@ -140,33 +141,25 @@ TokenGrammar::Counts TokenGrammar::counts() const {
 Constraint::Constraint(std::shared_ptr<const TokenGrammar> source)
     : source_(std::move(source)), place_(source_->start()) {}
 
-std::shared_ptr<const TokenMask> Constraint::mask() const {
-  if (!ended_) return source_->mask(place_);
+std::shared_ptr<const TokenMask> Constraint::mask(size_t most_work) const {
+  if (!ended_) return source_->mask(place_, most_work);
   auto nothing = std::make_shared<TokenMask>();
   nothing->bits.resize(vocabulary().mask_words());
   return nothing;
 }
 
-size_t Constraint::mask(std::span<uint32_t> bits) const {
-  const std::shared_ptr<const TokenMask> found = mask();
-  check(bits.size() >= found->bits.size(), "constraint: a mask needs {} words, got {}",
-        found->bits.size(), bits.size());
-  std::fill(std::copy(found->bits.begin(), found->bits.end(), bits.begin()), bits.end(), 0u);
-  return found->allowed;
-}
-
-bool Constraint::accept(int32_t id) {
+bool Constraint::accept(int32_t id, size_t most_work) {
   if (ended_ || id < 0 || static_cast<size_t>(id) >= vocabulary().size()) return false;
   if (vocabulary().is_end(id)) {
     ended_ = place_.accepting;
     return ended_;
   }
   const std::string_view bytes = vocabulary().bytes(id);
-  return !bytes.empty() && accept_bytes(bytes);
+  return !bytes.empty() && accept_bytes(bytes, most_work);
 }
 
-bool Constraint::accept_bytes(std::string_view bytes) {
-  return !ended_ && source_->advance(place_, bytes);
+bool Constraint::accept_bytes(std::string_view bytes, size_t most_work) {
+  return !ended_ && source_->advance(place_, bytes, most_work);
 }
 
 bool Constraint::accepts(int32_t id) const { return Constraint(*this).accept(id); }

@@ -22,7 +22,8 @@
 // A Constraint belongs to one sequence; copies are cheap (the stack as it stands, and a pointer)
 // and independent, for beams and speculation. Errors: Error(Exit::usage) "grammar: more than 65536
 // live stacks at one place" and "grammar: too ambiguous, ..." from mask() and accept(), for
-// grammars that explode; the sequence ends with them.
+// grammars that explode; the sequence ends with them. Who allows less work than the grammar does
+// gets constraint::MoreWorkNeeded instead, and nothing changes (grammar_place.h does the rest).
 #pragma once
 
 #include <cstddef>
@@ -55,9 +56,11 @@ class TokenGrammar {
 
   const TokenVocabulary& vocabulary() const { return *vocabulary_; }
   const constraint::StackSet& start() const { return start_; }
-  std::shared_ptr<const TokenMask> mask(const constraint::StackSet& place) const;
+  std::shared_ptr<const TokenMask> mask(const constraint::StackSet& place,
+                                        size_t most_work = kAnyWork) const;
   /// Moves `place` on; false, and nothing moved, where the bytes do not fit.
-  bool advance(constraint::StackSet& place, std::string_view bytes) const;
+  bool advance(constraint::StackSet& place, std::string_view bytes,
+               size_t most_work = kAnyWork) const;
 
   struct Counts {
     uint64_t masks_computed = 0;
@@ -80,15 +83,12 @@ class Constraint {
   explicit Constraint(std::shared_ptr<const TokenGrammar> source);
 
   /// The mask of this place. After the end nothing is allowed.
-  std::shared_ptr<const TokenMask> mask() const;
-  /// The same copied into `bits` (vocabulary().mask_words() words, further words become 0), and how
-  /// many are allowed.
-  size_t mask(std::span<uint32_t> bits) const;
+  std::shared_ptr<const TokenMask> mask(size_t most_work = kAnyWork) const;
 
   /// Takes the token; false, and nothing changes, where it is not allowed.
-  bool accept(int32_t id);
+  bool accept(int32_t id, size_t most_work = kAnyWork);
   /// The same for text that did not come as tokens (a prefix given by the caller).
-  bool accept_bytes(std::string_view bytes);
+  bool accept_bytes(std::string_view bytes, size_t most_work = kAnyWork);
   /// Whether accept() would take it.
   bool accepts(int32_t id) const;
   bool accepts_bytes(std::string_view bytes) const;
@@ -101,6 +101,8 @@ class Constraint {
   bool ended() const { return ended_; }
 
   const TokenVocabulary& vocabulary() const { return source_->vocabulary(); }
+  /// Numbers that the place is written down with: accept() and mask() read them all.
+  size_t size() const { return place_.words.size(); }
 
  private:
   std::shared_ptr<const TokenGrammar> source_;

@@ -37,7 +37,7 @@ void MaskBuilder::walk_branches(StackWalker& walker, int32_t state, size_t begin
 }
 
 LocalTokens MaskBuilder::local_tokens(const LocalKey& key) {
-  local_walker_.refresh();
+  local_walker_.refresh(most_work_);
   uint32_t frame = 0;
   for (size_t i = 1; i < key.size(); i += 2) frame = local_walker_.push(frame, key[i], key[i + 1]);
   const StackWalker::Way way{key[0], frame};
@@ -78,8 +78,10 @@ bool MaskBuilder::add_local(StackWalker::Way way, const LocalCache& cache,
   return true;
 }
 
-std::vector<uint32_t> MaskBuilder::tokens_at(const StackSet& place, const LocalCache& cache) {
-  walker_.refresh();
+std::vector<uint32_t> MaskBuilder::tokens_at(const StackSet& place, const LocalCache& cache,
+                                             size_t most_work) {
+  most_work_ = most_work;
+  walker_.refresh(most_work);
   std::vector<uint32_t> bits(vocabulary_->mask_words());
   const int32_t state = walker_.load(place);
   const std::span<const StackWalker::Way> all = walker_.ways(state);

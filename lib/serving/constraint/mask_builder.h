@@ -36,7 +36,7 @@ class MaskBuilder {
   bool large() const { return walker_.large() || local_walker_.large(); }
 
   /// The tokens that fit at `place`, without the end-of-text ids. `cache` finds or computes.
-  std::vector<uint32_t> tokens_at(const StackSet& place, const LocalCache& cache);
+  std::vector<uint32_t> tokens_at(const StackSet& place, const LocalCache& cache, size_t most_work);
 
  private:
   void walk_branches(StackWalker& walker, int32_t state, size_t begin, size_t end,
@@ -49,6 +49,7 @@ class MaskBuilder {
   StackWalker walker_;
   StackWalker local_walker_;  // sees rules without what called them
   std::vector<int32_t> state_at_depth_;
+  size_t most_work_ = 0;
 };
 
 }  // namespace llm::constraint

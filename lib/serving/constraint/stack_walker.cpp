@@ -48,8 +48,9 @@ void StackWalker::clear() {
   moves_.clear();
 }
 
-void StackWalker::refresh() {
+void StackWalker::refresh(size_t most_work) {
   work_ = 0;
+  most_work_ = most_work;
   if (large()) clear();
 }
 
@@ -75,7 +76,7 @@ bool StackWalker::visited(uint32_t step, uint32_t frame) const {
 
 bool StackWalker::first_visit(uint32_t step, uint32_t frame) {
   if (visited(step, frame)) return false;
-  ++work_;
+  if (++work_ > most_work_) throw MoreWorkNeeded();
   const GrammarLimits& limits = grammar_->limits;
   check(++visits_ <= limits.max_live_stacks, "grammar: more than {} live stacks at one place",
         limits.max_live_stacks);

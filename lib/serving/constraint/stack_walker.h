@@ -6,10 +6,13 @@
 // to one walker; `StackSet` carries a state from one to another (and is what a sequence keeps).
 //
 // Throws Error(Exit::usage) "grammar: more than 65536 live stacks at one place", or "... too
-// ambiguous" when the work of one refresh() is used up: never a hang. Not thread-safe.
+// ambiguous" when the work of one refresh() is used up: never a hang; MoreWorkNeeded where the
+// caller allowed less than the grammar does. Not thread-safe.
 #pragma once
 
 #include <cstdint>
+#include <exception>
+#include <limits>
 #include <memory>
 #include <span>
 #include <string>
@@ -18,7 +21,19 @@
 
 #include "serving/constraint/grammar.h"
 
+namespace llm {
+
+/// Of work, counted in ways followed: as much as the grammar's limits allow.
+inline constexpr size_t kAnyWork = std::numeric_limits<size_t>::max();
+
+}  // namespace llm
+
 namespace llm::constraint {
+
+/// The work that the caller allowed was not enough; nothing has changed.
+struct MoreWorkNeeded : std::exception {
+  const char* what() const noexcept override { return "grammar: more work is needed"; }
+};
 
 /// One place in a grammar with its stack, for itself. `words`: the number of frames, then (frame
 /// below, step, count) of each, those below first; then (step, frame) of each way. Frame 0 is the
@@ -42,7 +57,7 @@ class StackWalker {
 
   /// Gives a fresh allowance of work, and forgets what was remembered where that grew large: states
   /// of before are invalid then.
-  void refresh();
+  void refresh(size_t most_work = kAnyWork);
   /// Whether the next refresh() would forget.
   bool large() const;
 
@@ -109,7 +124,7 @@ class StackWalker {
   std::unordered_multimap<uint64_t, int32_t> state_index_;  // hash of the ways
   std::vector<int32_t> moves_;                              // [state][class]
   uint32_t tallest_ = 0;
-  size_t work_ = 0;
+  size_t work_ = 0, most_work_ = kAnyWork;
 
   // The closure being computed.
   std::vector<Way> pending_, closed_;
