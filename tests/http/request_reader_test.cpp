@@ -132,6 +132,21 @@ TEST(RequestReader, RefusesBadChunks) {
   }
 }
 
+TEST(RequestReader, HeadersMayBeAsLongAsTheLimitSays) {
+  constexpr size_t kMost = 16 << 10;
+  const std::string start = "GET / HTTP/1.1\r\n" + kHost + "Cookie: ";
+  for (const size_t size : {size_t{8191}, size_t{8193}, kMost - 1, kMost, kMost + 1}) {
+    const std::string header = start + std::string(size - start.size() - 4, 'a') + "\r\n\r\n";
+    ASSERT_EQ(header.size(), size);
+    RequestReader reader(kMost, 4096);
+    reader.feed(header);
+    EXPECT_EQ(reader.state() == RequestReader::State::complete, size <= kMost) << size;
+    if (size > kMost) {
+      EXPECT_EQ(reader.refusal().status, 431);
+    }
+  }
+}
+
 TEST(RequestReader, SizesAreBoundedBeforeAnythingIsStored) {
   const std::string start = "GET / HTTP/1.1\r\n" + kHost;
   EXPECT_EQ(refused_with(start + "X: " + std::string(2000, 'a')), 431);

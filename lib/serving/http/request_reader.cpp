@@ -152,6 +152,7 @@ void RequestReader::parse_header() {
     return refuse(400, "bad_request", "bad line in the request header");
   }
   HeaderParser parser(request_);
+  parser.header_limit(static_cast<std::uint32_t>(max_header_bytes_));  // Beast's own is lower
   error_code error;
   parser.put({header_.data(), header_.size()}, error);
   if (error == beast_http::error::bad_version && names_another_version(header_)) {
