@@ -167,6 +167,36 @@ TEST(Router, RunsQuickHandlersAtOnceAndOthersElsewhere) {
   EXPECT_EQ(elsewhere, 1);
 }
 
+TEST(Router, DoesNothingForAClientThatLeftWhileItWaited) {
+  Router router;
+  int handled = 0;
+  Route slow = route("POST", "/slow");
+  slow.quick = false;
+  slow.handler = [&](const Request&, const ReplyPtr& reply) {
+    ++handled;
+    reply->send(200, "text/plain", "done");
+  };
+  router.add(std::move(slow));
+  std::vector<std::function<void()>> waiting;
+  router.set_runner([&](std::function<void()> work) { waiting.push_back(std::move(work)); });
+  static const std::atomic<bool> draining{false};
+  std::vector<std::shared_ptr<Outbox>> outboxes;
+  for (int i = 0; i < 2; ++i) {
+    outboxes.push_back(std::make_shared<Outbox>(
+        Outbox::Setup{true, false, true, "id", 1 << 20, &draining}, [] {}));
+    Request request;
+    request.method = "POST";
+    request.path = "/slow";
+    router.handle(std::move(request), std::make_shared<Reply>(outboxes.back()));
+  }
+  std::function<void()> callback;
+  outboxes[0]->leave(callback);
+  for (auto& work : waiting) std::exchange(work, nullptr)();
+  EXPECT_EQ(handled, 1);
+  EXPECT_TRUE(outboxes[0]->take().starts_with("HTTP/1.1 499 "));
+  EXPECT_TRUE(outboxes[1]->take().starts_with("HTTP/1.1 200 "));
+}
+
 TEST(Router, RefusesRoutesThatAreThereOrAreNone) {
   Router router = some_routes();
   EXPECT_THROW(router.add(route("GET", "/v1/models/{name}")), Error);

@@ -156,6 +156,7 @@ void Router::answer(Request&& request, const ReplyPtr& reply) const {
   if (match.route->quick || !runner_) return match.route->handler(request, reply);
   const auto kept = std::make_shared<const Request>(std::move(request));
   runner_([kept, reply, route = match.route] {
+    if (reply->gone()) return;  // while it waited for its turn
     try {
       route->handler(*kept, reply);
     } catch (...) {

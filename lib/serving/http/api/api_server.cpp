@@ -30,6 +30,9 @@ using http::Scope;
 
 namespace {
 
+// Long bodies are read and tokenised one after the other; a short one beside them does not wait.
+constexpr int kWorkers = 2;
+
 bool wants_html(const Request& request) {
   return request.header("Accept").find("text/html") != std::string_view::npos;
 }
@@ -138,7 +141,7 @@ void ApiServer::State::add_tokens() {
       with_model(answer_detokenize));
   add("POST", "/apply-template", Scope::any_key, "A chat as the model's text",
       with_model(answer_apply_template));
-  router.add({"GET", "/v1/models/{model}", Scope::any_key, with_model(answer_model), false,
+  router.add({"GET", "/v1/models/{model}", Scope::any_key, with_model(answer_model), true,
               "One model", true});  // names have slashes: "org/model"
   add("POST", "/v1/load_lora_adapter", Scope::admin, "Serves one more adapter",
       with_model(answer_load_adapter));
@@ -150,11 +153,13 @@ void ApiServer::State::add_model() {
   const auto telling = [this](void (*answer)(const ServedModel&, const ReplyPtr&)) {
     return [this, answer](const Request&, const ReplyPtr& reply) { answer(model, reply); };
   };
-  add("GET", "/v1/models", Scope::any_key, "The models that are served", telling(answer_models));
-  add("GET", "/model-info", Scope::any_key, "Size, format and context", telling(answer_model_info));
+  add("GET", "/v1/models", Scope::any_key, "The models that are served", telling(answer_models),
+      true);
+  add("GET", "/model-info", Scope::any_key, "Size, format and context", telling(answer_model_info),
+      true);
   add("GET", "/tokenizer_info", Scope::any_key, "Special tokens and chat template",
-      telling(answer_tokenizer_info));
-  add("GET", "/props", Scope::any_key, "Default settings", telling(answer_props));
+      telling(answer_tokenizer_info), true);
+  add("GET", "/props", Scope::any_key, "Default settings", telling(answer_props), true);
 }
 
 OrderedJson ApiServer::State::stats_json() const {
@@ -314,6 +319,7 @@ ApiServer::ApiServer(ServedModel& model, ApiServerOptions options)
   config.host = state.options.host;
   config.port = state.options.port;
   config.io_threads = state.options.io_threads;
+  config.worker_threads = kWorkers;
   config.limits = state.options.limits;
   config.handler = [&state](Request&& request, const ReplyPtr& reply) {
     if (!state.ready) {
