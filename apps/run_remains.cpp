@@ -133,14 +133,18 @@ std::vector<fs::path> remains_of_run(const fs::path& run) {
                          name.starts_with("events.out.tfevents.") ||
                          (name == "generation_config.json" && is_in_a_model_of_the_run(entry)));
     const bool link = (name == "best" || name == "latest") && entry.is_symlink();
-    const bool model = (name == "final" && has_final_model(run)) || is_checkpoint(entry);
+    const bool final_model = name == "final" && !model_file_of(entry.path()).empty();
+    const bool model = final_model || is_checkpoint(entry);
     if (record || link || model) remains.push_back(entry.path());
   }
   std::sort(remains.begin(), remains.end());
   return remains;
 }
 
-bool has_final_model(const fs::path& run) { return fs::exists(run / "final" / "config.json"); }
+bool has_final_model(const fs::path& run) {
+  const fs::path model = run / "final";
+  return fs::exists(model / "config.json") && fs::exists(model / "model.safetensors");
+}
 
 fs::path others_file_in(const fs::path& model) {
   constexpr std::array<std::string_view, 13> kOurs{"config.json",

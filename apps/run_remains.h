@@ -24,7 +24,7 @@ bool holds_only_a_start(const std::filesystem::path& run);
 /// which the new run overwrites, its tokenizer, log and prepared data stay.
 std::vector<std::filesystem::path> remains_of_run(const std::filesystem::path& run);
 
-/// RUN/final, whole.
+/// RUN/final with config and weights. Half of one counts as none: the run makes it anew.
 bool has_final_model(const std::filesystem::path& run);
 
 /// The name of a file that no run put into a checkpoint or RUN/final; empty where there is none.

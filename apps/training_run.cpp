@@ -42,6 +42,12 @@ void resume(Trainer& trainer, const ResumeChoice& start) {
   log_info("resumed from {}", start.checkpoint.string());
 }
 
+/// The model of a shorter run, whose checkpoint stays: a process that dies here leaves all of it or
+/// nothing.
+void remove_final_model(const fs::path& run) {
+  if (fs::exists(run / "final")) remove_atomically(run / "final");
+}
+
 void check_memory(const RunConfig& run) {
   if (!resolve_device(run.runtime.device).is_cpu()) return;
   const int64_t parameters = parameter_count(run.model);
@@ -184,7 +190,7 @@ int train_in_directory(RunConfig& run, const Fields& fields, const TrainingVerb&
     write_tokenizer(tokenizer, directory);
     data.adopt();
     beside.reset();
-    remove_tree(directory / "final");  // of a shorter run; its checkpoint stays
+    remove_final_model(directory);
   }
   chat.write();
   if (const auto file = write_generation_defaults(run, turn_end, directory)) {

@@ -14,6 +14,33 @@ expect "no final model" '"result": "finished"' r/run.json
 CHANGES=allowed refuse "with its final model" 3 "already at step 4 of 4" "raise --max-steps" -- "${going_on[@]}" --output-dir r
 CHANGES=allowed refuse "another's checkpoint" 3 "already at step 4 of 4" -- "${going_on[@]}" --output-dir other --resume-from-checkpoint r/step-00000004
 
+# Half of a final model is none.
+for half in model.safetensors config.json; do
+  copy_of_run r
+  rm r/final/$half
+  accept "final without $half" -- "${going_on[@]}" --output-dir r
+  same "final without $half" <(ls r/final) <(ls "$TINY/run/final")
+  same "final without $half" r/final/model.safetensors "$TINY/run/final/model.safetensors"
+  rm r/final/$half
+  run_program "${going_on[@]}" --output-dir r --resume-from-checkpoint never --force --kill-at-step 1
+  holds "final without $half, anew" [ ! -e r/final ]
+done
+
+# The model of a shorter run goes at once: what ends the removal on the way leaves no half of it.
+if permissions_hold; then
+  copy_of_run r
+  mkdir r/final/training_state
+  touch r/final/training_state/state.json
+  chmod 555 r/final/training_state
+  CHANGES=allowed refuse "a final model that stays" 4 "cannot remove" -- "${going_on[@]}" --output-dir r --max-steps 6
+  holds "a final model that stays" [ ! -e r/final ]
+  chmod -R u+w r
+  accept "a final model that stays, again" -- "${going_on[@]}" --output-dir r
+  same "a final model that stays, again" r/final/model.safetensors "$TINY/run/final/model.safetensors"
+  holds "a final model that stays, again" [ -z "$(find r -name '.*tmp*')" ]
+fi
+done_with_permissions
+
 # Killed between its best checkpoint and the link to it.
 seq 400 | sed 's/.*/line & of a text/' > text.txt
 validating=(pretrain --config "$TINY/config.yaml" --data-path text.txt --val-fraction 0.2 --tokenizer-path "$TINY/tokenizer.model")
