@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <string_view>
+
 #include "base/error.h"
 #include "hub/hub_cache.h"
 #include "model/lora_adapter.h"
@@ -30,6 +32,7 @@ fs::path checkpoint_of_run(const fs::path& run) {
     return run / "final";
   }
   for (const char* link : {"best", "latest"}) {
+    if (std::string_view(link) == "latest" && latest_is_behind(run)) break;
     const fs::path path = run / link;
     if (is_model_directory(path)) {
       return path;

@@ -48,4 +48,11 @@ std::string newest_complete_checkpoint(const fs::path& run) {
   return {};
 }
 
+bool latest_is_behind(const fs::path& run) {
+  std::error_code absent;
+  const auto named = step_of_checkpoint(fs::read_symlink(run / "latest", absent));
+  const auto newest = step_of_checkpoint(newest_complete_checkpoint(run));
+  return named && newest && *named < *newest;
+}
+
 }  // namespace llm

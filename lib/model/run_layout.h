@@ -22,4 +22,8 @@ std::vector<int64_t> checkpoint_steps(const std::filesystem::path& run);
 /// Name of the newest whose manifest is there (it is written last); empty where none has one.
 std::string newest_complete_checkpoint(const std::filesystem::path& run);
 
+/// Whether RUN/latest names an earlier step than that: a process died between saving a checkpoint
+/// and moving the link. (What a run that went back left has another name.)
+bool latest_is_behind(const std::filesystem::path& run);
+
 }  // namespace llm

@@ -124,6 +124,17 @@ void remove_old_checkpoints(const fs::path& run, int64_t keep) {
   }
 }
 
+void finish_save(const fs::path& run, const fs::path& checkpoint, bool is_best, int64_t keep) {
+  const auto turn = [&](const char* link) {
+    std::error_code absent;
+    if (fs::read_symlink(run / link, absent) != checkpoint.filename())
+      point_to(run, link, checkpoint);
+  };
+  turn("latest");
+  if (is_best) turn("best");
+  remove_old_checkpoints(run, keep);
+}
+
 namespace {
 
 /// Where the link names one of `going`: to `staying` with it, or away if there is none.

@@ -47,6 +47,11 @@ void verify_checkpoint(const std::filesystem::path& checkpoint);
 /// all.
 void remove_old_checkpoints(const std::filesystem::path& run, int64_t keep);
 
+/// What follows when RUN's newest checkpoint is saved: `latest` and, if it is that, `best` name it,
+/// and old ones are removed. Also for a resume from it: a process can die before it comes to this.
+void finish_save(const std::filesystem::path& run, const std::filesystem::path& checkpoint,
+                 bool is_best, int64_t keep);
+
 /// The run goes on from `checkpoint`, its own or another's: what it holds of later steps is another
 /// line now, which a later "auto" must not take. Renames those to step-N.abandoned, the newest
 /// first, after `latest` and `best` (best_step's checkpoint, if it stays) point elsewhere. The new
@@ -61,13 +66,13 @@ struct ResumeChoice {
       passed_over;  // why newer ones were not taken, one line each; to be logged
 };
 /// "auto": the newest checkpoint that verifies (nothing where RUN has none; Error where it has some
-/// and none verifies). A path: that checkpoint, or what `latest` of that run directory names,
+/// and none verifies). A path: that checkpoint, or latest_checkpoint() of that run directory,
 /// exactly; damage is an error. Newer checkpoints that were passed over because they are damaged
 /// are renamed to step-N.damaged, so that they cannot be taken for good ones later.
 std::optional<ResumeChoice> choose_checkpoint(const std::filesystem::path& run,
                                               const std::string& resume_from);
 
-/// What `latest` names; it must exist.
+/// What `latest` names, which must exist, or the newest complete one where `latest` is behind it.
 std::filesystem::path latest_checkpoint(const std::filesystem::path& run);
 
 /// A part that copies existing files under their own names.

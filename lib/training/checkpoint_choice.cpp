@@ -76,6 +76,7 @@ void verify_checkpoint(const fs::path& checkpoint) {
 fs::path latest_checkpoint(const fs::path& run) {
   const std::vector<int64_t> steps = checkpoint_steps(run);
   check_input(!steps.empty(), "no checkpoint in '{}'", run.string());
+  if (latest_is_behind(run)) return run / newest_complete_checkpoint(run);
   std::error_code error;
   const fs::path target = fs::read_symlink(run / "latest", error);
   const fs::path newest = run / checkpoint_name(steps.back());

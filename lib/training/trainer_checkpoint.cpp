@@ -153,14 +153,12 @@ std::vector<std::string> Trainer::Core::resume(const fs::path& checkpoint) {
   last_checkpoint = checkpoint;
   if (setup.run_directory.empty()) return changes;
   const auto best_step = saved.best ? std::optional(saved.best->step) : std::nullopt;
-  // A process that was killed between saving its best checkpoint and pointing to it.
-  std::error_code absent;
-  if (best_step == step &&
-      fs::equivalent(checkpoint, setup.run_directory / checkpoint_name(step), absent))
-    point_to(setup.run_directory, "best", checkpoint);
   for (const std::string& name :
        abandon_later_checkpoints(setup.run_directory, checkpoint, best_step))
     changes.push_back(fmt::format("{}: of a line that this run leaves", name));
+  const fs::path own = setup.run_directory / checkpoint_name(step);
+  if (std::error_code absent; fs::equivalent(checkpoint, own, absent))
+    finish_save(setup.run_directory, own, best_step == step, setup.checkpoint.keep_last);
   return changes;
 }
 
@@ -198,10 +196,7 @@ fs::path Trainer::Core::save() {
   last_checkpoint = llm::save_checkpoint(run, step, parts,
                                          bytes_of_checkpoint(model, *optimizer, setup.model_files));
   saved_step = step;
-  if (best && best->step == step) {
-    point_to(run, "best", last_checkpoint);
-  }
-  remove_old_checkpoints(run, setup.checkpoint.keep_last);
+  finish_save(run, last_checkpoint, best && best->step == step, setup.checkpoint.keep_last);
   log_info("saved {}", last_checkpoint.string());
   if (setup.on_checkpoint) {
     setup.on_checkpoint(last_checkpoint);

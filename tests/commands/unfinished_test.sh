@@ -51,6 +51,18 @@ rm b/best
 accept "best again" -- "${validating[@]}" --output-dir b --max-steps 5 --optimizer.learning_rate 1e-30
 holds "best again" [ "$(readlink b/best)" = "$best" ]
 
+# Killed between its last checkpoint, and what it is called and makes superfluous.
+copy_of_run r
+rm -rf r/final
+ln -sfn step-00000002 r/latest
+accept "the newest by its run" -- "${going_on[@]}" --output-dir other --resume-from-checkpoint r --max-steps 5
+expect "the newest by its run" "resumed from r/step-00000004" err
+accept "the newest by its run, a model" -- generate r --prompt Line --max-tokens 2 --log-level info
+expect "the newest by its run, a model" "model r/step-00000004" err
+accept "no link" -- "${going_on[@]}" --output-dir r --keep-last 1
+holds "no link: latest" [ "$(readlink r/latest)" = step-00000004 ]
+holds "no link: keep_last" [ ! -e r/step-00000002 ]
+
 # An epoch is an epoch: batches of another size on the way leave no row out and take none twice.
 epochs=("${validating[@]}" --output-dir e --learning-rate 0.001)
 sed 's/max_steps: 4, //' "$TINY/config.yaml" > epochs.yaml

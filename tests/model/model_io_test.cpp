@@ -306,8 +306,11 @@ TEST_F(ModelFolder, PathsMeanTheBestThereIs) {
     put(run / step / "manifest.json", "{}");
   }
   EXPECT_EQ(resolve_model_path(run), run / "step-00000500");
-  fs::create_symlink("step-00000400", run / "latest");
+  fs::create_symlink("step-00000400", run / "latest");  // killed before the link was moved
+  EXPECT_EQ(resolve_model_path(run), run / "step-00000500");
+  fs::rename(run / "step-00000500", run / "step-00000500.abandoned");
   EXPECT_EQ(resolve_model_path(run), run / "latest");
+  fs::rename(run / "step-00000500.abandoned", run / "step-00000500");
   fs::create_symlink("step-00000500", run / "best");
   EXPECT_EQ(resolve_model_path(run), run / "best");
   put(run / "final" / "config.json", "{}");

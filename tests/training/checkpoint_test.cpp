@@ -215,6 +215,17 @@ TEST(Checkpoint, CleaningUpKeepsWhatHoldsAnothersFile) {
   EXPECT_EQ(checkpoint_steps(run.path), std::vector<int64_t>{4});
 }
 
+TEST(Checkpoint, TheNewestIsTakenWhereTheLinkWasNotMovedToIt) {
+  const Scratch run;
+  for (const int64_t step : {6, 8}) save(run.path, step);
+  point_to(run.path, "latest", checkpoint_name(6));
+  EXPECT_EQ(choose_checkpoint(run.path, run.path)->checkpoint, run.path / "step-00000008");
+  abandon_later_checkpoints(run.path, run.path / "step-00000006", {});
+  EXPECT_EQ(choose_checkpoint(run.path, run.path)->checkpoint, run.path / "step-00000006");
+  fs::create_directory(run.path / "step-00000009");  // no manifest: not whole
+  EXPECT_EQ(latest_checkpoint(run.path), run.path / "step-00000006");
+}
+
 TEST(Checkpoint, GoingBackAbandonsWhatWasSavedLater) {
   using Names = std::vector<std::string>;
   const Scratch run;

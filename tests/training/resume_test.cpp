@@ -202,6 +202,24 @@ TEST(Resume, MetricsReadAsIfThereHadBeenNoBreak) {
   EXPECT_EQ(steps_of("metrics.csv"), "step 1 2 3 4 5 6 7 8 ");
 }
 
+// Killed when the checkpoint was whole, at each point of what follows.
+TEST(Resume, DoesWhatAProcessThatDiedInASaveDidNotComeTo) {
+  const Scratch run;
+  TrainerSetup setup = tiny_setup(6, run.path);
+  setup.training.eval_steps = 2;  // the losses fall: each is the best
+  add_validation(setup);
+  setup.checkpoint.keep_last = 0;
+  const auto model = tiny_model();
+  ASSERT_EQ(Trainer(setup, *model).train().best_step, 6);
+  setup.total_steps = 8;
+  setup.checkpoint.keep_last = 1;
+  for (const char* link : {"latest", "best"}) point_to(run.path, link, checkpoint_name(4));
+  Trainer(setup, *model).resume(run.path / checkpoint_name(6));
+  EXPECT_EQ(fs::read_symlink(run.path / "latest"), checkpoint_name(6));
+  EXPECT_EQ(fs::read_symlink(run.path / "best"), checkpoint_name(6));
+  EXPECT_EQ(checkpoint_steps(run.path), std::vector<int64_t>{6});
+}
+
 // Reliability T13: the same stream of rows under another split, also where the size of a step
 // changes in mid-run.
 TEST(Resume, AnotherBatchSizeContinuesTheStreamOfRows) {
