@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "base/atomic_file.h"
+#include "base/error.h"
 #include "base/json_reader.h"
 #include "base/version.h"
 
@@ -67,6 +68,18 @@ void write_run_record(const std::filesystem::path& run, const RunRecord& record)
   }
   j["resumed_from"] = text_or_null(record.resumed_from);
   write_file_atomically(run / "run.json", dump_json(j, 2) + "\n");
+}
+
+bool is_recorded_as_ended(const std::filesystem::path& run) {
+  if (!std::filesystem::exists(run / "run.json")) return true;
+  try {
+    const nlohmann::json record = parse_json_file(run / "run.json");
+    const std::string result = JsonView(record, "run.json").get_string("result");
+    return result == "finished" || result == "early_stopping";
+  } catch (const Error& error) {
+    if (error.code() != Exit::bad_input) throw;
+    return false;
+  }
 }
 
 }  // namespace llm

@@ -31,4 +31,8 @@ struct RunRecord {
 std::string utc_now();
 void write_run_record(const std::filesystem::path& run, const RunRecord& record);
 
+/// Whether run.json says that the run came to an end of its own; so it is without one, too. A
+/// process that dies or fails after the final model is there leaves "running" or "failed".
+bool is_recorded_as_ended(const std::filesystem::path& run);
+
 }  // namespace llm

@@ -184,13 +184,14 @@ int train_in_directory(RunConfig& run, const Fields& fields, const TrainingVerb&
   record.identity = setup.identity;
   setup.stop_requested = stop_requested;
   setup.on_step = verb.on_step;
+  const int64_t total_steps = setup.total_steps;
   Trainer trainer(std::move(setup), *model);
   if (start) {
     resume(trainer, *start);
     write_tokenizer(tokenizer, directory);
     data.adopt();
     beside.reset();
-    remove_final_model(directory);
+    if (trainer.step() < total_steps) remove_final_model(directory);
   }
   chat.write();
   if (const auto file = write_generation_defaults(run, turn_end, directory)) {

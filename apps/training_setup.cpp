@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "apps/run_record.h"
 #include "apps/run_remains.h"
 #include "base/error.h"
 #include "base/log.h"
@@ -80,11 +81,12 @@ BatchSource batches_of(const RunConfig& config, const Tokenizer& tokenizer, Data
   return masked_batches(loader, std::move(masking));
 }
 
-/// Killed after its last step, before its final model: the run itself has nothing else to do.
-bool lacks_only_its_model(const CheckpointConfig& config, const std::filesystem::path& checkpoint) {
+/// Killed after its last step, before its final model or the record of its end: the run itself has
+/// nothing else to do.
+bool lacks_only_its_end(const CheckpointConfig& config, const std::filesystem::path& checkpoint) {
   std::error_code absent;
   return std::filesystem::equivalent(checkpoint.parent_path(), config.output_dir, absent) &&
-         !has_final_model(config.output_dir);
+         !(has_final_model(config.output_dir) && is_recorded_as_ended(config.output_dir));
 }
 
 /// In steps. Epochs count rows, of which a run that had other batches before has done so many.
@@ -169,7 +171,7 @@ void check_resume(const RunConfig& config, const Fields& fields, const RunTokeni
   wanted.settings = settings_of(config.training, config.optimizer, config.scheduler);
   wanted.settings.merge(further_settings(fields, tokenizer));
   compare_states(saved, wanted, config.checkpoint,
-                 lacks_only_its_model(config.checkpoint, checkpoint));
+                 lacks_only_its_end(config.checkpoint, checkpoint));
 }
 
 RunLoaders open_loaders(const RunConfig& config, const RunData& data, const Tokenizer& tokenizer) {
@@ -208,7 +210,7 @@ TrainerSetup trainer_setup(RunConfig& config, const Fields& fields, const RunTok
   TrainerSetup setup;
   setup.identity = {tokenizer.sha256(), data_sha256(rows.file()), "", ""};
   setup.total_steps = length_of_run(config, *loaders.train, setup.identity, start);
-  setup.may_be_complete = start && lacks_only_its_model(config.checkpoint, start->checkpoint);
+  setup.may_be_complete = start && lacks_only_its_end(config.checkpoint, start->checkpoint);
   shorten_warmup(config.scheduler, fields, setup.total_steps);
   setup.training = config.training;
   setup.optimizer = config.optimizer;

@@ -78,7 +78,7 @@ struct TrainingResult {
   int64_t steps = 0;
   int64_t tokens = 0;
   int64_t skipped_steps = 0;
-  std::optional<double> loss;            // of the last step made here; none before the first
+  std::optional<double> loss;            // of the last step with targets; none before the first
   std::optional<LossTotals> validation;  // of the last evaluation
   std::optional<LossTotals> long_validation;
   int64_t best_step = 0;

@@ -69,6 +69,11 @@ std::string validated_sha256(const TrainerSetup& setup, int64_t rows) {
                                 drawn ? training.noise_schedule : "", drawn ? setup.seed : 0));
 }
 
+std::string setting(const TrainingState& state, const std::string& key) {
+  const auto found = state.settings.find(key);
+  return found == state.settings.end() ? "" : found->second;
+}
+
 }  // namespace
 
 TrainingState Trainer::Core::state() const {
@@ -90,7 +95,9 @@ TrainingState Trainer::Core::state() const {
   s.best = best;
   s.early_stopping_reference = early_stopping_reference;
   s.evaluations_without_gain = evaluations_without_gain;
+  s.last_loss = last_loss;
   s.last_validation = last_validation;
+  s.last_long_validation = last_long_validation;
   if (setup.validation) {
     s.validated =
         validated_sha256(setup, validated_rows(setup.validation_rows, setup.training.batch_size));
@@ -135,6 +142,7 @@ std::vector<std::string> Trainer::Core::resume(const fs::path& checkpoint) {
     changes.push_back("other data: taken from its beginning");
   }
   tokens = saved.tokens;
+  last_loss = saved.last_loss;
   skipped_steps = saved.skipped_steps;
   skipped_in_a_row = saved.skipped_in_a_row;
   if (scale.enabled && saved.scale.enabled) {
@@ -145,6 +153,9 @@ std::vector<std::string> Trainer::Core::resume(const fs::path& checkpoint) {
     early_stopping_reference = saved.early_stopping_reference;
     evaluations_without_gain = saved.evaluations_without_gain;
     last_validation = saved.last_validation;
+    const char* const longer = "training.eval_length_factor";
+    if (setup.long_validation && setting(saved, longer) == setting(now, longer))
+      last_long_validation = saved.last_long_validation;
   } else if (saved.best) {
     changes.push_back(
         "validation is on other data: what is best is asked anew, and patience with it");

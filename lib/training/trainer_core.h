@@ -36,7 +36,9 @@ struct Trainer::Core {
   std::optional<BestValidation> best;
   std::optional<double> early_stopping_reference;
   int64_t evaluations_without_gain = 0;
+  std::optional<double> last_loss;
   std::optional<LossTotals> last_validation;
+  std::optional<LossTotals> last_long_validation;
 
   // Of this process only.
   double matmul_flops = 0;
@@ -45,10 +47,8 @@ struct Trainer::Core {
   int64_t resumed_step = 0;
   int64_t saved_step = -1;
   int64_t validated_step = -1;
-  std::optional<LossTotals> last_long_validation;
   std::map<std::string, double> gradient_norms;
   std::filesystem::path last_checkpoint;
-  std::optional<double> last_loss;
   std::unique_ptr<Progress> progress;  // while train() runs
 
   Core(TrainerSetup setup, Transformer& model);

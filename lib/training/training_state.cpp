@@ -23,6 +23,23 @@ json optional_number(const std::optional<double>& value) {
   return value ? json(*value) : json(nullptr);
 }
 
+/// A loss that is not finite becomes null.
+ordered_json to_json(const std::optional<LossTotals>& v) {
+  return v ? ordered_json{{"nll", v->nll},
+                          {"tokens", v->tokens},
+                          {"correct", v->correct},
+                          {"bytes", v->bytes},
+                          {"targets", v->targets}}
+           : ordered_json(nullptr);
+}
+
+std::optional<LossTotals> validation_of(const std::optional<JsonView>& view) {
+  if (!view) return std::nullopt;
+  return LossTotals{view->get_double("nll", 0, kFar, 0), view->get_int("tokens", 0, kLargest),
+                    view->get_int("correct", 0, kLargest), view->get_int("bytes", 0, kLargest),
+                    view->get_int("targets", 0, kLargest, 0)};
+}
+
 ordered_json to_json(const TrainingState& s) {
   ordered_json j;
   j["format"] = kStateFormat;
@@ -44,13 +61,9 @@ ordered_json to_json(const TrainingState& s) {
       s.best ? ordered_json{{"step", s.best->step}, {"loss", s.best->loss}} : ordered_json(nullptr);
   j["early_stopping"] = {{"reference", optional_number(s.early_stopping_reference)},
                          {"without_gain", s.evaluations_without_gain}};
-  const auto& v = s.last_validation;
-  j["last_validation"] = v ? ordered_json{{"nll", v->nll},
-                                          {"tokens", v->tokens},
-                                          {"correct", v->correct},
-                                          {"bytes", v->bytes},
-                                          {"targets", v->targets}}
-                           : ordered_json(nullptr);
+  j["last_loss"] = optional_number(s.last_loss);
+  j["last_validation"] = to_json(s.last_validation);
+  j["last_long_validation"] = to_json(s.last_long_validation);
   j["identity"] = {{"config_sha256", s.identity.config_sha256},
                    {"tokenizer_sha256", s.identity.tokenizer_sha256},
                    {"data_sha256", s.identity.data_sha256},
@@ -73,13 +86,11 @@ void read_validation(TrainingState& s, const JsonView& view) {
     s.early_stopping_reference = reference->as_double(-kFar, kFar);
   }
   s.evaluations_without_gain = early.get_int("without_gain", 0, kLargest);
-  if (const auto last = view.find("last_validation")) {
-    // A validation loss that was not finite is stored as null.
-    s.last_validation =
-        LossTotals{last->get_double("nll", 0, kFar, 0), last->get_int("tokens", 0, kLargest),
-                   last->get_int("correct", 0, kLargest), last->get_int("bytes", 0, kLargest),
-                   last->get_int("targets", 0, kLargest, 0)};
+  if (const auto loss = view.find("last_loss")) {
+    s.last_loss = loss->as_double(-kFar, kFar);
   }
+  s.last_validation = validation_of(view.find("last_validation"));
+  s.last_long_validation = validation_of(view.find("last_long_validation"));
 }
 
 /// Keys of the model that may differ between a checkpoint and the run that goes on from it.

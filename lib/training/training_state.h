@@ -7,10 +7,11 @@
 //  "warmup_steps": ..., "total_steps": ...}, "scaler": {"enabled": false, "scale": 65536,
 //  "good_steps": 0}, "rng": {"kind": "counter", "seed": 42}, "data_cursor": {"row": 32000}, "best":
 //  {"step": 900, "loss": 1.25} or null, "early_stopping": {"reference": 1.25, "without_gain": 0},
-//  "last_validation": {...} or null, "identity": {"config_sha256": ..., "tokenizer_sha256": ...,
-//  "data_sha256": ..., "validation_sha256": ...}, "validated": SHA-256 of what `best` and
-//  `last_validation` were measured on, "precision": "32-true", "kernels": "avx2", "threads": 2,
-//  "settings": {"training.batch_size": "8", ...}}
+//  "last_loss": 1.5 or null, "last_validation": {...} or null, "last_long_validation": the same,
+//  "identity": {"config_sha256": ..., "tokenizer_sha256": ..., "data_sha256": ...,
+//  "validation_sha256": ...}, "validated": SHA-256 of what `best` and `last_validation` were
+//  measured on, "precision": "32-true", "kernels": "avx2", "threads": 2, "settings":
+//  {"training.batch_size": "8", ...}}
 #pragma once
 
 #include <cstdint>
@@ -58,7 +59,9 @@ struct TrainingState {
   std::optional<BestValidation> best;
   std::optional<double> early_stopping_reference;  // the loss that a gain is measured from
   int64_t evaluations_without_gain = 0;
+  std::optional<double> last_loss;  // of the last step with targets; older: none
   std::optional<LossTotals> last_validation;
+  std::optional<LossTotals> last_long_validation;  // older: none
   std::string validated;  // names the rows and targets of a validation; "" without, and in older
   RunIdentity identity;
   std::string precision;

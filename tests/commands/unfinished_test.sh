@@ -14,6 +14,28 @@ expect "no final model" '"result": "finished"' r/run.json
 CHANGES=allowed refuse "with its final model" 3 "already at step 4 of 4" "raise --max-steps" -- "${going_on[@]}" --output-dir r
 CHANGES=allowed refuse "another's checkpoint" 3 "already at step 4 of 4" -- "${going_on[@]}" --output-dir other --resume-from-checkpoint r/step-00000004
 
+# Killed before run.json said so, or with a full disk then: the same command says it, and what it says is the same.
+long=(pretrain --config "$TINY/config.yaml" --data-path "$TINY/text.txt" --val-fraction 0.2 --tokenizer-path "$TINY/tokenizer.model" --output-dir l
+  --max-seq-length 16 --eval-length-factor 2)
+record() { grep -vE '"(started|finished|resumed_from|config_sha256)"' "$1/run.json"; }
+accept "its record" -- "${long[@]}"
+holds "its record" [ "$(grep -cE '"(loss|val_loss|val_long_loss)": [0-9.]+' l/run.json)" = 4 ]
+cp -a l whole
+for result in running failed no-record; do
+  rm -rf l; cp -a whole l
+  sed -i -E "s/\"result\": \"finished\"/\"result\": \"$result\"/; s/\"steps\": 4/\"steps\": 0/; s/(loss\": )[0-9.]+/\1null/" l/run.json
+  [ $result = no-record ] && printf '{' > l/run.json
+  accept "recorded as $result" -- "${long[@]}"
+  same "recorded as $result" <(record l) <(record whole)
+  same "recorded as $result" l/final/model.safetensors whole/final/model.safetensors
+  CHANGES=allowed refuse "recorded" 3 "already at step 4 of 4" -- "${long[@]}"
+done
+rm -rf l/final
+accept "its record and its model" -- "${long[@]}"
+same "its record and its model" <(record l) <(record whole)
+rm l/run.json
+CHANGES=allowed refuse "a record that somebody removed" 3 "already at step 4 of 4" -- "${long[@]}"
+
 # Half of a final model is none.
 for half in model.safetensors config.json; do
   copy_of_run r

@@ -220,6 +220,30 @@ TEST(Resume, DoesWhatAProcessThatDiedInASaveDidNotComeTo) {
   EXPECT_EQ(checkpoint_steps(run.path), std::vector<int64_t>{6});
 }
 
+// What run.json says of a run that needs no more step.
+TEST(Resume, KeepsTheLastLosses) {
+  const Scratch run;
+  TrainerSetup setup = tiny_setup(2, run.path);
+  add_validation(setup);
+  setup.training.eval_length_factor = 2;
+  setup.long_validation = setup.validation;  // how long its rows are is not looked at here
+  setup.long_validation_rows = 4;
+  setup.may_be_complete = true;
+  const auto model = tiny_model();
+  const TrainingResult ended = Trainer(setup, *model).train();
+  const auto again = [&](int64_t factor) {
+    setup.training.eval_length_factor = factor;
+    Trainer trainer(setup, *model);
+    trainer.resume(run.path / checkpoint_name(2));
+    return trainer.train();
+  };
+  const TrainingResult result = again(2);
+  EXPECT_EQ(result.loss, ended.loss);
+  EXPECT_EQ(result.validation->nll, ended.validation->nll);
+  EXPECT_EQ(result.long_validation->nll, ended.long_validation->nll);
+  EXPECT_FALSE(again(3).long_validation) << "of rows of another length";
+}
+
 // Reliability T13: the same stream of rows under another split, also where the size of a step
 // changes in mid-run.
 TEST(Resume, AnotherBatchSizeContinuesTheStreamOfRows) {
@@ -406,7 +430,9 @@ TEST(Resume, StateSurvivesTheRoundTripThroughItsFile) {
   state.best = BestValidation{40, 1.0 / 3};
   state.early_stopping_reference = 0.1;
   state.evaluations_without_gain = 2;
+  state.last_loss = 2.0 / 3;
   state.last_validation = LossTotals{17.25, 12, 3, 40};
+  state.last_long_validation = LossTotals{18.5, 13, 4, 41};
   state.identity = {"a", "b", "c", "d"};
   state.validated = "e";
   state.precision = "16-mixed";
@@ -427,7 +453,9 @@ TEST(Resume, StateSurvivesTheRoundTripThroughItsFile) {
   EXPECT_EQ(read.identity.validation_sha256, "d");
   EXPECT_EQ(read.validated, "e");
   EXPECT_EQ(read.early_stopping_reference, 0.1);
+  EXPECT_EQ(read.last_loss, 2.0 / 3);
   EXPECT_EQ(read.last_validation->nll, 17.25);
+  EXPECT_EQ(read.last_long_validation->nll, 18.5);
   EXPECT_EQ(read.kernels, "avx512");
   EXPECT_EQ(read.settings, state.settings);
 }
