@@ -98,6 +98,7 @@ RunDirectory::~RunDirectory() {
 }
 
 void RunDirectory::keep() {
+  if (made_here_) sync_directory(path_.parent_path());
   made_here_ = false;
   above_.keep();
 }

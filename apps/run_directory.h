@@ -15,7 +15,8 @@ namespace llm {
 /// RUN, made where it is not there, and locked: a second process is refused. A folder that holds
 /// something else than a run, or a model of its own, is refused (exit 2) before anything in it
 /// changes. One that was made here goes again when the object does, unless keep() was called or
-/// somebody put something into it: a run that never began leaves nothing behind.
+/// somebody put something into it: a run that never began leaves nothing behind. One that is kept
+/// stays after a loss of power, too.
 class RunDirectory {
  public:
   explicit RunDirectory(std::filesystem::path path);

@@ -1,5 +1,7 @@
 #include "base/new_folders.h"
 
+#include "base/file_io.h"
+
 namespace llm {
 
 NewFolders::NewFolders(std::filesystem::path folder) {
@@ -15,6 +17,13 @@ NewFolders::~NewFolders() {
   for (const std::filesystem::path& folder : missing_) {
     std::filesystem::remove(folder, ignored);
   }
+}
+
+void NewFolders::keep() {
+  for (const std::filesystem::path& folder : missing_) {
+    if (std::filesystem::exists(folder)) sync_directory(folder.parent_path());
+  }
+  missing_.clear();
 }
 
 }  // namespace llm

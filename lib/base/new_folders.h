@@ -14,7 +14,8 @@ class NewFolders {
   ~NewFolders();
   NewFolders(const NewFolders&) = delete;
   NewFolders& operator=(const NewFolders&) = delete;
-  void keep() { missing_.clear(); }
+  /// They stay, also after a loss of power. Throws Error(io).
+  void keep();
 
  private:
   std::vector<std::filesystem::path> missing_;  // the deepest first

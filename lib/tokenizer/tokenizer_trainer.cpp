@@ -8,6 +8,7 @@
 #include <unordered_map>
 
 #include "base/atomic_file.h"
+#include "base/new_folders.h"
 #include "base/progress.h"
 #include "base/sha256.h"
 #include "base/watched_work.h"
@@ -231,8 +232,10 @@ void write_hf_tokenizer(const std::string& model, const std::filesystem::path& d
   for (TokenizerFile& file : tokenizer->files()) {
     if (file.name == "tokenizer.json") files.push_back(std::move(file));
   }
+  NewFolders folders(directory);
   make_directories(directory);
   for (const TokenizerFile& file : files) write_file_atomically(directory / file.name, file.bytes);
+  folders.keep();
 }
 
 }  // namespace llm

@@ -184,12 +184,13 @@ std::string step_line(const StepRecord& record, int64_t total_steps,
 }
 
 MetricsWriter::MetricsWriter(std::filesystem::path run, const MetricsConfig& config,
-                             int64_t resumed_step) {
+                             int64_t resumed_step)
+    : skipped_steps_(run / "skipped_steps.jsonl") {
   const auto jsonl = run / "metrics.jsonl";
   const auto csv = run / "metrics.csv";
   constexpr std::string_view kLead = "{\"step\":";
   keep_rows_up_to(jsonl, resumed_step, kLead, {});
-  keep_rows_up_to(run / "skipped_steps.jsonl", resumed_step, kLead, {});
+  keep_rows_up_to(skipped_steps_, resumed_step, kLead, {});
   jsonl_ = OutputFile::append_to(jsonl);
   if (config.csv) {
     keep_rows_up_to(csv, resumed_step, {}, csv_header());
@@ -214,6 +215,19 @@ void MetricsWriter::write(const StepRecord& record) {
   }
   if (events_) {
     events_->write_scalars(record.step, to_scalars(record));
+  }
+}
+
+void MetricsWriter::sync() {
+  jsonl_.sync();
+  if (csv_.is_open()) {
+    csv_.sync();
+  }
+  if (events_) {
+    events_->sync();
+  }
+  if (std::filesystem::exists(skipped_steps_)) {
+    sync_file(skipped_steps_);
   }
 }
 

@@ -63,8 +63,12 @@ class MetricsWriter {
   ~MetricsWriter();
   /// Throws Error(io) where a row cannot be written.
   void write(const StepRecord& record);
+  /// Puts what was written on the disk, steps that were skipped too: before a checkpoint counts, so
+  /// that a resume from it finds its rows. Throws Error(io).
+  void sync();
 
  private:
+  std::filesystem::path skipped_steps_;  // of the trainer, which opens it when there is one
   OutputFile jsonl_;
   OutputFile csv_;
   std::unique_ptr<TensorBoardWriter> events_;

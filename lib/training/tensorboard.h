@@ -28,6 +28,7 @@ class TensorBoardWriter {
   /// Opens a new file in `folder`. first_step: of those that follow.
   TensorBoardWriter(const std::filesystem::path& folder, int64_t first_step);
   void write_scalars(int64_t step, const std::vector<std::pair<std::string, double>>& scalars);
+  void sync() { file_.sync(); }
   const std::filesystem::path& path() const { return file_.path(); }
 
  private:

@@ -204,6 +204,7 @@ fs::path Trainer::Core::save() {
       },
   };
   const fs::path& run = setup.run_directory;
+  if (metrics) metrics->sync();
   last_checkpoint = llm::save_checkpoint(run, step, parts,
                                          bytes_of_checkpoint(model, *optimizer, setup.model_files));
   saved_step = step;

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/file_io.h"
 #include "tests/support/temporary_folder.h"
 
 namespace llm {
@@ -32,6 +33,20 @@ TEST(NewFolders, WhatIsKeptOrHoldsSomethingStays) {
   EXPECT_TRUE(fs::exists(folder / "kept/a"));
   EXPECT_TRUE(fs::exists(folder / "full/notes.txt"));
   EXPECT_FALSE(fs::exists(folder / "full/a"));
+}
+
+TEST(NewFolders, WhatIsKeptOutlivesALossOfPower) {
+  const TemporaryFolder folder;
+  for (const bool keep : {true, false}) {
+    const fs::path top = folder / (keep ? "kept" : "lost");
+    FaultPlan plan;
+    NewFolders folders(top / "a");
+    make_directories(top / "a");
+    if (keep) folders.keep();
+    plan.lose_unsynced(Loss::names_only);
+    EXPECT_EQ(fs::exists(top / "a"), keep);
+    EXPECT_EQ(fs::exists(top), keep);
+  }
 }
 
 }  // namespace

@@ -129,6 +129,16 @@ TEST(Metrics, ResumingDropsWhatWasSkippedLater) {
   EXPECT_EQ(read_file(file), earlier);
 }
 
+TEST(Metrics, SkippedStepsAreSyncedWithTheRest) {
+  const Scratch run;
+  FaultPlan plan;
+  MetricsWriter writer(run.path, {}, 0);
+  OutputFile::append_to(run.path / "skipped_steps.jsonl").write("{\"step\":1}\n");
+  writer.sync();
+  plan.lose_unsynced(Loss::data_only);
+  EXPECT_EQ(read_file(run.path / "skipped_steps.jsonl"), "{\"step\":1}\n");
+}
+
 TEST(Metrics, FilesThatAreSwitchedOffAreNotWritten) {
   const Scratch run;
   MetricsConfig config;
