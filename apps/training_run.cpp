@@ -42,6 +42,15 @@ void resume(Trainer& trainer, const ResumeChoice& start) {
   log_info("resumed from {}", start.checkpoint.string());
 }
 
+/// Of processes that were killed here. What cannot be removed is in nobody's way.
+void clear_leftovers(const fs::path& folder) {
+  try {
+    remove_leftovers(folder, /*locked=*/true);
+  } catch (const Error& error) {
+    log_warn("{}", error.message());
+  }
+}
+
 /// The model of a shorter run, whose checkpoint stays: a process that dies here leaves all of it or
 /// nothing.
 void remove_final_model(const fs::path& run) {
@@ -139,8 +148,8 @@ int train_in_directory(RunConfig& run, const Fields& fields, const TrainingVerb&
   for (const std::string& line : run.set_aside) {
     log_info("{}", line);
   }
-  remove_leftovers(directory, /*locked=*/true);
-  remove_leftovers(directory / "data", /*locked=*/true);
+  clear_leftovers(directory);
+  clear_leftovers(directory / "data");
   set_mapping_activity("training");
   RunRecord record;
   record.started = utc_now();

@@ -120,7 +120,11 @@ void remove_old_checkpoints(const fs::path& run, int64_t keep) {
       log_info("kept {}: '{}' in it is not of this run", name, added.string());
       continue;
     }
-    remove_atomically(run / name);
+    try {
+      remove_atomically(run / name);
+    } catch (const Error& error) {
+      log_warn("could not clear {} away: {}", name, error.message());
+    }
   }
 }
 

@@ -44,7 +44,7 @@ void verify_checkpoint(const std::filesystem::path& checkpoint);
 
 /// Removes all but the newest `keep` verified checkpoints and what `best` and `latest` point to;
 /// never the only one that verifies, nor one that holds a file that no save wrote. keep 0 = keep
-/// all.
+/// all. What cannot be removed is warned of.
 void remove_old_checkpoints(const std::filesystem::path& run, int64_t keep);
 
 /// What follows when RUN's newest checkpoint is saved: `latest` and, if it is that, `best` name it,

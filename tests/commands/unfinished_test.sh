@@ -73,6 +73,20 @@ rm b/best
 accept "best again" -- "${validating[@]}" --output-dir b --max-steps 5 --optimizer.learning_rate 1e-30
 holds "best again" [ "$(readlink b/best)" = "$best" ]
 
+# An old checkpoint that cannot be removed is a warning, and so is what is left of it.
+if permissions_hold; then
+  copy_of_run r
+  chmod 555 r/step-00000002/training_state
+  accept "an old checkpoint that stays" -- "${going_on[@]}" --output-dir r --keep-last 1 --max-steps 5
+  expect "an old checkpoint that stays" "warning: could not clear step-00000002 away: cannot remove 'r/.step-00000002." err
+  accept "its leftovers" -- "${going_on[@]}" --output-dir r --keep-last 1 --max-steps 6
+  expect "its leftovers" "warning: cannot remove 'r/.step-00000002." err
+  chmod -R u+w r
+  accept "its leftovers go" -- "${going_on[@]}" --output-dir r --keep-last 1 --max-steps 7
+  holds "its leftovers go" [ -z "$(find r -name '.*tmp*')" ]
+fi
+done_with_permissions
+
 # Killed between its last checkpoint, and what it is called and makes superfluous.
 copy_of_run r
 rm -rf r/final

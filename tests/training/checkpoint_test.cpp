@@ -274,6 +274,13 @@ TEST(Checkpoint, CleaningUpNeverRemovesTheOnlyWholeOne) {
   verify_checkpoint(run.path / "step-00000002");
 }
 
+/// How many numbered file operations a save takes.
+int operations_of_a_mere_save(const fs::path& run) {
+  const FaultPlan plan;
+  save(run, 2);
+  return plan.operations();
+}
+
 /// How many numbered file operations a save and clean-up take.
 int operations_of_a_save(const fs::path& run) {
   const FaultPlan plan;
@@ -297,7 +304,7 @@ TEST(Checkpoint, AnyFailedOperationIsAnIoErrorThatNamesItAndLeavesAGoodCheckpoin
   {
     const Scratch run;
     save(run.path, 1);
-    total = operations_of_a_save(run.path);
+    total = operations_of_a_mere_save(run.path);
   }
   ASSERT_GT(total, 15);
   for (const int error_number : {ENOSPC, EIO}) {
@@ -307,12 +314,7 @@ TEST(Checkpoint, AnyFailedOperationIsAnIoErrorThatNamesItAndLeavesAGoodCheckpoin
       {
         FaultPlan plan;
         plan.fail_operation(n, error_number);
-        const std::string message = message_of(
-            [&] {
-              save(run.path, 2);
-              remove_old_checkpoints(run.path, 1);
-            },
-            Exit::io);
+        const std::string message = message_of([&] { save(run.path, 2); }, Exit::io);
         EXPECT_NE(message.find(std::generic_category().message(error_number)), std::string::npos)
             << n << ": " << message;
         EXPECT_NE(message.find(run.path.string()), std::string::npos) << n << ": " << message;
@@ -323,6 +325,30 @@ TEST(Checkpoint, AnyFailedOperationIsAnIoErrorThatNamesItAndLeavesAGoodCheckpoin
             << "operation " << n;
       }
     }
+  }
+}
+
+TEST(Checkpoint, AnOldOneThatCannotBeRemovedIsNotTheEndOfARun) {
+  int before = 0, total = 0;
+  {
+    const Scratch one, other;
+    save(one.path, 1);
+    before = operations_of_a_mere_save(one.path);
+    save(other.path, 1);
+    total = operations_of_a_save(other.path);
+  }
+  ASSERT_GE(total - before, 4);
+  for (int n = before + 1; n <= total; ++n) {
+    const Scratch run;
+    save(run.path, 1);
+    FaultPlan plan;
+    plan.fail_operation(n, EPERM);
+    save(run.path, 2);
+    remove_old_checkpoints(run.path, 1);
+    EXPECT_EQ(choose_checkpoint(run.path, "auto")->checkpoint, run.path / "step-00000002");
+    save(run.path, 3);  // the run goes on
+    remove_old_checkpoints(run.path, 1);
+    EXPECT_EQ(checkpoint_steps(run.path), std::vector<int64_t>{3}) << n;
   }
 }
 
