@@ -102,7 +102,13 @@ std::optional<ResumeChoice> choose_checkpoint(const fs::path& run, const std::st
   if (error) {
     fail(Exit::io, fmt::format("cannot read '{}': {}", trimmed.string(), error.message()));
   }
-  check_input(there, "checkpoint '{}' does not exist", trimmed.string());
+  if (!there) {
+    // Of a run that went back and has come further since, its clean-up may have taken that one.
+    const std::string newest = newest_complete_checkpoint(run);
+    const bool own = fs::equivalent(trimmed.parent_path(), run, error) && !newest.empty();
+    fail(Exit::bad_input, fmt::format("checkpoint '{}' does not exist", trimmed.string()),
+         own ? fmt::format("--resume-from-checkpoint auto goes on from {}", newest) : "");
+  }
   if (!fs::is_directory(trimmed)) {
     const std::string suffix = trimmed.extension().string();
     const bool pickle =

@@ -226,6 +226,23 @@ TEST(Checkpoint, TheNewestIsTakenWhereTheLinkWasNotMovedToIt) {
   EXPECT_EQ(latest_checkpoint(run.path), run.path / "step-00000006");
 }
 
+TEST(Checkpoint, OneOfItsOwnThatIsGoneIsNamedWithTheNewest) {
+  const Scratch run, other;
+  save(run.path, 8);
+  const auto hint_at = [&](const fs::path& named) -> std::string {
+    try {
+      choose_checkpoint(run.path, named);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.message(), "checkpoint '" + named.string() + "' does not exist");
+      return error.hint();
+    }
+    return "no error";
+  };
+  EXPECT_EQ(hint_at(run.path / "step-00000006"),
+            "--resume-from-checkpoint auto goes on from step-00000008");
+  EXPECT_EQ(hint_at(other.path / "step-00000006"), "");
+}
+
 TEST(Checkpoint, GoingBackAbandonsWhatWasSavedLater) {
   using Names = std::vector<std::string>;
   const Scratch run;
