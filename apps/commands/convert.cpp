@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/number_text.h"
+#include "base/signals.h"
 #include "base/stdout.h"
 #include "model/device.h"
 #include "model/gguf_export.h"
@@ -85,13 +86,27 @@ void check_output(const ConvertConfig& config, const fs::path& source) {
         "'{}' exists and is not a model directory: it is not overwritten", config.output);
 }
 
+/// Each asks first whether to go on.
+std::vector<OutgoingTensor> tensors_to_write(const ModelConfig& model,
+                                             const ParameterSource& parameters,
+                                             const StopRequest& stop) {
+  auto tensors =
+      outgoing_tensors(model, [&](const std::string& name) { return parameters.parameter(name); });
+  for (OutgoingTensor& tensor : tensors) {
+    tensor.values = [&stop, values = std::move(tensor.values)] {
+      end_if_asked(stop);
+      return values();
+    };
+  }
+  return tensors;
+}
+
 void convert_to_directory(const ConvertConfig& config, const fs::path& source,
-                          const EncryptionKey& key) {
+                          const EncryptionKey& key, const StopRequest& stop) {
   const ModelConfig model = load_model_config(source);
   const ParameterSource parameters(model, open_weights(source, key));
   const at::ScalarType dtype = float_type(config.type, parameters.stored_dtype());
-  const auto tensors =
-      outgoing_tensors(model, [&](const std::string& name) { return parameters.parameter(name); });
+  const auto tensors = tensors_to_write(model, parameters, stop);
   const uint64_t bytes = weight_bytes(tensors, dtype);
   AtomicDirectory directory(config.output, bytes);
   const auto files = write_weights(
@@ -118,8 +133,8 @@ GgufMetadata tokenizer_keys(const fs::path& source, const ModelConfig& model) {
                              model_chat_template(source));
 }
 
-void convert_to_gguf(const ConvertConfig& config, const fs::path& source,
-                     const EncryptionKey& key) {
+void convert_to_gguf(const ConvertConfig& config, const fs::path& source, const EncryptionKey& key,
+                     const StopRequest& stop) {
   const ModelConfig model = load_model_config(source);
   const ParameterSource parameters(model, open_weights(source, key));
   const std::string stored = dtype_name(float_type("auto", parameters.stored_dtype()));
@@ -128,12 +143,10 @@ void convert_to_gguf(const ConvertConfig& config, const fs::path& source,
                            : stored == "float16" ? "f16"
                                                  : "bf16";
   const BlockFormat& format = parse_gguf_format(type);
-  export_gguf(
-      config.output, model,
-      outgoing_tensors(model, [&](const std::string& name) { return parameters.parameter(name); }),
-      {.format = &format,
-       .name = fs::path(config.output).stem().string(),
-       .tokenizer = tokenizer_keys(source, model)});
+  export_gguf(config.output, model, tensors_to_write(model, parameters, stop),
+              {.format = &format,
+               .name = fs::path(config.output).stem().string(),
+               .tokenizer = tokenizer_keys(source, model)});
   write_stdout(fmt::format("wrote {}: {} {}, {}\n", config.output,
                            human_count(parameter_count(model)), format.name,
                            human_bytes(fs::file_size(config.output))));
@@ -147,10 +160,15 @@ int convert(ConvertConfig& config, const Fields& fields) {
         config.type);
   check_output(config, source);
   const EncryptionKey key = shared_key(fields);
-  if (gguf) {
-    convert_to_gguf(config, source, key);
-  } else {
-    convert_to_directory(config, source, key);
+  remove_leftovers_of(config.output);
+  const StopSignal signals;
+  const StopRequest stop = [&] { return signals.requested(); };
+  try {
+    gguf ? convert_to_gguf(config, source, key, stop)
+         : convert_to_directory(config, source, key, stop);
+  } catch (const Stopped&) {
+    log_info("ended by {}; nothing was written", signals.name());
+    return signals.exit_code();
   }
   return 0;
 }

@@ -3,7 +3,7 @@
 
 #include "apps/commands.h"
 #include "apps/run_presets.h"
-#include "base/atomic_file.h"
+#include "base/named_output.h"
 #include "base/error.h"
 #include "base/number_text.h"
 #include "base/stdout.h"
@@ -81,10 +81,7 @@ int create_config(CreateConfig& config, const Fields& fields) {
         made_by, describe_run(run), rows.to_yaml_with_comments());
   }
   const fs::path output = config.output;
-  if (output.has_parent_path()) {
-    make_directories(output.parent_path());
-  }
-  write_file_atomically(output, text);
+  write_named_output(output, text);
   write_stdout(fmt::format("Wrote {}: {} ({})\n", output.string(), describe_run(run),
                            format_count(parameter_count(run.model))));
   return 0;

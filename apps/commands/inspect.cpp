@@ -6,7 +6,7 @@
 #include "apps/model_files.h"
 #include "apps/model_views.h"
 #include "apps/shared_options.h"
-#include "base/atomic_file.h"
+#include "base/named_output.h"
 #include "base/error.h"
 #include "base/json_reader.h"
 #include "base/stdout.h"
@@ -76,10 +76,7 @@ void write_plot(const fs::path& run, const fs::path& file) {
     }
   }
   const std::string picture = loss_plot_svg(curves);
-  if (file.has_parent_path()) {
-    make_directories(file.parent_path());
-  }
-  write_file_atomically(file, picture);
+  write_named_output(file, picture);
   write_stdout(fmt::format("wrote {}\n", file.string()));
 }
 

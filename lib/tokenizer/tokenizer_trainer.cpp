@@ -7,7 +7,7 @@
 #include <memory>
 #include <unordered_map>
 
-#include "base/atomic_file.h"
+#include "base/named_output.h"
 #include "base/new_folders.h"
 #include "base/progress.h"
 #include "base/sha256.h"
@@ -221,8 +221,7 @@ TokenizerTraining train_tokenizer(const TokenizerTrainerConfig& config, const Te
 TokenizerTraining train_tokenizer(const TokenizerTrainerConfig& config, const TextSource& source,
                                   const std::filesystem::path& output, const StopRequest& stop) {
   TokenizerTraining result = train_tokenizer(config, source, stop);
-  if (output.has_parent_path()) make_directories(output.parent_path());
-  write_file_atomically(output, result.model);
+  write_named_output(output, result.model);
   return result;
 }
 
@@ -234,7 +233,7 @@ void write_hf_tokenizer(const std::string& model, const std::filesystem::path& d
   }
   NewFolders folders(directory);
   make_directories(directory);
-  for (const TokenizerFile& file : files) write_file_atomically(directory / file.name, file.bytes);
+  for (const TokenizerFile& file : files) write_named_output(directory / file.name, file.bytes);
   folders.keep();
 }
 

@@ -45,6 +45,21 @@ for family in gemma3 gpt2 qwen3_moe phi3_longrope; do
   expect "$family keeps its name" "$(grep '"model_type"' $fixtures/$family/config.json | tr -d ' ,')" <(tr -d ' ,' < $family/config.json)
 done
 
+# Ended at any moment, it leaves the whole output or nothing; a killed one's remains go with the next.
+mkdir -p ended/.hf.0.tmp-999999999
+: > ended/.m.gguf.0.tmp-999999999
+for delay in 0.02 0.1 0.2 0.3 0.4 0.5; do
+  for output in hf m.gguf; do
+    "$PROGRAM" convert "$run" --output ended/$output --overwrite > .ended.out 2>&1 & process=$!
+    sleep $delay; kill -INT $process 2> .kill; wait $process; code=$?
+    rows=$((rows + 1)); command=("(SIGINT after $delay s)")
+    case $code in 0 | 130) ;; *) wrong "an interrupted convert" "exit $code: $(cat .ended.out)" ;; esac
+  done
+done
+accept "after the interrupted ones" -- convert "$run" --output ended/hf --overwrite
+accept "after the interrupted ones, GGUF" -- convert "$run" --output ended/m.gguf --overwrite
+ls -A ended > listed; printf "hf\nm.gguf\n" > wanted; same "nothing of them is left" listed wanted
+
 # What does not say the same is refused loudly.
 cp -r hf broken; printf '\x40\x41' | dd of=broken/model.safetensors bs=1 seek=$(($(stat -c %s hf/model.safetensors) - 4098)) conv=notrunc 2> .dd
 STDOUT=allowed refuse "weights that differ" 3 "does not say what 'hf' says: its logits deviate" "the weights or the config were not exported" -- verify-export hf broken
