@@ -185,6 +185,12 @@ std::string compare_losses(const fs::path& whole, const fs::path& resumed) {
   return fmt::format("{:<40}{} rows, losses and gradient norms equal", "metrics.jsonl", a.size());
 }
 
+/// Of the checkpoint that the resumed run began with.
+int64_t resumed_step(const fs::path& run) {
+  const nlohmann::json record = parse_json_file(run / "run.json");
+  return step_of_checkpoint(record.value("resumed_from", "")).value_or(0);
+}
+
 /// 0, or the exit code of a child that said itself what was wrong.
 int code_of_child(const ChildEnd& end, const char* what) {
   if (end.signal_number != 0) {
@@ -219,6 +225,8 @@ int check_in_folder(ResumeCheckConfig& config, const Fields& fields, const StopR
   run.tokenizer.path = fs::absolute(tokenizer.files[0]);
   run.training.max_steps = steps;
   run.training.epochs = 1;
+  run.training.early_stopping_patience = 0;  // both are to reach the last step
+  run.training.early_stopping_threshold = TrainingConfig().early_stopping_threshold;
   if (run.scheduler.warmup_steps) {
     run.scheduler.warmup_steps = std::min(*run.scheduler.warmup_steps, steps);
   }
@@ -250,7 +258,7 @@ int check_in_folder(ResumeCheckConfig& config, const Fields& fields, const StopR
   const std::string name = checkpoint_name(steps);
   std::string report = fmt::format(
       "{} steps without a break, and again with SIGKILL after step {} and a resume from step {}:\n",
-      steps, kill_at, kill_at - kill_at % save_every);
+      steps, kill_at, resumed_step(resumed));
   for (const std::string& line :
        {compare_tensors(whole / name, resumed / name, "model.safetensors", key),
         compare_tensors(whole / name, resumed / name, "training_state/optimizer.safetensors", key),

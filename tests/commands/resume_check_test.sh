@@ -13,6 +13,10 @@ accept adamw -- resume-check --config config.yaml --steps 10
 expect adamw 'SIGKILL after step 6 and a resume from step 4' out
 expect adamw 'bit for bit' out
 accept muon -- resume-check --config config.yaml --steps 5 --optimizer-name muon --precision bf16-true
+stories=(--config "$SOURCES/config/mini.yaml" --batch-size 1 --max-seq-length 32 --eval-batches 1 --data.synthetic_stories 300)
+accept "early stopping in the config" -- resume-check "${stories[@]}" --steps 5 --eval-steps 1 --early-stopping-patience 1 --training.early_stopping_threshold 5
+accept "a better validation saves, too" -- resume-check "${stories[@]}" --steps 5 --eval-steps 3
+expect "the step it went on from is said" 'SIGKILL after step 3 and a resume from step 3' out
 accept "shorter than the warm-up" -- resume-check --config "$SOURCES/config/mini.yaml" --steps 2 --batch-size 1 --max-seq-length 32 --eval-batches 1 --data.synthetic_stories 300
 expect "shorter than the warm-up" 'bit for bit' out
 export LLM_VOCAB_SIZE=320 LLM_WARMUP_STEPS=9
