@@ -71,6 +71,8 @@ BeamGeneration::~BeamGeneration() = default;
 
 bool BeamGeneration::cancelled() const { return request_.is_cancelled(); }
 
+bool BeamGeneration::held() const { return request_.is_held && request_.is_held(); }
+
 int64_t BeamGeneration::pending_tokens() const {
   int64_t pending = 0;
   for (const Beam& beam : beams_) pending += beam.pending();

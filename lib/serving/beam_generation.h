@@ -44,6 +44,7 @@ class BeamGeneration final : public Generation {
   void preempt() override;
   void finish(FinishReason reason, std::string_view error = {}) override;
   bool cancelled() const override;
+  bool held() const override;
   GenerationResult release() override { return std::move(result_); }
 
  private:

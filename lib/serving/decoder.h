@@ -43,6 +43,9 @@ struct GenerationRequest {
                     // nor stop strings are wanted
   /// Returning false cancels the sequence.
   std::function<bool(const TokenEvent&)> on_token;
+  /// True while whoever reads the text has enough to read: it is not gone on with, and gives its
+  /// place to others who wait for one. Asked by the engine before every pass. May be empty.
+  std::function<bool()> is_held;
   /// Told each piece of the text as it becomes showable; true: the text is complete and ends there
   /// (FinishReason::stop). Not asked by beam search. May be empty.
   std::function<bool(std::string_view piece)> is_complete;

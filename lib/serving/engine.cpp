@@ -106,13 +106,17 @@ std::unique_ptr<TokenSequence> Engine::start(std::span<const int32_t> tokens, in
 }
 
 bool Engine::step() {
+  pass_.clear();
+  planned_.clear();
   settle_ended();
   admit();
   plan_pass();
-  const auto waits = [](const Task& task) { return task.generation->waits(); };
+  const auto waits = [](const Task& task) {
+    return task.generation->waits() || task.generation->held();
+  };
   if (!pass_.empty()) {
     run_pass();
-  } else if (std::ranges::any_of(running_, waits)) {
+  } else if (std::ranges::any_of(running_, waits) || std::ranges::any_of(waiting_, waits)) {
     constraint_thread_.wait(kPatience);  // others may have come, or what runs may be cancelled
   }
   settle_ended();
@@ -150,16 +154,18 @@ int64_t Engine::blocks_wanted(const Task& task) const {
   return pool_->blocks_to_hold(held, held + task.generation->pending_tokens() + 1);
 }
 
-/// What was put aside goes on first; then the first of the group of which the fewest run.
+/// What was put aside goes on first; then the first of the group of which the fewest run. The end
+/// where all are held.
 Engine::Tasks::iterator Engine::next_to_run() {
   const auto running_beside = [&](const Task& task) {
     if (task.group == 0) return std::ptrdiff_t{0};
     return std::ranges::count(running_, task.group, &Task::group);
   };
-  auto best = waiting_.begin();
+  auto best = waiting_.end();
   std::ptrdiff_t least = std::numeric_limits<std::ptrdiff_t>::max();
   uint64_t last_group = 0;  // a group's tasks mostly stand together
   for (auto task = waiting_.begin(); task != waiting_.end() && least > 0; ++task) {
+    if (task->generation->held()) continue;
     if (task->preempted) return task;
     if (task->group != 0 && task->group == last_group) continue;
     last_group = task->group;
@@ -172,26 +178,57 @@ Engine::Tasks::iterator Engine::next_to_run() {
   return best;
 }
 
-/// As many as there is room for: what is admitted will not be put aside for the prompts that were
-/// admitted with it, and each that runs has a block to go on.
-void Engine::admit() {
-  if (waiting_.empty()) return;
-  if (!options_.continuous_batching && !running_.empty()) return;
-  int64_t room = 0;  // what nobody holds and nobody who runs still needs
-  if (pool_) {
-    room = pool_->free_blocks() + (prefixes_ ? prefixes_->evictable() : 0);
-    for (const Task& task : running_) room -= blocks_wanted(task);
-  }
-  while (!waiting_.empty() && std::ssize(running_) < options_.max_batch_size) {
-    const auto next = next_to_run();
-    if (pool_) {
-      room -= blocks_wanted(*next);
-      const int64_t going_on = pool_->options().layout == "slab" ? 0 : std::ssize(running_);
-      if (!running_.empty() && room < going_on) return;
+/// Room for a task beside those that run: what is admitted will not be put aside for the prompts
+/// that were admitted with it, and each that runs has a block to go on.
+bool Engine::has_room_for(const Task& task) const {
+  if (std::ssize(running_) >= options_.max_batch_size) return false;
+  if (!pool_ || running_.empty()) return true;
+  // What nobody holds and nobody who runs still needs.
+  int64_t room = pool_->free_blocks() + (prefixes_ ? prefixes_->evictable() : 0);
+  for (const Task& other : running_) room -= blocks_wanted(other);
+  const int64_t going_on = pool_->options().layout == "slab" ? 0 : std::ssize(running_);
+  return room - blocks_wanted(task) >= going_on;
+}
+
+/// Those that run, are no part of the pass, and whose readers have enough, give way to `other`.
+/// False: there are none.
+bool Engine::put_held_aside(const Task* other) {
+  bool any = false;
+  for (auto after = running_.end(); after != running_.begin();) {
+    const auto task = std::prev(after);
+    if (&*task != other && !is_planned(*task) && task->generation->held()) {
+      put_aside(task);
+      any = true;
+    } else {
+      after = task;
     }
-    next->preempted = false;
-    running_.splice(running_.end(), waiting_, next);
   }
+  return any;
+}
+
+void Engine::admit() {
+  bool open = options_.continuous_batching || running_.empty();
+  while (!waiting_.empty()) {
+    const auto next = next_to_run();
+    if (next == waiting_.end()) return;
+    if (open && has_room_for(*next)) {
+      next->preempted = false;
+      running_.splice(running_.end(), waiting_, next);
+    } else if (put_held_aside(nullptr)) {
+      open = open || running_.empty();
+    } else {
+      return;
+    }
+  }
+}
+
+/// A task that runs lets its memory go, and waits to go on.
+void Engine::put_aside(Tasks::iterator task) {
+  task->generation->preempt();
+  task->preempted = true;
+  task->noted_length = 0;
+  waiting_.splice(waiting_.begin(), running_, task);
+  ++stats_.preemptions;
 }
 
 /// Whole blocks that a sequence has filled may serve others from now on.
@@ -210,6 +247,8 @@ void Engine::note_prefix(Task& task) {
 void Engine::refresh_stats() {
   stats_.running = std::ssize(running_);
   stats_.waiting = std::ssize(waiting_);
+  stats_.put_aside_held = std::ranges::count_if(
+      waiting_, [](const Task& task) { return task.preempted && task.generation->held(); });
   if (!pool_) return;
   stats_.kv_blocks = pool_->max_blocks();
   stats_.kv_blocks_used = pool_->used_blocks();

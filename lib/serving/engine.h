@@ -10,7 +10,8 @@
 // for it. When the pool is exhausted the prefix cache gives way first, then the youngest request,
 // which is computed again later. None of this changes a result: a request's text is the same alone
 // and in any crowd (TokenModel's law), and tested to be. A text whose grammar takes long to say
-// what may come next sits passes out meanwhile (grammar_place.h).
+// what may come next sits passes out meanwhile (grammar_place.h); so does one whose reader does not
+// keep up, and gives its place and its memory to others who wait.
 //
 // Fairness: requests start in the order they came, those of one group (what a caller sent together)
 // in turn with others': the group of which the fewest run has the next free place. Prompts that are
@@ -49,6 +50,7 @@ struct EngineOptions {
 
 struct EngineStats {
   int64_t running = 0, waiting = 0;
+  int64_t put_aside_held = 0;  // of those that wait: until their readers have read
   int64_t kv_blocks = 0, kv_blocks_used = 0;
   int64_t kv_blocks_cached = 0;  // of those used: what only the prefix cache holds, and gives up
   uint64_t passes = 0, prompt_tokens = 0, generated_tokens = 0;   // prompt: computed, not cached
@@ -98,6 +100,9 @@ class Engine final : private SequenceSource {
   int64_t context_length() const;
   int64_t blocks_wanted(const Task& task) const;
   Tasks::iterator next_to_run();
+  bool has_room_for(const Task& task) const;
+  bool put_held_aside(const Task* other);
+  void put_aside(Tasks::iterator task);
   void admit();
   void settle_ended();
   void plan_pass();

@@ -27,11 +27,10 @@ int64_t common_blocks(std::span<const int32_t> tokens, std::span<const int32_t> 
 
 /// The newest token of every text, then chunks of the prompts in the room that is left.
 void Engine::plan_pass() {
-  pass_.clear();
-  planned_.clear();
   int64_t reading = 0, writing = 0;
-  // (plan_task may send away what stands behind the task, never the task.)
+  // (plan_task may send away other tasks, never the task.)
   for (auto task = running_.begin(); task != running_.end(); ++task) {
+    if (task->generation->held()) continue;
     if (task->generation->decoding()) {
       plan_task(task, 1);
       ++writing;
@@ -70,7 +69,8 @@ std::vector<Engine::Tasks::iterator> Engine::prompts_to_read() {
   };
   for (auto task = running_.begin(); task != running_.end(); ++task) {
     const Generation& generation = *task->generation;
-    if (is_planned(*task) || generation.finished() || generation.decoding()) continue;
+    if (is_planned(*task) || generation.finished() || generation.decoding() || generation.held())
+      continue;
     const TokenSequence* sequence = generation.sequence();
     int64_t length = sequence != nullptr ? sequence->length() : 0;
     if (prefixes_ && task->may_share && sequence == nullptr) {
@@ -108,16 +108,12 @@ bool Engine::plan_task(Tasks::iterator task, int64_t budget) {
       if (pass_.size() > before) planned_.push_back({&*task, pass_.size() - before, decoding});
       return true;
     }
-    if (make_room()) continue;
+    if (make_room() || put_held_aside(&*task)) continue;
     const auto youngest = std::prev(running_.end());
     if (running_.size() == 1)
       task->generation->finish(FinishReason::error, "the KV cache is too small for this request");
     if (youngest == task || is_planned(*youngest)) return false;  // others go on; it waits for them
-    youngest->generation->preempt();
-    youngest->preempted = true;
-    youngest->noted_length = 0;
-    waiting_.splice(waiting_.begin(), running_, youngest);
-    ++stats_.preemptions;
+    put_aside(youngest);
   }
 }
 

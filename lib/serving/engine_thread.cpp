@@ -178,7 +178,7 @@ void EngineThread::take_waiting() {
         return ends;
       });
     }
-    while (waiting_ > 0 && handed_ < places_) {
+    while (waiting_ > 0 && handed_ - engine_.stats().put_aside_held < places_) {
       const auto waits = [](const Group& group) { return !group.waiting.empty(); };
       auto waiting_groups = groups_ | std::views::filter(waits);
       Group& next = *std::ranges::min_element(waiting_groups, {}, &Group::handed);

@@ -48,6 +48,8 @@ class Generation {
   virtual std::span<const int32_t> tokens() const { return {}; }
 
   virtual bool cancelled() const = 0;
+  /// Who reads the text has enough to read.
+  virtual bool held() const = 0;
   virtual GenerationResult release() = 0;
 };
 

@@ -32,6 +32,8 @@ TextGeneration::~TextGeneration() = default;
 
 bool TextGeneration::cancelled() const { return request_.is_cancelled(); }
 
+bool TextGeneration::held() const { return request_.is_held && request_.is_held(); }
+
 int64_t TextGeneration::pending_tokens() const {
   return std::ssize(history_) - (sequence_ ? sequence_->length() : 0);
 }

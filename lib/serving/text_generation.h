@@ -42,6 +42,7 @@ class TextGeneration final : public Generation {
   const TokenSequence* sequence() const override { return sequence_.get(); }
   std::span<const int32_t> tokens() const override { return history_; }
   bool cancelled() const override;
+  bool held() const override;
   GenerationResult release() override { return std::move(result_); }
 
  private:

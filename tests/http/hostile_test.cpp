@@ -133,7 +133,7 @@ TEST(Hostile, AStreamThatIsNotReadIsCutAtTheWriteStall) {
   EXPECT_TRUE(test.held(1)->write("still served"));
 }
 
-TEST(Hostile, AStreamBeyondItsQueueIsCutAtOnce) {
+TEST(Hostile, AStreamBeyondItsQueueIsFullUntilItIsRead) {
   Limits limits;
   limits.stream_queue_bytes = 100'000;
   TestServer test(limits);
@@ -143,15 +143,41 @@ TEST(Hostile, AStreamBeyondItsQueueIsCutAtOnce) {
   const double before = resident_megabytes();
   const std::string piece(1000, 'a');
   size_t written = 0;
-  while (test.held(0)->write(piece) && written < (100u << 20)) {
+  while (!test.held(0)->full() && written < (100u << 20)) {
+    EXPECT_TRUE(test.held(0)->write(piece));
     written += piece.size();
     if (written % 50'000 == 0) std::this_thread::sleep_for(milliseconds(1));  // for it to be sent
   }
   EXPECT_GT(written, 50'000u);
   EXPECT_LT(written, 20u << 20);  // what two socket buffers take, and the queue
   EXPECT_LT(resident_megabytes(), before + allowed_growth(10));
-  EXPECT_TRUE(soon([&] { return test.closed == 1; }));  // long before the stall of 30 s
-  EXPECT_EQ(test.server->stats().stalled, 1u);
+  std::this_thread::sleep_for(milliseconds(50));
+  EXPECT_TRUE(test.held(0)->full());
+  EXPECT_FALSE(test.held(0)->gone());
+  // What waited for its reader is not lost.
+  const std::string longest(1 << 20, 'b');
+  EXPECT_TRUE(test.held(0)->write(longest));
+  test.held(0)->end();
+  const std::string all = sleeper.read_answer().body;
+  EXPECT_EQ(std::ranges::count(all, 'a'), static_cast<int64_t>(written));
+  EXPECT_EQ(std::ranges::count(all, 'b'), std::ssize(longest));
+  EXPECT_EQ(test.server->stats().stalled, 0u);
+}
+
+TEST(Hostile, AnAnswerThatIsReadLateIsReadWhole) {
+  Limits limits;
+  limits.linger = milliseconds(50);
+  TestServer test(limits);
+  RawClient client(test.port(), 4096);
+  client.send(get_request("/hold", "Connection: close\r\n"));
+  ASSERT_TRUE(test.wait_held(1));
+  const std::string body(120'000, 'a');  // the kernel takes it all at once
+  test.held(0)->send(200, "text/plain", body);
+  test.forget_held();
+  ASSERT_TRUE(soon([&] { return test.server->stats().open == 0; })) << "it is not over";
+  EXPECT_EQ(client.read_answer().body.size(), body.size());
+  char byte = 0;
+  EXPECT_EQ(::recv(client.fd(), &byte, 1, 0), 0) << "a reset, and not the end";
 }
 
 TEST(Hostile, AnAnswerThatIsReadTooSlowlyIsCut) {

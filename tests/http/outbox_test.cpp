@@ -76,19 +76,21 @@ TEST(Outbox, WakesOnceUntilItIsLookedAt) {
   EXPECT_EQ(line.wakes, 2);
 }
 
-TEST(Outbox, TheQueueIsBoundedByWhatIsUnsent) {
+TEST(Outbox, IsFullWhileTooMuchIsUnsentAndTakesAllTheSame) {
   Line line;
   line.outbox->begin(200, "", {});
   line.outbox->written(line.outbox->take().size());
-  EXPECT_TRUE(line.outbox->write(std::string(10000, 'a')));  // alone it may be large
-  const size_t taken = line.outbox->take().size();
-  EXPECT_FALSE(line.outbox->progress().overflown);
-  line.outbox->written(taken);
   EXPECT_TRUE(line.outbox->write(std::string(600, 'b')));
-  line.outbox->take();  // being written still counts
-  EXPECT_FALSE(line.outbox->write(std::string(600, 'c')));
-  EXPECT_TRUE(line.outbox->progress().overflown);
-  EXPECT_TRUE(line.outbox->gone());
+  EXPECT_FALSE(line.outbox->full());
+  const size_t taken = line.outbox->take().size();  // being written still counts
+  EXPECT_TRUE(line.outbox->write(std::string(10'000, 'c')));
+  EXPECT_TRUE(line.outbox->full());
+  EXPECT_TRUE(line.outbox->write("and what was under way"));
+  EXPECT_FALSE(line.outbox->gone());
+  line.outbox->written(taken);
+  EXPECT_TRUE(line.outbox->full());
+  line.outbox->written(line.outbox->take().size());
+  EXPECT_FALSE(line.outbox->full());
 }
 
 TEST(Outbox, CloseIsToldOnceAndOnlyBeforeTheEnd) {

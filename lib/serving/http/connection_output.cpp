@@ -18,8 +18,7 @@ constexpr int kClientLeft = 499;
 void Connection::pump() {
   while (phase_ == Phase::answering) {
     const Outbox::Progress progress = outbox_->look();
-    if (progress.overflown) core_.stalled.fetch_add(1);
-    if (progress.overflown || progress.dropped) return close(true);
+    if (progress.dropped) return close(true);
     if (waiting_writable_) break;
     writing_ = outbox_->take();
     if (writing_.empty()) {
@@ -140,7 +139,9 @@ void Connection::on_timer() {
       pump();
     }
   } else if (now >= read_deadline_) {
-    if (phase_ != Phase::reading || !request_begun_) return close(phase_ == Phase::lingering);
+    // (What a lingering client has not read yet, the kernel goes on sending; a reset would drop
+    // it.)
+    if (phase_ != Phase::reading || !request_begun_) return close(false);
     core_.refused.fetch_add(1);
     begin_refusal(408, "request_timeout", "the request did not arrive in time");
   }

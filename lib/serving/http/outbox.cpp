@@ -166,12 +166,7 @@ bool Outbox::begin(int status, std::string_view type, const Headers& extra) {
 
 bool Outbox::write(std::string_view text) {
   const std::lock_guard lock(mutex_);
-  if (status_ == 0 || ended_ || left_ || overflown_ || !wake_) return false;
-  if (unsent_bytes_ > 0 && unsent_bytes_ + text.size() > setup_.max_queue_bytes) {
-    overflown_ = true;
-    wake_connection();
-    return false;
-  }
+  if (status_ == 0 || ended_ || left_ || !wake_) return false;
   const size_t before = queue_.size();
   queue_text(text);
   unsent_bytes_ += queue_.size() - before;
@@ -240,7 +235,12 @@ void Outbox::set_client(std::string tag) {
 
 bool Outbox::gone() const {
   const std::lock_guard lock(mutex_);
-  return left_ || overflown_ || !wake_;
+  return left_ || !wake_;
+}
+
+bool Outbox::full() const {
+  const std::lock_guard lock(mutex_);
+  return unsent_bytes_ > setup_.max_queue_bytes;
 }
 
 bool Outbox::begun() const {
@@ -273,8 +273,7 @@ std::string Outbox::client() const {
 
 Outbox::Progress Outbox::progress() const {
   const std::lock_guard lock(mutex_);
-  Progress now{status_ != 0, ended_ && unsent_bytes_ == 0, overflown_, dropped_, keep_alive_,
-               status_};
+  Progress now{status_ != 0, ended_ && unsent_bytes_ == 0, dropped_, keep_alive_, status_};
   if (status_ != 0 && !ended_ && !left_ && ping_interval_.count() > 0) {
     now.ping_at = last_text_ + ping_interval_;
   }

@@ -42,14 +42,14 @@ class Outbox {
   void ping(std::chrono::milliseconds interval, std::string text);
   void set_client(std::string tag);
   bool gone() const;
+  bool full() const;
   bool begun() const;
 
   // The connection's io thread.
   struct Progress {
-    bool begun = false;      // a status is known
-    bool finished = false;   // all of it was taken and written
-    bool overflown = false;  // the client does not keep up
-    bool dropped = false;    // nobody goes on with the stream
+    bool begun = false;     // a status is known
+    bool finished = false;  // all of it was taken and written
+    bool dropped = false;   // nobody goes on with the stream
     bool keep_alive = false;
     int status = 0;
     Clock::time_point ping_at = Clock::time_point::max();
@@ -78,7 +78,7 @@ class Outbox {
   std::string queue_;
   size_t unsent_bytes_ = 0;  // queued or being written
   int status_ = 0;
-  bool ended_ = false, left_ = false, overflown_ = false, dropped_ = false, woken_ = false;
+  bool ended_ = false, left_ = false, dropped_ = false, woken_ = false;
   bool keep_alive_ = false;
   std::chrono::milliseconds ping_interval_{0};
   std::string ping_text_;

@@ -37,6 +37,7 @@ void Reply::ping_after(std::chrono::milliseconds silence, std::string text) {
 
 void Reply::on_close(std::function<void()> callback) { outbox_->on_close(std::move(callback)); }
 bool Reply::gone() const { return outbox_->gone(); }
+bool Reply::full() const { return outbox_->full(); }
 bool Reply::begun() const { return outbox_->begun(); }
 void Reply::set_client(std::string tag) { outbox_->set_client(std::move(tag)); }
 std::string Reply::client() const { return outbox_->client(); }

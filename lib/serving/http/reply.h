@@ -2,8 +2,9 @@
 //
 // Whole: send(). Stream: begin(), write() as often as there is something, end(). The first answer
 // wins: a send() or begin() after it returns false and changes nothing. Texts are queued and
-// written by an io thread; a stream whose client takes nothing is bounded by
-// Limits::stream_queue_bytes, then counts as gone. A Reply that is dropped without an answer is
+// written by an io thread. A stream is full() while Limits::stream_queue_bytes or more wait for its
+// client: whoever writes it should pause then. A client that takes nothing for Limits::write_stall
+// counts as gone. A Reply that is dropped without an answer is
 // answered with 500, or 499 where the client had left; a stream that is dropped before end() breaks
 // the connection off, so that the client sees that it is cut.
 //
@@ -44,8 +45,7 @@ class Reply {
 
   /// Begins a stream; false if there was an answer before, or the client is gone.
   bool begin(int status, std::string_view content_type, const Headers& extra = {});
-  /// False once the client is gone or does not keep up: stop computing. Also false before begin()
-  /// and after end().
+  /// False once the client is gone: stop computing. Also false before begin() and after end().
   bool write(std::string_view text);
   void end();
   /// While the stream is silent for this long, `text` is sent; 0 = never.
@@ -56,6 +56,8 @@ class Reply {
   /// callback: a second replaces the first. It must be quick, and may hold this Reply.
   void on_close(std::function<void()> callback);
   bool gone() const;
+  /// More waits for the client than should: write no more for the time being.
+  bool full() const;
   bool begun() const;  // an answer, or the start of one, was given
 
   /// Who asked, for the access log: never the key itself.

@@ -171,6 +171,7 @@ void run_choices(const ServedModel& model, const http::ReplyPtr& reply,
     GenerationRequest& request = requests[i];
     request.cancelled = running->cancelled;
     if (timeout.count() > 0) request.deadline = Clock::now() + timeout;
+    request.is_held = [reply] { return reply->full(); };
     request.on_token = [running, i](const TokenEvent& event) { return running->token(i, event); };
     together.emplace_back(std::move(request), [running, i](GenerationResult&& result) {
       running->end(i, std::move(result));
