@@ -194,6 +194,10 @@ void BeamGeneration::take(std::span<const float> logits) {
   if (!whole_) return;
   if (request_.config.max_new_tokens() == 0) return finish(FinishReason::length);
   choosing_ = true;
+  if (beams_.front().place && beams_.front().place->constraint().must_end()) {  // at once
+    keep_finished(std::move(beams_.front()), FinishReason::stop);
+    return finish(FinishReason::stop);
+  }
   clock_.drew_token();
   candidates_ = best_candidates(logits);
   for (Candidate& candidate : *candidates_) {

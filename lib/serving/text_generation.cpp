@@ -148,6 +148,7 @@ bool TextGeneration::look_at_grammar() {
 
 void TextGeneration::choose(std::span<const float> logits) {
   if (!place_) return settle(sampler_.next(logits));
+  if (place_->constraint().must_end()) return finish(FinishReason::stop);  // at once
   const TokenMask& mask = place_->mask();
   if (mask.allowed > 0) return settle(sampler_.next(logits, mask.bits));
   if (place_->constraint().may_end() || place_->constraint().ended()) {

@@ -117,6 +117,27 @@ TEST(EngineGrammar, TheEndOfASlowOneEndsTheText) {
   }
 }
 
+TEST(EngineGrammar, OfTheEmptyTextAloneGivesIt) {
+  const CountingModel model(kVocab);
+  for (const int64_t beams : {1, 2}) {
+    for (const int64_t least : {0, 3}) {
+      const auto change = [&](GenerationConfig& c) {
+        c.num_beams = c.num_return_sequences = beams;
+        c.min_new_tokens = least;
+        c.eos_token_id = {0};
+        c.return_input_logprobs = true;
+      };
+      const GenerationResult result =
+          run_alone(model, with_grammar(a_request(a_prompt(9, 1), change), "root ::= \"\"\n"));
+      EXPECT_EQ(result.finish_reason, FinishReason::stop) << result.error;
+      EXPECT_EQ(result.text, "");
+      EXPECT_EQ(result.token_ids, std::vector<int32_t>());
+      EXPECT_EQ(result.input_logprobs.size(), 8u);
+      EXPECT_EQ(std::ssize(result.others), beams - 1);
+    }
+  }
+}
+
 TEST(EngineGrammar, TheLimitsOfASlowOneEndThatTextAlone) {
   CountingModel model(kVocab);
   model.write = [](const std::vector<int32_t>&, std::span<float> logits) {
