@@ -110,10 +110,9 @@ HttpError queue_full(const ServedModel& model) {
 }
 
 HttpError ended_early(const ServedModel& model, bool late) {
-  const auto seconds =
-      std::chrono::duration_cast<std::chrono::seconds>(model.options().request_timeout);
+  const std::chrono::duration<double> seconds = model.options().request_timeout;
   return HttpError(503, "unavailable",
-                   late ? fmt::format("the request took longer than {} s", seconds.count())
+                   late ? fmt::format("the request took longer than {:g} s", seconds.count())
                         : "the request was cancelled");
 }
 
