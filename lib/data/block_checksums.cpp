@@ -6,7 +6,6 @@
 #include <cstring>
 #include <fstream>
 
-#include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/hex.h"
 #include "base/mapped_file.h"
@@ -98,8 +97,7 @@ void BlockChecksumWriter::end_block() {
 
 void BlockChecksumWriter::rewritten(uint64_t offset) { rewritten_.insert(offset / kBlockBytes); }
 
-void BlockChecksumWriter::finish(const std::filesystem::path& prefix,
-                                 const std::filesystem::path& bin) {
+std::string BlockChecksumWriter::finish(const std::filesystem::path& bin) {
   if (in_block_ > 0) {
     end_block();
   }
@@ -121,10 +119,7 @@ void BlockChecksumWriter::finish(const std::filesystem::path& prefix,
   header.version = kSumsVersion;
   header.block_bytes = kBlockBytes;
   header.size = size_;
-  AtomicFile file(block_checksums_path(prefix));
-  file.write(std::as_bytes(std::span(&header, 1)));
-  file.write(std::string_view(sums_));
-  file.commit();
+  return std::string(reinterpret_cast<const char*>(&header), sizeof header) + sums_;
 }
 
 }  // namespace llm

@@ -30,8 +30,8 @@ class BlockChecksumWriter {
   void add(std::span<const std::byte> bytes);
   /// Bytes at `offset` are others now; its block is hashed anew in finish().
   void rewritten(uint64_t offset);
-  /// Writes PREFIX.sum; `bin` is the whole .bin, wherever it lies.
-  void finish(const std::filesystem::path& prefix, const std::filesystem::path& bin);
+  /// The content of PREFIX.sum; `bin` is the whole .bin, wherever it lies.
+  std::string finish(const std::filesystem::path& bin);
 
  private:
   void end_block();

@@ -3,10 +3,12 @@
 #include <bit>
 #include <cstring>
 
+#include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/hex.h"
 #include "base/mapped_file.h"
 #include "base/sha256.h"
+#include "data/dataset_commit.h"
 
 namespace llm {
 namespace {
@@ -120,7 +122,7 @@ LossMaskWriter::~LossMaskWriter() = default;
 
 /// All tokens so far were to be learnt.
 void LossMaskWriter::begin() {
-  file_.emplace(path_);
+  file_ = std::make_unique<AtomicFile>(path_);
   const MaskHeader nothing{};
   file_->write(std::as_bytes(std::span(&nothing, 1)));
   for (uint64_t left = tokens_ / 8; left > 0; left -= bytes_.size()) {
@@ -167,9 +169,8 @@ void LossMaskWriter::add(size_t count, std::span<const uint8_t> learnt) {
   }
 }
 
-void LossMaskWriter::finish(const std::string& index_sha256) {
+void LossMaskWriter::stage(DatasetCommit& commit, const std::string& index_sha256) {
   if (!file_) {
-    remove_file(path_);
     return;
   }
   flush();
@@ -180,7 +181,7 @@ void LossMaskWriter::finish(const std::string& index_sha256) {
   header.to_learn = to_learn_;
   hex_to_bytes(index_sha256, header.index_sha256);
   file_->write_at(0, std::as_bytes(std::span(&header, 1)));
-  file_->commit();
+  commit.add(path_, std::move(file_));
 }
 
 }  // namespace llm

@@ -13,15 +13,14 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
-#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
-#include "base/atomic_file.h"
-
 namespace llm {
 
+class AtomicFile;
+class DatasetCommit;
 class MappedFile;
 
 inline constexpr uint32_t kLossMaskVersion = 1;
@@ -66,8 +65,8 @@ class LossMaskWriter {
   /// The next `count` tokens; `learnt` has one byte for each, or is empty where all are to learn.
   void add(size_t count, std::span<const uint8_t> learnt);
   uint64_t tokens_to_learn() const { return to_learn_; }
-  /// Puts the file in its place, or takes an older one away.
-  void finish(const std::string& index_sha256);
+  /// Hands the file to `commit`, where there is one.
+  void stage(DatasetCommit& commit, const std::string& index_sha256);
 
  private:
   void begin();
@@ -75,7 +74,7 @@ class LossMaskWriter {
   void flush();
 
   std::filesystem::path path_;
-  std::optional<AtomicFile> file_;
+  std::unique_ptr<AtomicFile> file_;
   std::vector<uint8_t> bytes_;  // not yet written
   uint64_t tokens_ = 0;
   uint64_t to_learn_ = 0;

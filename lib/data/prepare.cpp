@@ -3,15 +3,18 @@
 #include <algorithm>
 #include <chrono>
 #include <memory>
+#include <tuple>
 #include <utility>
 
 #include "base/atomic_file.h"
 #include "base/device.h"
 #include "base/error.h"
+#include "base/log.h"
 #include "base/new_folders.h"
 #include "base/progress.h"
 #include "base/signals.h"
 #include "data/chunk_source.h"
+#include "data/dataset_commit.h"
 #include "data/encode_chunk.h"
 #include "data/ordered_workers.h"
 #include "data/token_file.h"
@@ -62,12 +65,12 @@ class PartWriter {
   int64_t tokens() const { return writer_ ? writer_->tokens() : 0; }
   int64_t tokens_to_learn() const { return writer_ ? writer_->tokens_to_learn() : 0; }
 
-  PreparedSet finish() {
+  /// What was written, and the SHA-256 of its index.
+  std::pair<PreparedSet, std::string> stage(DatasetCommit& commit) {
     set_.prefix = prefix_;
     set_.tokens = writer_->tokens();
     set_.tokens_to_learn = writer_->tokens_to_learn();
-    writer_->finish();
-    return set_;
+    return {set_, writer_->stage(commit)};
   }
 
  private:
@@ -118,9 +121,13 @@ class Preparation {
   }
 
  private:
+  bool stopped() {
+    result_.stopped = result_.stopped || (options_.stop_requested && options_.stop_requested());
+    return result_.stopped;
+  }
+
   bool take(std::vector<PendingRecord>& records) {
-    if (result_.stopped || (options_.stop_requested && options_.stop_requested())) {
-      result_.stopped = true;
+    if (stopped()) {
       return false;
     }
     bool more = source_.take(records);
@@ -154,21 +161,34 @@ class Preparation {
     check_input(train_->tokens() > 0 || any_validation,
                 "the input holds no text: dataset has 0 tokens");
     check_input(train_->tokens() > 0, "no training text is left: all of it went to validation");
+    commit(any_validation);
+  }
+
+  /// Both parts at once: what ends it halfway leaves no part beside one of another split.
+  void commit(bool any_validation) {
     const std::filesystem::path prefix = token_file_prefix(options_.output);
-    // Killed from here on, it leaves no set: never one part beside the other of another split.
-    remove_file(token_index_path(prefix));
-    if (any_validation) {
-      result_.val = validation_->finish();
-      mark_as_split_off(result_.val.prefix);
-    } else {
-      clear_validation_part(prefix);
-    }
-    const std::filesystem::path kept = dataset_template_path(prefix);
-    remove_file(kept);
-    unmark_as_split_off(prefix);
-    result_.train = train_->finish();
+    const std::filesystem::path beside = validation_prefix(prefix);
+    DatasetCommit commit;
+    result_.train = train_->stage(commit).first;
     if (rendered_ > 0) {
-      write_file_atomically(kept, options_.chat.chat_template->source());
+      commit.add(dataset_template_path(prefix), options_.chat.chat_template->source());
+    }
+    bool is_left = false;
+    if (any_validation) {
+      std::string index_sha256;
+      std::tie(result_.val, index_sha256) = validation_->stage(commit);
+      mark_as_split_off(beside, index_sha256, commit);
+    } else if (has_former_validation_part(prefix)) {
+      commit.replace(beside);
+      is_left = true;
+    }
+    if (stopped()) {
+      return;
+    }
+    commit.commit();
+    if (is_left) {
+      log_info("removed '{}': it was split off what '{}' held before", beside.string(),
+               prefix.string());
     }
   }
 
@@ -192,6 +212,13 @@ std::vector<std::filesystem::path> files_to_write(const PrepareOptions& options)
     files.insert(files.end(), more.begin(), more.end());
   }
   return files;
+}
+
+/// What a killed process left of either part, whether or not this one splits.
+void remove_leftovers_at(const std::filesystem::path& prefix) {
+  for (const std::filesystem::path& part : {prefix, validation_prefix(prefix)}) {
+    for (const std::filesystem::path& file : dataset_files(part)) remove_leftovers_of(file);
+  }
 }
 
 /// The text is not to be lost under its own tokens.
@@ -223,9 +250,8 @@ PrepareResult prepare_data(const PrepareOptions& options, const Tokenizer& token
         "val_fraction: {} must be at least 0 and below 1", options.val_fraction);
   check(tokenizer.eos_id() >= 0 || !options.add_eos,
         "prepare-data: the tokenizer has no end-of-text token");
-  const std::vector<std::filesystem::path> files = files_to_write(options);
-  refuse_to_overwrite(options.inputs, files);
-  for (const std::filesystem::path& file : files) remove_leftovers_of(file);  // of a killed process
+  refuse_to_overwrite(options.inputs, files_to_write(options));
+  remove_leftovers_at(token_file_prefix(options.output));
   NewFolders folders(token_file_prefix(options.output).parent_path());
   PrepareResult result;
   try {

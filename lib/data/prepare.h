@@ -41,7 +41,9 @@ struct PrepareOptions {
   bool add_eos = true;
   ChatFormat chat;  // what rows of JSON become
   bool show_progress = false;
-  std::function<bool()> stop_requested;  // asked between chunks; true ends at once, without files
+  // Asked between chunks, and last before the files are put in their places; true ends it at once
+  // and leaves what was there.
+  std::function<bool()> stop_requested;
 };
 
 struct PreparedSet {

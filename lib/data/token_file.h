@@ -29,6 +29,7 @@
 
 namespace llm {
 
+class DatasetCommit;
 class LossMask;
 class MappedFile;
 
@@ -127,8 +128,8 @@ struct TokenFileReport {
 TokenFileReport verify_token_file(const std::filesystem::path& prefix,
                                   const TokenFileChecks& checks = {});
 
-/// Streams sequences into temporary files beside PREFIX; finish() syncs and renames them, .bin
-/// first, .sum and .mask, and .index last. Without finish() nothing remains.
+/// Streams sequences into temporary files beside PREFIX; finish() syncs them and puts them in place
+/// of all files of the dataset that was there (dataset_commit.h). Without it nothing remains.
 class TokenFileWriter {
  public:
   TokenFileWriter(const std::filesystem::path& prefix, std::string tokenizer_sha256);
@@ -142,6 +143,9 @@ class TokenFileWriter {
   void add(std::span<const int32_t> ids, std::span<const uint8_t> learnt = {});
   void end_sequence();
   void finish();
+  /// For finish() of several datasets at once: hands the files to `commit`, whole and synced.
+  /// Returns the SHA-256 (hex) of the index. The writer takes nothing more.
+  std::string stage(DatasetCommit& commit);
 
   int64_t sequences() const;
   int64_t tokens() const;

@@ -13,6 +13,7 @@
 #include "base/hex.h"
 #include "base/sha256.h"
 #include "data/block_checksums.h"
+#include "data/dataset_commit.h"
 #include "data/loss_mask.h"
 #include "data/token_file.h"
 #include "data/token_index_header.h"
@@ -33,8 +34,8 @@ std::span<const std::byte> bytes_of(const std::vector<T>& values) {
 
 struct TokenFileWriter::State {
   std::filesystem::path prefix;
-  AtomicFile bin;
-  AtomicFile index;
+  std::unique_ptr<AtomicFile> bin;
+  std::unique_ptr<AtomicFile> index;
   LossMaskWriter mask;
   BlockChecksumWriter sums;
   TokenIndexHeader header{};
@@ -60,10 +61,10 @@ struct TokenFileWriter::State {
 
   State(std::filesystem::path path)
       : prefix(std::move(path)),
-        bin(token_bin_path(prefix)),
-        index(token_index_path(prefix)),
+        bin(std::make_unique<AtomicFile>(token_bin_path(prefix))),
+        index(std::make_unique<AtomicFile>(token_index_path(prefix))),
         mask(prefix),
-        writeback(bin.file().path()) {
+        writeback(bin->file().path()) {
     words.reserve(kBufferWords);
   }
 
@@ -79,7 +80,7 @@ struct TokenFileWriter::State {
 
   void flush_first(size_t count) {
     const auto bytes = std::as_bytes(std::span(words).first(count));
-    bin.write(bytes);
+    bin->write(bytes);
     sums.add(bytes);
     flushed_words += count;
     words.erase(words.begin(), words.begin() + static_cast<std::ptrdiff_t>(count));
@@ -91,7 +92,7 @@ struct TokenFileWriter::State {
   }
 
   void flush_offsets() {
-    index.write(bytes_of(offsets));
+    index->write(bytes_of(offsets));
     offsets.clear();
   }
 
@@ -108,7 +109,7 @@ struct TokenFileWriter::State {
     if (sequence_start >= flushed_words) {
       words[sequence_start - flushed_words] = length;
     } else {
-      bin.write_at(sequence_start * 4, std::as_bytes(std::span(&length, 1)));
+      bin->write_at(sequence_start * 4, std::as_bytes(std::span(&length, 1)));
       sums.rewritten(sequence_start * 4);
     }
     open_length = -1;
@@ -135,7 +136,7 @@ TokenFileWriter::TokenFileWriter(const std::filesystem::path& path, std::string 
   header.version = kTokenFileVersion;
   header.dtype = kTokenFileInt32;
   hex_to_bytes(tokenizer_sha256, header.tokenizer_sha256);
-  state_->index.write(std::as_bytes(std::span(&header, 1)));  // counts follow in finish()
+  state_->index->write(std::as_bytes(std::span(&header, 1)));  // counts follow in stage()
 }
 
 TokenFileWriter::~TokenFileWriter() = default;
@@ -190,23 +191,30 @@ void TokenFileWriter::end_sequence() {
 }
 
 void TokenFileWriter::finish() {
+  DatasetCommit commit;
+  stage(commit);
+  commit.commit();
+}
+
+std::string TokenFileWriter::stage(DatasetCommit& commit) {
   State& state = *state_;
+  const std::filesystem::path& prefix = state.prefix;
   check_input(tokens() == 0 || tokens_to_learn() > 0, "'{}': none of the {} tokens is to be learnt",
-              state.prefix.string(), tokens());
+              prefix.string(), tokens());
   if (state.open_length >= 0) {
     state.close_sequence();
   }
   state.flush_words();
   state.offsets.push_back(state.word_count() * 4);
   state.flush_offsets();
-  state.index.write_at(0, std::as_bytes(std::span(&state.header, 1)));
-  // Without its index a .bin is refused, so no crash can pair a new .bin with an old index.
-  remove_file(token_index_path(state.prefix));
-  remove_file(block_checksums_path(state.prefix));
-  state.bin.commit();
-  state.sums.finish(state.prefix, token_bin_path(state.prefix));
-  state.mask.finish(sha256_file(state.index.file().path()));
-  state.index.commit();
+  state.index->write_at(0, std::as_bytes(std::span(&state.header, 1)));
+  const std::string index_sha256 = sha256_file(state.index->file().path());
+  commit.replace(prefix);
+  commit.add(block_checksums_path(prefix), state.sums.finish(state.bin->file().path()));
+  state.mask.stage(commit, index_sha256);
+  commit.add(token_bin_path(prefix), std::move(state.bin));
+  commit.add(token_index_path(prefix), std::move(state.index));
+  return index_sha256;
 }
 
 }  // namespace llm

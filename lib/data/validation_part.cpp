@@ -3,12 +3,12 @@
 #include <string>
 #include <string_view>
 
-#include "base/atomic_file.h"
 #include "base/file_io.h"
 #include "base/log.h"
 #include "base/sha256.h"
 #include "data/block_checksums.h"
 #include "data/chat_format.h"
+#include "data/dataset_commit.h"
 #include "data/loss_mask.h"
 #include "data/token_file.h"
 
@@ -19,16 +19,7 @@ std::filesystem::path split_mark_path(const std::filesystem::path& prefix) {
   return prefix.string() + ".split";
 }
 
-std::string split_mark_of(const std::filesystem::path& validation) {
-  return sha256_file(token_index_path(validation)) + "\n";
-}
-
-bool was_split_off(const std::filesystem::path& validation) {
-  std::error_code absent;
-  const std::filesystem::path mark = split_mark_path(validation);
-  return std::filesystem::is_regular_file(mark, absent) &&
-         read_file(mark) == split_mark_of(validation);
-}
+std::string split_mark_of(const std::string& index_sha256) { return index_sha256 + "\n"; }
 
 }  // namespace
 
@@ -53,27 +44,26 @@ void remove_dataset(const std::filesystem::path& prefix) {
   }
 }
 
-void mark_as_split_off(const std::filesystem::path& validation) {
-  write_file_atomically(split_mark_path(validation), split_mark_of(validation));
+void mark_as_split_off(const std::filesystem::path& validation, const std::string& index_sha256,
+                       DatasetCommit& commit) {
+  commit.add(split_mark_path(validation), split_mark_of(index_sha256));
 }
 
-void unmark_as_split_off(const std::filesystem::path& prefix) {
-  remove_file(split_mark_path(prefix));
-}
-
-void clear_validation_part(const std::filesystem::path& train) {
+bool has_former_validation_part(const std::filesystem::path& train) {
   const std::filesystem::path old = validation_prefix(train);
+  const std::filesystem::path index = token_index_path(old);
+  const std::filesystem::path mark = split_mark_path(old);
   std::error_code absent;
-  if (!std::filesystem::exists(token_index_path(old), absent)) {
-    return;
+  const bool is_marked = std::filesystem::is_regular_file(mark, absent);
+  if (!std::filesystem::exists(index, absent)) {
+    return is_marked;
   }
-  if (was_split_off(old)) {
-    remove_dataset(old);
-    log_info("removed '{}': it was split off what '{}' held before", old.string(), train.string());
-  } else {
-    log_warn("'{}' is not from this run; training on '{}' validates on it", old.string(),
-             train.string());
+  if (is_marked && read_file(mark) == split_mark_of(sha256_file(index))) {
+    return true;
   }
+  log_warn("'{}' is not from this run; training on '{}' validates on it", old.string(),
+           train.string());
+  return false;
 }
 
 }  // namespace llm

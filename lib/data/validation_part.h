@@ -8,9 +8,12 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
 #include <vector>
 
 namespace llm {
+
+class DatasetCommit;
 
 /// Why a run has nothing to validate on.
 inline constexpr const char* kNoValidationDocument =
@@ -25,12 +28,12 @@ std::vector<std::filesystem::path> dataset_files(const std::filesystem::path& pr
 /// Removes them, as far as they are there.
 void remove_dataset(const std::filesystem::path& prefix);
 
-/// Marks a dataset as split off, or as not.
-void mark_as_split_off(const std::filesystem::path& validation);
-void unmark_as_split_off(const std::filesystem::path& prefix);
+/// Adds the mark to a dataset that `commit` is to put in its place.
+void mark_as_split_off(const std::filesystem::path& validation, const std::string& index_sha256,
+                       DatasetCommit& commit);
 
-/// Removes what an earlier run split off for the training part `train`, and warns of another set in
-/// its place.
-void clear_validation_part(const std::filesystem::path& train);
+/// Whether an earlier run split off what lies beside `train`, so that it goes with its text; warns
+/// of another set in its place. What a killed run left without an index counts, if it has a mark.
+bool has_former_validation_part(const std::filesystem::path& train);
 
 }  // namespace llm

@@ -60,6 +60,25 @@ prepare "after a killed one" --input a.txt --output killed/train
 holds "after a killed one" [ "$(ls -A killed)" = ".others.bin.0.tmp-$dead
 $(ls lines)" ]
 
+# A disk that is full before the end leaves what was there, byte for byte, and of a new dataset neither part: here files of 16 KiB fit, so
+# that .index, .sum and the validation part's .bin would, and the training part's .bin does not.
+mkdir full; head -n 1000 a.txt > half.txt
+for fraction in 0 0.1; do
+  prepare "before the disk is full" --input half.txt --output full/old --val-fraction 0.2
+  rm -rf full.before; cp -a full full.before
+  as=(bash -c 'ulimit -f 16 && exec "$@"' full)
+  for name in old new; do
+    refuse "a full disk, '$name', --val-fraction $fraction" 4 "File too large" -- prepare-data --tokenizer-path "$TOKENIZER" --input a.txt --output full/$name --val-fraction $fraction
+    holds "a full disk, '$name', --val-fraction $fraction: nothing has changed" diff -r full.before full
+  done
+  as=()
+  accept "the old dataset" -- prepare-data --verify full/old
+  prepare "with room again" --input a.txt --output full/old --val-fraction $fraction
+  parts=$([ $fraction = 0 ] && echo 1 || echo 2)
+  holds "with room again: a validation part where one is asked for" [ "$(find full -name '*.index' | wc -l)" = "$parts" ]
+  holds "no temporaries" [ -z "$(find full -name '.*')" ]
+done
+
 # A pipe in which nothing comes does not keep a signal waiting.
 for verb in "prepare-data --tokenizer-path $TOKENIZER --output idle/train" "train-tokenizer --output idle.model"; do
   mkfifo idle.fifo
