@@ -137,14 +137,14 @@ void Trainer::Core::save_if_due() {
   }
   const CheckpointConfig& config = setup.checkpoint;
   bool due = step >= setup.total_steps || (config.save_steps > 0 && step % config.save_steps == 0);
-  due = due || (best && best->step == step && validated_step == step);
+  const bool better = best && best->step == step && validated_step == step;
   if (config.save_epochs > 0 && setup.rows_per_epoch > 0) {
     const int64_t rows = config.save_epochs * setup.rows_per_epoch;
     due = due || row / rows != (row - setup.training.rows_per_step()) / rows;
   }
   // In the middle of a run of skipped steps the weights may be the cause: what is on disk is
-  // better.
-  if (due && skipped_in_a_row == 0) {
+  // better, unless the validation has just shown otherwise.
+  if (better || (due && skipped_in_a_row == 0)) {
     save();
   }
 }

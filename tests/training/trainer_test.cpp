@@ -88,6 +88,24 @@ TEST(Trainer, ANonFiniteGradientIsSkippedAndCounted) {
             "{\"step\":3,\"not_finite\":\"gradient\",\"first_row\":16,\"rows\":8,\"seed\":7}\n");
 }
 
+TEST(Trainer, ABetterValidationIsSavedOnASkippedStepToo) {
+  const Scratch run;
+  const auto model = tiny_model();
+  TrainerSetup setup = tiny_setup(5, run.path);
+  add_validation(setup);
+  setup.training.eval_steps = 1;
+  setup.checkpoint.save_steps = 3;
+  setup.optimizer.learning_rate = 0;  // the first validation is the only gain
+  setup.on_gradients = [](int64_t step, const at::Tensor& flat) {
+    if (step == 0 || step == 2) flat[5] = std::numeric_limits<float>::quiet_NaN();
+  };
+  const TrainingResult result = Trainer(setup, *model).train();
+  EXPECT_EQ(result.best_step, 1);
+  EXPECT_EQ(std::filesystem::read_symlink(run.path / "best"), "step-00000001");
+  EXPECT_TRUE(std::filesystem::exists(run.path / "best" / "model.safetensors"));
+  EXPECT_FALSE(std::filesystem::exists(run.path / "step-00000003")) << "a skipped step, no gain";
+}
+
 // Reliability T8.
 TEST(Trainer, ARunOfNonFiniteStepsStopsWithExit5AndLeavesTheLastCheckpoint) {
   const Scratch run;
