@@ -1,5 +1,5 @@
-// A file that a user named as an output: its folders are made, what a killed process left of it
-// goes, and it appears whole. What fails leaves nothing behind. Throws Error(io).
+// Writes a file that a user named as an output: its folders are made, what a killed process left of
+// it goes, and it appears whole. What fails leaves nothing behind. Throws Error(io).
 #pragma once
 
 #include <filesystem>
