@@ -4,11 +4,13 @@
 
 #include <cmath>
 #include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "base/json_reader.h"
 #include "tests/training/scratch.h"
+#include "tests/training/tiny_run.h"
 #include "training/tensorboard.h"
 
 namespace llm {
@@ -137,6 +139,41 @@ TEST(Metrics, SkippedStepsAreSyncedWithTheRest) {
   writer.sync();
   plan.lose_unsynced(Loss::data_only);
   EXPECT_EQ(read_file(run.path / "skipped_steps.jsonl"), "{\"step\":1}\n");
+}
+
+/// Steps whose row of metrics.jsonl, of metrics.csv and of the event file are there.
+std::vector<std::vector<int64_t>> recorded_steps(const fs::path& run) {
+  std::vector<std::vector<int64_t>> steps(3);
+  std::string line;
+  std::ifstream jsonl(run / "metrics.jsonl"), csv(run / "metrics.csv");
+  while (std::getline(jsonl, line)) steps[0].push_back(std::stoll(line.substr(8)));
+  std::getline(csv, line);  // the header
+  while (std::getline(csv, line)) steps[1].push_back(std::stoll(line));
+  for (const fs::directory_entry& entry : fs::directory_iterator(run)) {
+    if (!entry.path().filename().string().starts_with("events.")) continue;
+    for (const TensorBoardScalar& scalar : read_tensorboard_scalars(entry.path()))
+      if (scalar.tag == "train/loss") steps[2].push_back(scalar.step);
+  }
+  return steps;
+}
+
+// The moment a checkpoint counts, so do the rows before it.
+TEST(Metrics, RowsUpToACheckpointOutliveALossOfPower) {
+  const Scratch run;
+  TrainerSetup setup = tiny_setup(6, run.path);
+  setup.metrics.logging_steps = 1;
+  setup.metrics.tensorboard = true;
+  setup.checkpoint.save_steps = 3;
+  FaultPlan plan;
+  setup.on_step = [&](int64_t step) {
+    if (step == 5) plan.crash_at(plan.operations() + 1);  // in step 6
+  };
+  const auto model = tiny_model();
+  EXPECT_THROW(Trainer(setup, *model).train(), SimulatedCrash);
+  plan.lose_unsynced();
+  const std::vector<int64_t> up_to_3{1, 2, 3};
+  EXPECT_EQ(recorded_steps(run.path), (std::vector{up_to_3, up_to_3, up_to_3}));
+  EXPECT_EQ(checkpoint_steps(run.path), std::vector<int64_t>{3});
 }
 
 TEST(Metrics, FilesThatAreSwitchedOffAreNotWritten) {

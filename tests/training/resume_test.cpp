@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <fstream>
 #include <functional>
 
 #include "base/error.h"
@@ -13,7 +12,6 @@
 #include "tests/support/expect_error.h"
 #include "tests/training/scratch.h"
 #include "tests/training/tiny_run.h"
-#include "training/tensorboard.h"
 
 namespace llm {
 namespace {
@@ -244,41 +242,6 @@ TEST(Resume, KeepsTheLastLosses) {
   EXPECT_EQ(result.validation->nll, ended.validation->nll);
   EXPECT_EQ(result.long_validation->nll, ended.long_validation->nll);
   EXPECT_FALSE(again(3).long_validation) << "of rows of another length";
-}
-
-/// Steps whose row of metrics.jsonl, of metrics.csv and of the event file are there.
-std::vector<std::vector<int64_t>> recorded_steps(const fs::path& run) {
-  std::vector<std::vector<int64_t>> steps(3);
-  std::string line;
-  std::ifstream jsonl(run / "metrics.jsonl"), csv(run / "metrics.csv");
-  while (std::getline(jsonl, line)) steps[0].push_back(std::stoll(line.substr(8)));
-  std::getline(csv, line);  // the header
-  while (std::getline(csv, line)) steps[1].push_back(std::stoll(line));
-  for (const fs::directory_entry& entry : fs::directory_iterator(run)) {
-    if (!entry.path().filename().string().starts_with("events.")) continue;
-    for (const TensorBoardScalar& scalar : read_tensorboard_scalars(entry.path()))
-      if (scalar.tag == "train/loss") steps[2].push_back(scalar.step);
-  }
-  return steps;
-}
-
-// The moment a checkpoint counts, so do the rows before it.
-TEST(Resume, FindsTheRowsUpToItsCheckpointAfterALossOfPower) {
-  const Scratch run;
-  TrainerSetup setup = tiny_setup(6, run.path);
-  setup.metrics.logging_steps = 1;
-  setup.metrics.tensorboard = true;
-  setup.checkpoint.save_steps = 3;
-  FaultPlan plan;
-  setup.on_step = [&](int64_t step) {
-    if (step == 5) plan.crash_at(plan.operations() + 1);  // in step 6
-  };
-  const auto model = tiny_model();
-  EXPECT_THROW(Trainer(setup, *model).train(), SimulatedCrash);
-  plan.lose_unsynced();
-  const std::vector<int64_t> up_to_3{1, 2, 3};
-  EXPECT_EQ(recorded_steps(run.path), (std::vector{up_to_3, up_to_3, up_to_3}));
-  EXPECT_EQ(checkpoint_steps(run.path), std::vector<int64_t>{3});
 }
 
 // Reliability T13: the same stream of rows under another split, also where the size of a step
