@@ -154,7 +154,7 @@ int run_command(const Command& command, const std::vector<std::string>& argument
   apply_words(command, given.words, fields);
   fields.finish(given.print_config ? Completeness::partial : Completeness::whole);
   if (given.print_config) {
-    write_stdout(fields.print_config());
+    write_stdout(command.print_config ? command.print_config(fields) : fields.print_config());
     return 0;
   }
   apply_shared_options(fields, command.text.computes_here);

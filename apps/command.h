@@ -38,13 +38,17 @@ struct Command {
   CommandText text;
   std::function<void(Fields&)> fields;
   std::function<int(const Fields&)> run;
+  /// What --print-config prints, if not the rows as they were given.
+  std::function<std::string(const Fields&)> print_config = {};
 };
 
 template <typename Config>
 Command make_command(CommandText text, int (*run)(Config&, const Fields&),
                      std::shared_ptr<Config> config = std::make_shared<Config>()) {
-  return {std::move(text), [config](Fields& fields) { config->fields(fields); },
-          [config, run](const Fields& fields) { return run(*config, fields); }};
+  return {std::move(text),
+          [config](Fields& fields) { config->fields(fields); },
+          [config, run](const Fields& fields) { return run(*config, fields); },
+          {}};
 }
 
 /// `defaults` is where values start from; the struct lives as long as the command.

@@ -54,15 +54,14 @@ void shorten_own_warmup(RunConfig& run, const Fields& given) {
   }
 }
 
-int create_config(CreateConfig& config, const Fields& fields) {
+/// The preset, or the shape for a number of parameters, with what the caller says otherwise.
+void resolve(const CreateConfig& config, const Fields& fields, RunConfig& run, Fields& rows) {
   if (fields.is_set("params") && fields.is_set("type")) {
     fail(Exit::usage, "--params and --type cannot be used together",
          "a number chooses the shape, or a preset does");
   }
-  const bool json = wants_json(config.output);
-  RunConfig run = config.params ? sized_run(*config.params) : run_preset(config.type);
+  run = config.params ? sized_run(*config.params) : run_preset(config.type);
   run.for_later = true;
-  Fields rows;
   rows.section("", run);
   for (const Field& row : fields.rows()) {
     const Field* preset = rows.find(row.path());
@@ -72,6 +71,13 @@ int create_config(CreateConfig& config, const Fields& fields) {
   }
   shorten_own_warmup(run, fields);
   rows.finish();
+}
+
+int create_config(CreateConfig& config, const Fields& fields) {
+  const bool json = wants_json(config.output);
+  RunConfig run;
+  Fields rows;
+  resolve(config, fields, run, rows);
   const std::string made_by =
       config.params ? "--params " + human_count(*config.params) : "--type " + config.type;
   std::string text = rows.to_json() + "\n";
@@ -90,14 +96,22 @@ int create_config(CreateConfig& config, const Fields& fields) {
 }  // namespace
 
 Command create_config_command() {
-  return make_command<CreateConfig>(
+  const auto config = std::make_shared<CreateConfig>();
+  Command command = make_command<CreateConfig>(
       {.name = "create-config",
        .summary = "Write a complete run config",
        .details = "Any key of the config may be given by its dotted name and replaces the preset's "
                   "value.\n\n"
                   "Example: llm create-config --params 30M --data.path texts.txt --output 30m.yaml",
        .computes_here = false},
-      create_config);
+      create_config, config);
+  command.print_config = [config](const Fields& fields) {
+    RunConfig run;
+    Fields rows;
+    resolve(*config, fields, run, rows);
+    return rows.print_config();
+  };
+  return command;
 }
 
 }  // namespace llm

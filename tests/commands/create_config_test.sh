@@ -30,6 +30,11 @@ expect default-type "Wrote config/default_config.json: 1.3" out
 accept tiny-count -- create-config --type tiny --output tiny.json
 expect tiny-count "(53,748,224)" out
 
+accept "a preset printed" -- create-config --type mini --print-config --optimizer.learning_rate 0.5 --output printed.yaml
+expect "the preset's shape" "model.hidden_size = 128" out
+expect "and what was asked for" "optimizer.learning_rate = 0.5" out
+holds "nothing was written" [ ! -e printed.yaml ]
+
 # The two formats say the same.
 accept as-yaml -- pretrain --config tiny.yaml --print-config
 sed 's/ *#.*//' out > from_yaml
