@@ -203,6 +203,7 @@ int run_program(const std::vector<Command>& commands, const std::vector<std::str
   const std::string& first = arguments.front();
   std::vector<std::string> rest(arguments.begin() + 1, arguments.end());
   if (first == "--version" || first == "version") {
+    check(rest.empty(), "{} takes nothing more, got '{}'", first, fmt::join(rest, " "));
     write_stdout(torch_side().version_text());
     return 0;
   }

@@ -77,6 +77,8 @@ END
 accept version -- --version
 for fact in "llm " "commit " "LibTorch " "usable cores" "kernels: " "devices: cpu"; do expect version "$fact" out; done
 
+refuse "version and more" 2 "--version takes nothing more, got 'extra'" -- --version extra
+
 # Spellings.
 for spelling in --learning-rate --learning_rate --lr --optimizer.learning_rate --optimizer.learning-rate --optimizer.lr; do
   accept "$spelling" -- pretrain $spelling 0.5 --print-config
