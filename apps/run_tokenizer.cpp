@@ -5,6 +5,7 @@
 #include "apps/absolute_text.h"
 #include "apps/tokenizer_record.h"
 #include "base/atomic_file.h"
+#include "base/error.h"
 #include "base/file_io.h"
 #include "base/log.h"
 #include "model/model_path.h"
@@ -32,6 +33,10 @@ FieldOrigin::Kind source_of(const Fields& fields, const char* path) {
 
 std::unique_ptr<const Tokenizer> train_run_tokenizer(RunConfig& config, const Fields& fields,
                                                      const fs::path& run, const StopRequest& stop) {
+  if (std::ranges::count(config.data.path, "-") > 0) {
+    fail(Exit::usage, "--data-path -: standard input is read once, and here twice",
+         "--tokenizer-path: without it a tokenizer is trained on the text first");
+  }
   TokenizerTrainerConfig& tokenizer = config.tokenizer;
   tokenizer.fewer_allowed = fewer_pieces_allowed(config, fields);
   tokenizer.vocab_size = pieces_asked(config, fields).count;

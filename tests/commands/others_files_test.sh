@@ -101,6 +101,7 @@ done
   "$PROGRAM" pretrain --config small.yaml --data-path - --tokenizer-path "$TINY/tokenizer.model" --output-dir begun > .out 2> .err
 holds "no text came" [ "${PIPESTATUS[1]}" = 3 ]
 holds "no text came" [ "$(cat begun/notes.txt)" = thesis ]
+refuse "standard input twice" 2 "standard input is read once, and here twice" "--tokenizer-path" -- pretrain --config small.yaml --data-path - --output-dir twice
 refuse "no text came, nor anything else" 3 "0 tokens" -- pretrain --config small.yaml --data-path - --tokenizer-path "$TINY/tokenizer.model" --output-dir not/even/begun/
 
 # A tokenizer in another form than the run's own is not left under a name that the run's might have.
