@@ -117,7 +117,9 @@ void SchedulerConfig::fields(Fields& f) {
 
 void CheckpointConfig::fields(Fields& f) {
   f("output_dir", output_dir, "Run directory", non_empty()).flag("output-dir").value_name("DIR");
-  f("save_steps", save_steps, "Save every N steps; 0 = only at the end", in_range(0, kMostSteps))
+  f("save_steps", save_steps,
+    "Save every N steps, at better validations and at the end; 0 = without the first",
+    in_range(0, kMostSteps))
       .flag("save-steps")
       .alias("save_interval");
   f("save_epochs", save_epochs, "Save every N epochs; 0 = by steps only", in_range(0, 1000000))
