@@ -36,6 +36,24 @@ pid_t owner_of(const std::string& name) {
   return error == std::errc() && stop == end ? owner : 0;
 }
 
+/// Errors of `work` name the file that the user knows, not its temporary.
+template <typename Work>
+auto naming(const fs::path& path, const fs::path& temporary, const Work& work) {
+  try {
+    return work();
+  } catch (const Error& error) {
+    std::string message = error.message();
+    for (const std::string& words :
+         {fmt::format("rename '{}' to '{}'", temporary.string(), path.string()),
+          fmt::format("create '{}'", temporary.string())}) {
+      if (const size_t at = message.find(words); at != std::string::npos) {
+        message.replace(at, words.size(), fmt::format("write '{}'", path.string()));
+      }
+    }
+    fail(error.code(), message, error.hint());
+  }
+}
+
 }  // namespace
 
 void write_file_atomically(const fs::path& path, std::string_view content) {
@@ -63,7 +81,7 @@ void remove_atomically(const fs::path& path) {
 AtomicFile::AtomicFile(fs::path path)
     : path_(std::move(path)),
       temporary_(temporary_beside(path_)),
-      file_(OutputFile::create(temporary_)) {}
+      file_(naming(path_, temporary_, [&] { return OutputFile::create(temporary_); })) {}
 
 AtomicFile::~AtomicFile() {
   if (!committed_) {
@@ -74,7 +92,7 @@ AtomicFile::~AtomicFile() {
 void AtomicFile::commit() {
   file_.sync();
   file_.close();
-  rename_path(temporary_, path_);
+  naming(path_, temporary_, [&] { rename_path(temporary_, path_); });
   committed_ = true;
   sync_directory(path_.parent_path());
 }

@@ -250,5 +250,15 @@ TEST(AtomicDirectory, LeftoversOfDeadProcessesGo) {
   EXPECT_EQ(remove_leftovers(folder.path()).size(), 2u) << "those of other files";
 }
 
+TEST(AtomicFile, ErrorsNameTheFileAndNotItsTemporary) {
+  const TemporaryFolder folder;
+  const std::string lost = folder / "no/such/file", place = folder / "folder";
+  expect_error([&] { write_file_atomically(lost, "a"); }, Exit::io,
+               "cannot write '" + lost + "': No such file or directory");
+  fs::create_directory(place);
+  expect_error([&] { write_file_atomically(place, "a"); }, Exit::io,
+               "cannot write '" + place + "': Is a directory");
+}
+
 }  // namespace
 }  // namespace llm
