@@ -46,7 +46,8 @@ std::vector<int32_t> without_padding(const ServedModel& model, std::vector<int32
 
 std::vector<int32_t> read_token_ids(const ServedModel& model, const json& list,
                                     const std::string& param) {
-  const int64_t rows = model.model().vocab_size();
+  // (Rows of a padded embedding that stand for no token of the tokenizer's are none of a prompt's.)
+  const int64_t rows = std::min(model.model().vocab_size(), model.tokenizer().vocab_size());
   std::vector<int32_t> ids;
   for (size_t i = 0; i < list.size(); ++i) {
     const std::string place = fmt::format("{}[{}]", param, i);
