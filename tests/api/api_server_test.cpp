@@ -41,6 +41,11 @@ TEST(ApiServer, TokenizesUnderBothNames) {
       api.post("/apply-template",
                {{"messages", Json::array({{{"role", "user"}, {"content", "hi"}}})}})["prompt"],
       "[user]hi\n[assistant]");
+  for (const char* tools : {"[5]", "{}", R"([{"type":"function"}])"}) {
+    const Json body = {{"messages", Json::array({{{"role", "user"}, {"content", "hi"}}})},
+                       {"tools", Json::parse(tools)}};
+    EXPECT_EQ(api.post("/apply-template", body, 400)["error"]["param"], "tools") << tools;
+  }
 }
 
 TEST(ApiServer, TheTemplateOfAGgufFileIsReadFromIt) {

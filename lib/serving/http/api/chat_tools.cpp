@@ -29,6 +29,14 @@ std::shared_ptr<const Grammar> ChatTools::grammar() const {
   }
 }
 
+void check_tools(const OrderedJson& given) {
+  try {
+    read_tools(given);
+  } catch (const Error& error) {
+    throw http::HttpError(400, "invalid_value", error.message(), "tools");
+  }
+}
+
 ChatTools read_chat_tools(const OrderedJson& body, const ServedModel& model) {
   ChatTools tools;
   tools.parallel = body.value("parallel_tool_calls", OrderedJson(nullptr)) != false;

@@ -34,6 +34,9 @@ struct ChatTools {
   std::shared_ptr<const Grammar> grammar() const;
 };
 
+/// The tools of a body, or HttpError 400 where they have another form.
+void check_tools(const OrderedJson& given);
+
 /// `tools`, `tool_choice` and `parallel_tool_calls` of a body; HttpError 400 for what is wrong or
 /// cannot be kept, and where the model's template does not take tools.
 ChatTools read_chat_tools(const OrderedJson& body, const ServedModel& model);

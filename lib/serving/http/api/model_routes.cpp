@@ -9,6 +9,7 @@
 #include "serving/http/api/chat_messages.h"
 #include "serving/http/api/generation_fields.h"
 #include "serving/http/api/plain_routes.h"
+#include "serving/http/api/chat_tools.h"
 #include "serving/http/api/prompt_field.h"
 #include "serving/http/api/route_bodies.h"
 #include "serving/http/json_body.h"
@@ -122,9 +123,10 @@ void answer_apply_template(const ServedModel& model, const http::Request& reques
   heed_unknown_fields(model, "/apply-template", body);
   body.require("messages");
   const OrderedJson ordered = ordered_body(request);
+  const OrderedJson tools = ordered.value("tools", OrderedJson(nullptr));
+  if (!tools.is_null()) check_tools(tools);
   std::string text;
-  model.encode_chat(read_messages(ordered["messages"]),
-                    ordered.value("tools", OrderedJson(nullptr)),
+  model.encode_chat(read_messages(ordered["messages"]), tools,
                     body.flag("add_generation_prompt", true), &text);
   reply->send_json(200, dumped({{"prompt", text}}));
 }
