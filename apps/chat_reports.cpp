@@ -60,12 +60,11 @@ std::string chat_reply_line(const ChatReply& reply, int64_t context_length) {
 std::string chat_stats(const ChatSession& session) {
   const ChatTotals& totals = session.totals();
   std::string line = fmt::format(
-      "turns {} ({} left out) | context {} of {} tokens | {} replies: prompts {} tokens, {} of "
-      "them "
-      "reused; written {} tokens in {:.2f} s",
+      "turns {} ({} left out) | context {} of {} tokens | {} {}: prompts {} tokens, {} of "
+      "them reused; written {} tokens in {:.2f} s",
       session.transcript().turns.size(), session.turns_left_out(), session.context_used(),
-      session.context_length(), totals.replies, totals.prompt_tokens, totals.reused_tokens,
-      totals.new_tokens, totals.seconds);
+      session.context_length(), totals.replies, totals.replies == 1 ? "reply" : "replies",
+      totals.prompt_tokens, totals.reused_tokens, totals.new_tokens, totals.seconds);
   if (totals.drafted > 0)
     line += fmt::format(" | drafted {} tokens, {} right", totals.drafted, totals.accepted);
   return line;

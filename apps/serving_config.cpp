@@ -12,6 +12,10 @@
 namespace llm {
 namespace {
 
+std::string memory_text(int64_t bytes) {
+  return bytes >> 20 > 0 ? fmt::format("{} MiB", bytes >> 20) : fmt::format("{} KiB", bytes >> 10);
+}
+
 int64_t memory_given(const ServingConfig& config, int64_t bytes_per_token) {
   if (config.kv_cache_tokens > 0) return config.kv_cache_tokens * bytes_per_token;
   return config.kv_cache_memory > 0 ? config.kv_cache_memory : usable_memory_bytes() / 4;
@@ -52,8 +56,8 @@ ServingMemory memory_without_pool(const ServingConfig& config, const Fields& fie
       bounded ? std::min(config.max_batch_size, bytes / per_text) : config.max_batch_size;
   memory.kv.max_blocks = 1;
   memory.text =
-      fmt::format("no KV pool ({}): {} texts together at most, of {} MiB of keys and values each",
-                  loaded.why_not_packed, memory.max_batch_size, per_text >> 20);
+      fmt::format("no KV pool ({}): {} texts together at most, of {} of keys and values each",
+                  loaded.why_not_packed, memory.max_batch_size, memory_text(per_text));
   return memory;
 }
 
@@ -127,7 +131,7 @@ ServingMemory plan_serving_memory(const ServingConfig& config, const Fields& fie
   memory.kv.max_blocks = blocks_for(config, bytes, context);
   const int64_t tokens = memory.kv.max_blocks * kKvBlockTokens;
   memory.text =
-      fmt::format("KV cache: {} tokens, {} MiB, {}{}", tokens, tokens * bytes >> 20,
+      fmt::format("KV cache: {} tokens, {}, {}{}", tokens, memory_text(tokens * bytes),
                   memory.kv.layout, codes == Codes::none ? "" : ", " + config.kv_cache_dtype);
   return memory;
 }
