@@ -112,6 +112,8 @@ GeneratedText LanguageModel::Parts::generate_one(std::vector<int32_t> ids,
 std::unique_ptr<LanguageModel::Parts> LanguageModel::Parts::open(
     const std::string& path, const LanguageModelOptions& options) {
   const std::optional<InferenceConfig>& config = options.inference;
+  check(options.threads >= 0, "LanguageModelOptions: threads {} must be at least 0",
+        options.threads);
   if (config) check_inference_config(*config);
   const TokenModelOptions as_stored = {.device = options.device,
                                        .dtype = options.dtype,
