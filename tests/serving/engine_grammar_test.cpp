@@ -15,6 +15,7 @@ namespace {
 
 using test::a_prompt;
 using test::a_request;
+using test::expect_as_alone;
 using test::kVocab;
 using test::run_all;
 using test::run_alone;
@@ -87,17 +88,8 @@ TEST(EngineGrammar, ASlowOneGivesTheSameTextAloneAndAmongOthers) {
     requests.push_back(i < 6 ? slow_request(change, i) : a_request(a_prompt(20, i), change));
   }
   for (const int64_t blocks : {200, 14}) {
-    const auto together = run_all(model, with_blocks(blocks), requests);
-    for (size_t i = 0; i < requests.size(); ++i) {
-      // A second run of the same request finds its masks at hand and waits for none.
-      const GenerationResult alone = run_alone(model, requests[i]);
-      EXPECT_EQ(together[i].token_ids, alone.token_ids) << i;
-      EXPECT_EQ(together[i].text, alone.text) << i;
-      EXPECT_EQ(together[i].finish_reason, alone.finish_reason) << i;
-      EXPECT_EQ(together[i].score, alone.score) << i;
-      EXPECT_EQ(together[i].input_logprobs, alone.input_logprobs) << i;
-      EXPECT_FALSE(together[i].token_ids.empty()) << i;
-    }
+    // A second run of the same request finds its masks at hand and waits for none.
+    expect_as_alone(model, requests, run_all(model, with_blocks(blocks), requests));
   }
 }
 

@@ -1,6 +1,8 @@
 // Requests for tests of the engine.
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <functional>
 #include <utility>
 #include <vector>
@@ -57,6 +59,20 @@ inline EngineOptions with_blocks(int64_t blocks) {
 
 inline GenerationResult run_alone(const TokenModel& model, const GenerationRequest& request) {
   return run_all(model, with_blocks(200), {request})[0];
+}
+
+/// The law: every answer is what it is alone.
+inline void expect_as_alone(const TokenModel& model, const std::vector<GenerationRequest>& requests,
+                            const std::vector<GenerationResult>& together) {
+  for (size_t i = 0; i < requests.size(); ++i) {
+    const GenerationResult alone = run_alone(model, requests[i]);
+    EXPECT_EQ(together[i].token_ids, alone.token_ids) << i;
+    EXPECT_EQ(together[i].text, alone.text) << i;
+    EXPECT_EQ(together[i].finish_reason, alone.finish_reason) << i;
+    EXPECT_EQ(together[i].score, alone.score) << i;
+    EXPECT_EQ(together[i].input_logprobs, alone.input_logprobs) << i;
+    EXPECT_FALSE(together[i].token_ids.empty()) << i;
+  }
 }
 
 }  // namespace llm::test

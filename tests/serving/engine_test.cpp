@@ -10,6 +10,7 @@ namespace {
 
 using test::a_prompt;
 using test::a_request;
+using test::expect_as_alone;
 using test::kVocab;
 using test::run_all;
 using test::run_alone;
@@ -31,18 +32,6 @@ std::vector<GenerationRequest> mixed_requests() {
     }));
   }
   return requests;
-}
-
-void expect_as_alone(const TokenModel& model, const std::vector<GenerationRequest>& requests,
-                     const std::vector<GenerationResult>& together) {
-  for (size_t i = 0; i < requests.size(); ++i) {
-    const GenerationResult alone = run_alone(model, requests[i]);
-    EXPECT_EQ(together[i].token_ids, alone.token_ids) << i;
-    EXPECT_EQ(together[i].text, alone.text) << i;
-    EXPECT_EQ(together[i].finish_reason, alone.finish_reason) << i;
-    EXPECT_EQ(together[i].input_logprobs, alone.input_logprobs) << i;
-    EXPECT_FALSE(together[i].token_ids.empty()) << i;
-  }
 }
 
 TEST(Engine, AnAnswerIsTheSameAloneAndAmongSixteen) {
