@@ -167,7 +167,7 @@ TEST(Router, RunsQuickHandlersAtOnceAndOthersElsewhere) {
   EXPECT_EQ(elsewhere, 1);
 }
 
-TEST(Router, DoesNothingForAClientThatLeftWhileItWaited) {
+TEST(Router, ReadsNoLongBodyOfAClientThatLeftWhileItWaited) {
   Router router;
   int handled = 0;
   Route slow = route("POST", "/slow");
@@ -181,20 +181,23 @@ TEST(Router, DoesNothingForAClientThatLeftWhileItWaited) {
   router.set_runner([&](std::function<void()> work) { waiting.push_back(std::move(work)); });
   static const std::atomic<bool> draining{false};
   std::vector<std::shared_ptr<Outbox>> outboxes;
-  for (int i = 0; i < 2; ++i) {
+  for (const size_t bytes : {100'000, 100, 100'000}) {
     outboxes.push_back(std::make_shared<Outbox>(
         Outbox::Setup{true, false, true, "id", 1 << 20, &draining}, [] {}));
     Request request;
     request.method = "POST";
     request.path = "/slow";
+    request.body.assign(bytes, 'a');
     router.handle(std::move(request), std::make_shared<Reply>(outboxes.back()));
   }
   std::function<void()> callback;
   outboxes[0]->leave(callback);
+  outboxes[1]->leave(callback);
   for (auto& work : waiting) std::exchange(work, nullptr)();
-  EXPECT_EQ(handled, 1);
+  EXPECT_EQ(handled, 2);
   EXPECT_TRUE(outboxes[0]->take().starts_with("HTTP/1.1 499 "));
   EXPECT_TRUE(outboxes[1]->take().starts_with("HTTP/1.1 200 "));
+  EXPECT_TRUE(outboxes[2]->take().starts_with("HTTP/1.1 200 "));
 }
 
 TEST(Router, RefusesRoutesThatAreThereOrAreNone) {

@@ -9,6 +9,8 @@
 namespace llm::http {
 namespace {
 
+constexpr size_t kMuchWorkBytes = 64 << 10;
+
 bool is_parameter(std::string_view part) {
   return part.size() > 2 && part.front() == '{' && part.back() == '}';
 }
@@ -156,7 +158,9 @@ void Router::answer(Request&& request, const ReplyPtr& reply) const {
   if (match.route->quick || !runner_) return match.route->handler(request, reply);
   const auto kept = std::make_shared<const Request>(std::move(request));
   runner_([kept, reply, route = match.route] {
-    if (reply->gone()) return;  // while it waited for its turn
+    // While it waited for its turn. (A client that only closed its sending half still reads: what
+    // is little work is done for it.)
+    if (reply->gone() && kept->body.size() > kMuchWorkBytes) return;
     try {
       route->handler(*kept, reply);
     } catch (...) {

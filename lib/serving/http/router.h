@@ -50,8 +50,8 @@ class Router {
   /// the gate is not asked about; nothing: it is a request like others.
   using Preflight = std::function<std::optional<Headers>(const Request&, std::string_view methods)>;
   void set_preflight(Preflight preflight) { preflight_ = std::move(preflight); }
-  /// Where handlers that are not quick run, unless their client has left by then; without it, all
-  /// run where handle() is called.
+  /// Where handlers that are not quick run, unless their client has left by then and the body is a
+  /// long one; without it, all run where handle() is called.
   using Runner = std::function<void(std::function<void()>)>;
   void set_runner(Runner runner) { runner_ = std::move(runner); }
 
