@@ -7,6 +7,7 @@
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/new_folders.h"
 #include "base/number_text.h"
 #include "base/signals.h"
 #include "base/stdout.h"
@@ -164,11 +165,13 @@ int convert(ConvertConfig& config, const Fields& fields) {
   const StopSignal signals;
   const StopRequest stop = [&] { return signals.requested(); };
   try {
+    NewFolders folders(fs::path(config.output).parent_path());
     gguf ? convert_to_gguf(config, source, key, stop)
          : convert_to_directory(config, source, key, stop);
+    folders.keep();
   } catch (const Stopped&) {
     log_info("ended by {}; nothing was written", signals.name());
-    return signals.exit_code();
+    return 128 + signals.number();  // also at SIGUSR1: there is nothing to go on from
   }
   return 0;
 }

@@ -49,10 +49,12 @@ done
 mkdir -p ended/.hf.0.tmp-999999999
 : > ended/.m.gguf.0.tmp-999999999
 for delay in 0.02 0.1 0.2 0.3 0.4 0.5; do
-  for output in hf m.gguf; do
+  for output in hf m.gguf new/hf; do
     "$PROGRAM" convert "$run" --output ended/$output --overwrite > .ended.out 2>&1 & process=$!
     sleep $delay; kill -INT $process 2> .kill; wait $process; code=$?
     rows=$((rows + 1)); command=("(SIGINT after $delay s)")
+    [ $code = 0 ] || holds "no folder of an interrupted convert" [ ! -e ended/new ]
+    rm -rf ended/new
     case $code in 0 | 130) ;; *) wrong "an interrupted convert" "exit $code: $(cat .ended.out)" ;; esac
   done
 done
