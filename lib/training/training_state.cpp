@@ -1,5 +1,6 @@
 #include "training/training_state.h"
 
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -35,7 +36,8 @@ ordered_json to_json(const std::optional<LossTotals>& v) {
 
 std::optional<LossTotals> validation_of(const std::optional<JsonView>& view) {
   if (!view) return std::nullopt;
-  return LossTotals{view->get_double("nll", 0, kFar, 0), view->get_int("tokens", 0, kLargest),
+  constexpr double kNone = std::numeric_limits<double>::quiet_NaN();  // null
+  return LossTotals{view->get_double("nll", 0, kFar, kNone), view->get_int("tokens", 0, kLargest),
                     view->get_int("correct", 0, kLargest), view->get_int("bytes", 0, kLargest),
                     view->get_int("targets", 0, kLargest, 0)};
 }
