@@ -116,14 +116,16 @@ void remove_old_checkpoints(const fs::path& run, int64_t keep) {
         continue;
       }
     }
-    if (const fs::path added = added_file(run / name); !added.empty()) {
-      log_info("kept {}: '{}' in it is not of this run", name, added.string());
-      continue;
-    }
     try {
-      remove_atomically(run / name);
+      if (const fs::path added = added_file(run / name); !added.empty()) {
+        log_info("kept {}: '{}' in it is not of this run", name, added.string());
+      } else {
+        remove_atomically(run / name);
+      }
     } catch (const Error& error) {
       log_warn("could not clear {} away: {}", name, error.message());
+    } catch (const fs::filesystem_error& error) {
+      log_warn("could not clear {} away: {}", name, error.what());
     }
   }
 }
