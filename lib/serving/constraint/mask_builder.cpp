@@ -1,5 +1,7 @@
 #include "serving/constraint/mask_builder.h"
 
+#include <algorithm>
+
 namespace llm::constraint {
 namespace {
 
@@ -37,7 +39,9 @@ void MaskBuilder::walk_branches(StackWalker& walker, int32_t state, size_t begin
 }
 
 LocalTokens MaskBuilder::local_tokens(const LocalKey& key) {
-  local_walker_.refresh(most_work_);
+  const size_t done = walker_.work() + local_work_;
+  local_walker_.refresh(most_work_ == kAnyWork ? kAnyWork
+                                               : most_work_ - std::min(most_work_, done));
   uint32_t frame = 0;
   for (size_t i = 1; i < key.size(); i += 2) frame = local_walker_.push(frame, key[i], key[i + 1]);
   const StackWalker::Way way{key[0], frame};
@@ -48,6 +52,7 @@ LocalTokens MaskBuilder::local_tokens(const LocalKey& key) {
     walk_branches(local_walker_, state, 0, vocabulary_->tree().size(), tokens.bits, &tokens.exits);
   }
   tokens.tallest = local_walker_.tallest();
+  local_work_ += local_walker_.work();
   return tokens;
 }
 
@@ -81,6 +86,7 @@ bool MaskBuilder::add_local(StackWalker::Way way, const LocalCache& cache,
 std::vector<uint32_t> MaskBuilder::tokens_at(const StackSet& place, const LocalCache& cache,
                                              size_t most_work) {
   most_work_ = most_work;
+  local_work_ = 0;
   walker_.refresh(most_work);
   std::vector<uint32_t> bits(vocabulary_->mask_words());
   const int32_t state = walker_.load(place);

@@ -49,7 +49,7 @@ class MaskBuilder {
   StackWalker walker_;
   StackWalker local_walker_;  // sees rules without what called them
   std::vector<int32_t> state_at_depth_;
-  size_t most_work_ = 0;
+  size_t most_work_ = 0, local_work_ = 0;  // of the mask
 };
 
 }  // namespace llm::constraint

@@ -58,6 +58,8 @@ class StackWalker {
   /// Gives a fresh allowance of work, and forgets what was remembered where that grew large: states
   /// of before are invalid then.
   void refresh(size_t most_work = kAnyWork);
+  /// Ways followed since.
+  size_t work() const { return work_; }
   /// Whether the next refresh() would forget.
   bool large() const;
 
