@@ -80,7 +80,8 @@ int64_t BeamGeneration::pending_tokens() const {
 }
 
 bool BeamGeneration::decoding() const {
-  return choosing_ && pending_tokens() == std::ssize(beams_);
+  // (All has been read while the candidates wait for their grammar.)
+  return choosing_ && pending_tokens() == (candidates_ ? 0 : std::ssize(beams_));
 }
 
 int64_t BeamGeneration::generated_tokens() const {

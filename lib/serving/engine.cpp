@@ -105,7 +105,7 @@ std::unique_ptr<TokenSequence> Engine::start(std::span<const int32_t> tokens, in
   return sequence;
 }
 
-bool Engine::step() {
+bool Engine::step(bool may_wait) {
   pass_.clear();
   planned_.clear();
   settle_ended();
@@ -116,7 +116,8 @@ bool Engine::step() {
   };
   if (!pass_.empty()) {
     run_pass();
-  } else if (std::ranges::any_of(running_, waits) || std::ranges::any_of(waiting_, waits)) {
+  } else if (may_wait &&
+             (std::ranges::any_of(running_, waits) || std::ranges::any_of(waiting_, waits))) {
     constraint_thread_.wait(kPatience);  // others may have come, or what runs may be cancelled
   }
   settle_ended();
@@ -206,6 +207,10 @@ bool Engine::put_held_aside(const Task* other) {
   return any;
 }
 
+bool Engine::all_are_held() const {
+  return std::ranges::all_of(running_, [](const Task& task) { return task.generation->held(); });
+}
+
 void Engine::admit() {
   bool open = options_.continuous_batching || running_.empty();
   while (!waiting_.empty()) {
@@ -214,7 +219,7 @@ void Engine::admit() {
     if (open && has_room_for(*next)) {
       next->preempted = false;
       running_.splice(running_.end(), waiting_, next);
-    } else if (put_held_aside(nullptr)) {
+    } else if ((open || all_are_held()) && put_held_aside(nullptr)) {
       open = open || running_.empty();
     } else {
       return;

@@ -76,8 +76,11 @@ class Engine final : private SequenceSource {
   /// Ends all requests at the next step.
   void cancel_all();
   void fail_all(std::string_view error);
-  /// One pass, or what could be settled without one. False: nothing is left to do.
-  bool step();
+  /// One pass, or what could be settled without one. False: nothing is left to do. may_wait: it may
+  /// take some two milliseconds where all texts wait for their grammars or readers.
+  bool step(bool may_wait = true);
+  /// The last step had a pass.
+  bool ran_pass() const { return !pass_.empty(); }
   const EngineStats& stats() const { return stats_; }
   const TokenModel& model() const { return model_; }
 
@@ -102,6 +105,7 @@ class Engine final : private SequenceSource {
   Tasks::iterator next_to_run();
   bool has_room_for(const Task& task) const;
   bool put_held_aside(const Task* other);
+  bool all_are_held() const;
   void put_aside(Tasks::iterator task);
   void admit();
   void settle_ended();

@@ -79,7 +79,8 @@ std::vector<Engine::Tasks::iterator> Engine::prompts_to_read() {
           std::ssize(prefixes_->find(generation.tokens(), salt_of(task->adapter))) * kKvBlockTokens;
     }
     readers.push_back(task);
-    known.push_back(length);
+    // One that waits for its grammar has read all but its last token: nobody waits for that one.
+    known.push_back(length + (generation.waits() ? 1 : 0));
   }
   return readers;
 }

@@ -200,22 +200,24 @@ void EngineThread::publish() {
 void EngineThread::run() {
   bool busy = false;
   while (true) {
+    bool may_wait = false;
     {
       std::unique_lock lock(mutex_);
       if (!busy) {
         news_.wait(lock, [this] { return stopping_ || waiting_ > 0 || !jobs_.empty(); });
         if (stopping_ && open_ == 0) return;
       }
+      may_wait = jobs_.empty();
     }
     take_waiting();
     try {
-      busy = engine_.step();
+      busy = engine_.step(may_wait);
     } catch (const std::exception& error) {
       log_error("engine: {}", error.what());
       engine_.fail_all(error.what());
       busy = engine_.step();
     }
-    do_job(!busy);
+    do_job(!busy || !engine_.ran_pass());
     publish();
   }
 }

@@ -54,7 +54,7 @@ bool TextGeneration::make_room() {
   const bool ends = choosing_ && !plan_.slides;
   if (plan_.limit == 0 || std::ssize(history_) < plan_.limit + (ends ? 0 : 1)) return true;
   if (!plan_.slides) {
-    finish(FinishReason::length);
+    if (place_known_) finish(FinishReason::length);  // else its grammar may have ended it before
     return false;
   }
   const int64_t keep = plan_.limit == 1 ? 1 : std::max<int64_t>(1, plan_.limit / 2) + 1;

@@ -109,6 +109,21 @@ TEST(EngineGrammar, TheEndOfASlowOneEndsTheText) {
   }
 }
 
+TEST(EngineGrammar, TheTokenThatFillsTheContextMayEndTheGrammarToo) {
+  CountingModel model(kVocab, 40 + 13);
+  model.write = [](const std::vector<int32_t>&, std::span<float> logits) {
+    std::fill(logits.begin(), logits.end(), 0.0f);
+    logits[3] = 9, logits[2] = 9.5f;
+  };
+  for (const int64_t beams : {1, 2}) {
+    const auto change = [&](auto& c) { c.num_beams = beams, c.max_new_tokens = 14; };
+    GenerationRequest request = slow_request(change);
+    const GenerationResult result = run_alone(model, request);
+    EXPECT_EQ(result.text, "DDDDDDDDDDDDC");
+    EXPECT_EQ(result.finish_reason, FinishReason::stop);
+  }
+}
+
 TEST(EngineGrammar, OfTheEmptyTextAloneGivesIt) {
   const CountingModel model(kVocab);
   for (const int64_t beams : {1, 2}) {

@@ -65,6 +65,26 @@ TEST(EngineHeld, ATextGivesItsMemoryToOthersWhileItsReaderHasEnough) {
   expect_that_the_held_gives_way(without_cache, 100, 100);
 }
 
+TEST(EngineHeld, ATextKeepsItsPlaceWhereNobodyCouldTakeIt) {
+  const CountingModel model(kVocab);
+  EngineOptions options = with_blocks(100);
+  options.continuous_batching = false;
+  Engine engine(model, options);
+  size_t tokens = 0, others = 0;
+  GenerationRequest first = of_length(30, 1), second = of_length(30, 2);
+  first.on_token = [&](const TokenEvent&) { return ++tokens, true; };
+  first.is_held = [&] { return tokens >= 5 && others < 15; };
+  second.on_token = [&](const TokenEvent&) { return ++others, true; };
+  engine.submit(first, [](GenerationResult&&) {});
+  engine.submit(second, [](GenerationResult&&) {});
+  engine.step();
+  engine.submit(of_length(30, 3), [](GenerationResult&&) {});
+  while (engine.step()) {
+  }
+  EXPECT_GT(tokens, 30u);
+  EXPECT_EQ(engine.stats().preemptions, 0u);
+}
+
 TEST(EngineHeld, OneThatIsHeldForEverCanBeCancelled) {
   const CountingModel model(kVocab);
   Engine engine(model, with_blocks(100));

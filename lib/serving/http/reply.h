@@ -2,11 +2,11 @@
 //
 // Whole: send(). Stream: begin(), write() as often as there is something, end(). The first answer
 // wins: a send() or begin() after it returns false and changes nothing. Texts are queued and
-// written by an io thread. A stream is full() while Limits::stream_queue_bytes or more wait for its
-// client: whoever writes it should pause then. A client that takes nothing for Limits::write_stall
-// counts as gone. A Reply that is dropped without an answer is
-// answered with 500, or 499 where the client had left; a stream that is dropped before end() breaks
-// the connection off, so that the client sees that it is cut.
+// written by an io thread. A stream is full() while more than Limits::stream_queue_bytes wait for
+// its client: whoever writes it should pause then. A client that takes nothing for
+// Limits::write_stall counts as gone. A Reply that is dropped without an answer is answered with
+// 500, or 499 where the client had left; a stream that is dropped before end() breaks the
+// connection off, so that the client sees that it is cut.
 //
 // on_close tells the engine to cancel. A client that closes its side of the connection, even only
 // the sending half, counts as gone at once, also while nothing is being written: a closed and a
