@@ -8,7 +8,6 @@
 #include <unordered_map>
 
 #include "base/named_output.h"
-#include "base/new_folders.h"
 #include "base/progress.h"
 #include "base/sha256.h"
 #include "base/watched_work.h"
@@ -231,10 +230,7 @@ void write_hf_tokenizer(const std::string& model, const std::filesystem::path& d
   for (TokenizerFile& file : tokenizer->files()) {
     if (file.name == "tokenizer.json") files.push_back(std::move(file));
   }
-  NewFolders folders(directory);
-  make_directories(directory);
   for (const TokenizerFile& file : files) write_named_output(directory / file.name, file.bytes);
-  folders.keep();
 }
 
 }  // namespace llm
