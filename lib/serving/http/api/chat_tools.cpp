@@ -29,9 +29,10 @@ std::shared_ptr<const Grammar> ChatTools::grammar() const {
   }
 }
 
-void check_tools(const OrderedJson& given) {
+std::vector<ToolFunction> read_body_tools(const OrderedJson& given) {
+  if (given.is_null()) return {};
   try {
-    read_tools(given);
+    return read_tools(given);
   } catch (const Error& error) {
     throw http::HttpError(400, "invalid_value", error.message(), "tools");
   }
@@ -40,15 +41,12 @@ void check_tools(const OrderedJson& given) {
 ChatTools read_chat_tools(const OrderedJson& body, const ServedModel& model) {
   ChatTools tools;
   tools.parallel = body.value("parallel_tool_calls", OrderedJson(nullptr)) != false;
-  const OrderedJson given = body.value("tools", OrderedJson(nullptr));
-  const OrderedJson choice = body.value("tool_choice", OrderedJson(nullptr));
-  const char* blamed = "tools";
+  tools.functions = read_body_tools(body.value("tools", OrderedJson(nullptr)));
   try {
-    if (!given.is_null()) tools.functions = read_tools(given);
-    blamed = "tool_choice";
-    tools.choice = read_tool_choice(choice, tools.functions);
+    tools.choice =
+        read_tool_choice(body.value("tool_choice", OrderedJson(nullptr)), tools.functions);
   } catch (const Error& error) {
-    throw http::HttpError(400, "invalid_value", error.message(), blamed);
+    throw http::HttpError(400, "invalid_value", error.message(), "tool_choice");
   }
   if (tools.functions.empty()) tools.choice.kind = ToolChoice::Kind::none;
   if (!tools.offered()) return tools;

@@ -34,8 +34,8 @@ struct ChatTools {
   std::shared_ptr<const Grammar> grammar() const;
 };
 
-/// The tools of a body, or HttpError 400 where they have another form.
-void check_tools(const OrderedJson& given);
+/// The `tools` of a body (null: none), or HttpError 400 where they have another form.
+std::vector<ToolFunction> read_body_tools(const OrderedJson& given);
 
 /// `tools`, `tool_choice` and `parallel_tool_calls` of a body; HttpError 400 for what is wrong or
 /// cannot be kept, and where the model's template does not take tools.

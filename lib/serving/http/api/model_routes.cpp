@@ -7,9 +7,9 @@
 #include "base/utf8.h"
 #include "serving/http/api/answer_json.h"
 #include "serving/http/api/chat_messages.h"
+#include "serving/http/api/chat_tools.h"
 #include "serving/http/api/generation_fields.h"
 #include "serving/http/api/plain_routes.h"
-#include "serving/http/api/chat_tools.h"
 #include "serving/http/api/prompt_field.h"
 #include "serving/http/api/route_bodies.h"
 #include "serving/http/json_body.h"
@@ -124,7 +124,7 @@ void answer_apply_template(const ServedModel& model, const http::Request& reques
   body.require("messages");
   const OrderedJson ordered = ordered_body(request);
   const OrderedJson tools = ordered.value("tools", OrderedJson(nullptr));
-  if (!tools.is_null()) check_tools(tools);
+  read_body_tools(tools);  // refuses what is none
   std::string text;
   model.encode_chat(read_messages(ordered["messages"]), tools,
                     body.flag("add_generation_prompt", true), &text);
