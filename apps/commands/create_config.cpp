@@ -3,8 +3,8 @@
 
 #include "apps/commands.h"
 #include "apps/run_presets.h"
-#include "base/named_output.h"
 #include "base/error.h"
+#include "base/named_output.h"
 #include "base/number_text.h"
 #include "base/stdout.h"
 #include "model/model_presets.h"

@@ -61,7 +61,7 @@ const Constraint& GrammarPlace::constraint() const {
 }
 
 const TokenMask& GrammarPlace::mask() const {
-  if (error_) std::rethrow_exception(error_);
+  constraint();  // throws what the work did
   return *mask_;
 }
 
