@@ -1,6 +1,10 @@
 # Finds what the program is built from, and says by name what is missing and how to get it.
 include(torch)
-list(APPEND CMAKE_IGNORE_PATH ${LLM_TORCH_DIR}/include)  # LibTorch carries another fmt, whose library nobody links
+foreach(prefix IN LISTS LLM_PREFIXES LLM_TORCH_DIR)  # LibTorch carries another fmt, whose library nobody links
+  if(EXISTS "${prefix}/include/ATen")
+    list(APPEND CMAKE_IGNORE_PATH "${prefix}/include")
+  endif()
+endforeach()
 set(LLM_MISSING "")
 
 function(llm_find_library out name header)

@@ -1,11 +1,13 @@
 # LibTorch as one interface target, from a libtorch folder or an installed Python wheel (CMAKE_PREFIX_PATH or LLM_TORCH_DIR).
 # find_package(Torch) is not used: it sets global flags, and with CUDA wheels it wants a whole CUDA toolkit to link a C++ program.
 set(LLM_TORCH_DIR "" CACHE PATH "The folder that holds LibTorch's include/ and lib/")
+string(REPLACE ":" ";" LLM_PREFIXES "$ENV{CMAKE_PREFIX_PATH}")
+list(PREPEND LLM_PREFIXES ${CMAKE_PREFIX_PATH})  # in the order that CMake searches them
 if(NOT LLM_TORCH_DIR)
-  foreach(prefix ${CMAKE_PREFIX_PATH})
-    foreach(candidate ${prefix} ${prefix}/../.. ${prefix}/torch)
-      if(EXISTS ${candidate}/lib/libtorch_cpu.so AND EXISTS ${candidate}/include/ATen/ATen.h)
-        get_filename_component(LLM_TORCH_DIR ${candidate} ABSOLUTE)
+  foreach(prefix IN LISTS LLM_PREFIXES)
+    foreach(candidate "${prefix}" "${prefix}/../.." "${prefix}/torch")
+      if(NOT LLM_TORCH_DIR AND EXISTS "${candidate}/lib/libtorch_cpu.so" AND EXISTS "${candidate}/include/ATen/ATen.h")
+        get_filename_component(LLM_TORCH_DIR "${candidate}" ABSOLUTE)
       endif()
     endforeach()
   endforeach()
