@@ -7,6 +7,7 @@
 #include <charconv>
 
 #include "base/error.h"
+#include "base/log.h"
 
 namespace llm {
 namespace {
@@ -146,6 +147,21 @@ void AtomicDirectory::sync_files() {
   synced_ = true;
 }
 
+namespace {
+
+/// The new directory is in its place and whole: what cannot be removed of the old one is no failure
+/// of who wrote it, and goes with the other leftovers.
+void remove_former(const fs::path& former, const fs::path& path) {
+  try {
+    remove_tree(former);
+  } catch (const Error& error) {
+    log_warn("'{}' is replaced, but what it was could not be removed: {}", path.string(),
+             error.message());
+  }
+}
+
+}  // namespace
+
 void AtomicDirectory::commit() {
   if (!synced_) {
     sync_files();
@@ -163,7 +179,7 @@ void AtomicDirectory::commit() {
   }
   committed_ = true;
   sync_directory(path_.parent_path());
-  remove_tree(temporary_);  // what was there before
+  remove_former(temporary_, path_);  // (the two names were exchanged)
 }
 
 /// For file systems without an atomic exchange: a crash between the two renames leaves the old
@@ -176,7 +192,7 @@ void AtomicDirectory::replace_in_two_steps() {
   rename_path(temporary_, path_);
   committed_ = true;
   sync_directory(path_.parent_path());
-  remove_tree(old);
+  remove_former(old, path_);
 }
 
 namespace {
