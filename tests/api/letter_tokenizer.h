@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,7 @@ class LetterTokenizer : public Tokenizer {
       bytes_[static_cast<size_t>(byte)] = std::string(1, static_cast<char>(byte));
   }
   std::vector<int32_t> encode(std::string_view text) const override {
+    if (before_encoding) before_encoding(text);
     std::vector<int32_t> ids;
     for (const char byte : text) ids.push_back(id_of(byte));
     return ids;
@@ -49,6 +51,8 @@ class LetterTokenizer : public Tokenizer {
   std::string_view file_name() const override { return "tokenizer.model"; }
 
   static int32_t id_of(char byte) { return kFirstByte + static_cast<uint8_t>(byte); }
+
+  std::function<void(std::string_view text)> before_encoding;  // on whatever thread encodes
 
  private:
   std::array<std::string, 256> bytes_;

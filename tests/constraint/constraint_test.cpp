@@ -199,6 +199,29 @@ TEST(Constraint, ThreadsShareOneTokenGrammar) {
   EXPECT_NE(texts[0], texts[1]);
 }
 
+/// The smallest allowance that the first mask of so many rules side by side can be made with.
+size_t least_work(int rules) {
+  std::string text = "root ::= r0";
+  for (int i = 1; i < rules; ++i) text += fmt::format(" | r{}", i);
+  for (int i = 0; i < rules; ++i) text += fmt::format("\nr{} ::= [a-z]+ \"{}\"", i, i);
+  const auto grammar = parse_gbnf(text + "\n");
+  size_t too_little = 0, enough = 1 << 20;
+  while (enough - too_little > 1) {
+    const size_t work = (too_little + enough) / 2;
+    try {
+      Constraint(with_bytes(grammar)).mask(work);  // (what was computed before is remembered)
+      enough = work;
+    } catch (const constraint::MoreWorkNeeded&) {
+      too_little = work;
+    }
+  }
+  return enough;
+}
+
+TEST(Constraint, AMaskHasOneAllowanceHoweverManyRulesItLooksInto) {
+  EXPECT_GE(least_work(9), 8 * least_work(1));
+}
+
 TEST(Constraint, AGrammarThatExplodesIsAnErrorNotAHang) {
   std::string text = "root ::= r0\n";
   for (int i = 0; i < 20; ++i) {

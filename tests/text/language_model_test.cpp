@@ -236,6 +236,8 @@ TEST(LanguageModel, RefusesByName) {
   const TemporaryFolder folder;
   LanguageModel model(write_text_model(folder, "llama").string());
   expect_error_with([] { LanguageModel("/nowhere/at/all"); }, Exit::bad_input, "/nowhere/at/all");
+  const std::string path = folder.path().string();
+  expect_error_with([&] { LanguageModel(path, {.threads = -1}); }, Exit::usage, "threads -1");
   GenerationConfig config = greedy(model);
   config.num_return_sequences = 3;
   expect_error_with([&] { model.generate("a", config); }, Exit::usage, "num_return_sequences 3");
