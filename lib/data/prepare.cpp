@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <chrono>
 #include <memory>
-#include <tuple>
 #include <utility>
 
 #include "base/atomic_file.h"
@@ -17,6 +16,7 @@
 #include "data/dataset_commit.h"
 #include "data/encode_chunk.h"
 #include "data/ordered_workers.h"
+#include "data/part_writer.h"
 #include "data/token_file.h"
 #include "tokenizer/tokenizer.h"
 
@@ -37,49 +37,6 @@ int64_t known_megabytes(const std::vector<std::string>& inputs) {
   }
   return static_cast<int64_t>(total / 1'000'000);
 }
-
-/// The writer's side: appends pieces to one part. Files appear with the first piece, so that input
-/// refused at once leaves nothing behind.
-class PartWriter {
- public:
-  PartWriter(std::filesystem::path prefix, std::string tokenizer_sha256)
-      : prefix_(std::move(prefix)), tokenizer_sha256_(std::move(tokenizer_sha256)) {}
-
-  void add(const EncodedChunk::Piece& piece, std::span<const int32_t> ids,
-           std::span<const uint8_t> learnt) {
-    if (!writer_) {
-      writer_ = std::make_unique<TokenFileWriter>(prefix_, tokenizer_sha256_);
-    }
-    if (piece.begins && open_) {
-      writer_->end_sequence();
-    }
-    writer_->add(ids, learnt);
-    open_ = !piece.ends;
-    if (piece.ends) {
-      writer_->end_sequence();
-    }
-    set_.documents += piece.begins ? 1 : 0;
-    set_.text_bytes += piece.text_bytes;
-  }
-
-  int64_t tokens() const { return writer_ ? writer_->tokens() : 0; }
-  int64_t tokens_to_learn() const { return writer_ ? writer_->tokens_to_learn() : 0; }
-
-  /// What was written, and the SHA-256 of its index.
-  std::pair<PreparedSet, std::string> stage(DatasetCommit& commit) {
-    set_.prefix = prefix_;
-    set_.tokens = writer_->tokens();
-    set_.tokens_to_learn = writer_->tokens_to_learn();
-    return {set_, writer_->stage(commit)};
-  }
-
- private:
-  std::filesystem::path prefix_;
-  std::string tokenizer_sha256_;
-  std::unique_ptr<TokenFileWriter> writer_;
-  PreparedSet set_;
-  bool open_ = false;
-};
 
 class Preparation {
  public:
@@ -157,10 +114,10 @@ class Preparation {
     if (progress_) {
       progress_->finish();
     }
-    const bool any_validation = validation_ && validation_->tokens_to_learn() > 0;
-    check_input(train_->tokens() > 0 || any_validation,
+    const bool any_validation = validation_ && validation_->set().tokens_to_learn > 0;
+    check_input(train_->set().tokens > 0 || any_validation,
                 "the input holds no text: dataset has 0 tokens");
-    check_input(train_->tokens() > 0, "no training text is left: all of it went to validation");
+    check_input(train_->set().tokens > 0, "no training text is left: all of it went to validation");
     commit(any_validation);
   }
 
@@ -169,15 +126,15 @@ class Preparation {
     const std::filesystem::path prefix = token_file_prefix(options_.output);
     const std::filesystem::path beside = validation_prefix(prefix);
     DatasetCommit commit;
-    result_.train = train_->stage(commit).first;
+    train_->stage(commit);
+    result_.train = train_->set();
     if (rendered_ > 0) {
       commit.add(dataset_template_path(prefix), options_.chat.chat_template->source());
     }
     bool is_left = false;
     if (any_validation) {
-      std::string index_sha256;
-      std::tie(result_.val, index_sha256) = validation_->stage(commit);
-      mark_as_split_off(beside, index_sha256, commit);
+      mark_as_split_off(beside, validation_->stage(commit), commit);
+      result_.val = validation_->set();
     } else if (has_former_validation_part(prefix)) {
       commit.replace(beside);
       is_left = true;

@@ -1,14 +1,13 @@
 #include <algorithm>
-#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/json_reader.h"
 #include "base/log.h"
-#include "base/progress.h"
 #include "data/data_config.h"
 #include "data/data_record.h"
+#include "data/story_data.h"
 #include "data/synthetic.h"
 #include "data/token_file.h"
 #include "tokenizer/tokenizer.h"
@@ -16,7 +15,6 @@
 namespace llm {
 namespace {
 
-constexpr int64_t kMaxValidationStories = 400;
 constexpr const char* kDataRecord = "prepared.json";
 
 std::optional<std::filesystem::path> dataset_in(const std::vector<std::string>& paths) {
@@ -32,52 +30,6 @@ std::optional<std::filesystem::path> dataset_in(const std::vector<std::string>& 
   return std::nullopt;
 }
 
-struct StoryRange {
-  int64_t training;
-  int64_t validation;
-};
-
-StoryRange story_range(const DataConfig& config) {
-  auto share = static_cast<int64_t>(
-      std::llround(static_cast<double>(config.synthetic_stories) * config.text.val_fraction));
-  return {config.synthetic_stories,
-          std::clamp<int64_t>(share, config.text.val_fraction > 0 ? 1 : 0, kMaxValidationStories)};
-}
-
-void write_stories(const DataConfig& config, const Tokenizer& tokenizer,
-                   const std::filesystem::path& prefix, int64_t first, int64_t count,
-                   const StopRequest& stop) {
-  StoryCorpus corpus(static_cast<uint64_t>(config.synthetic_seed));
-  TokenFileWriter writer(prefix, tokenizer.sha256());
-  Progress progress(count, "writing the stories", "stories");
-  for (int64_t i = first; i < first + count; ++i) {
-    end_if_asked(stop);
-    progress.update(i - first);
-    if (config.text.add_bos && tokenizer.bos_id() >= 0) {
-      int32_t bos = tokenizer.bos_id();
-      writer.add({&bos, 1});
-    }
-    std::vector<int32_t> ids = tokenizer.encode(corpus.story(i).text);
-    ids.push_back(tokenizer.eos_id());
-    writer.append(ids);
-  }
-  writer.finish();
-}
-
-/// Per token; 0 where the tokenizer loses some of the text, so that its tokens carry less.
-double story_entropy(const DataConfig& config, const Tokenizer& tokenizer,
-                     const std::filesystem::path& validation) {
-  StoryRange range = story_range(config);
-  StoryCorpus corpus(static_cast<uint64_t>(config.synthetic_seed));
-  double nats = 0;
-  for (int64_t i = range.training; i < range.training + range.validation; ++i) {
-    const Story story = corpus.story(i);
-    if (tokenizer.decode(tokenizer.encode(story.text)) != story.text) return 0;
-    nats += story.nats;
-  }
-  return nats / static_cast<double>(TokenFile::open(validation).tokens());
-}
-
 /// Where prepared data lies, and where it is made if that is to stay as it is (empty: in place).
 struct DataPlaces {
   std::filesystem::path folder;
@@ -87,21 +39,18 @@ struct DataPlaces {
 
 RunData prepare_stories(const DataConfig& config, const Tokenizer& tokenizer,
                         const DataPlaces& places, const StopRequest& stop) {
-  StoryRange range = story_range(config);
+  const bool validates = story_counts(config).validation > 0;
   nlohmann::json now = data_record(config, {}, tokenizer, 0, {});
   const bool made = holds_record(places.folder / kDataRecord, now);
   const std::filesystem::path& folder = made ? places.folder : places.to_write();
-  RunData data{folder / "train", range.validation > 0 ? folder / "val" : "", true, 0};
+  RunData data{folder / "train", validates ? folder / "val" : "", true, 0};
   if (!made) {
     data.beside = places.beside;
     remove_file(folder / kDataRecord);
-    write_stories(config, tokenizer, data.train, 0, range.training, stop);
-    if (range.validation > 0) {
-      write_stories(config, tokenizer, data.validation, range.training, range.validation, stop);
-    }
+    write_stories(config, tokenizer, data.train, data.validation, stop);
     write_file_atomically(folder / kDataRecord, dump_json(now, 1) + "\n");
   }
-  if (range.validation > 0) {
+  if (validates) {
     data.entropy_nats_per_token = story_entropy(config, tokenizer, data.validation);
   }
   return data;
