@@ -19,7 +19,9 @@
 #include <string>
 #include <vector>
 
+#include "serving/beam.h"
 #include "serving/context_plan.h"
+#include "serving/finished_beams.h"
 #include "serving/generation.h"
 #include "serving/prompt_logprobs.h"
 #include "serving/request_clock.h"
@@ -48,21 +50,11 @@ class BeamGeneration final : public Generation {
   GenerationResult release() override { return std::move(result_); }
 
  private:
-  struct Beam;
-  struct Candidate;
-  struct Finished;
-
-  std::vector<Candidate> best_candidates(std::span<const float> logits);
   bool look_at_grammar();
   void go_on();
   bool places_are_ready() const;
-  void advance(const std::vector<Candidate>& candidates);
-  Beam extended(size_t parent, const Candidate& candidate) const;
-  void keep_finished(Beam beam, FinishReason reason);
-  void hand_out();
-  GenerationResult text_of(Finished& one) const;
-  bool hopeless() const;
-  double score_of(double sum, size_t length) const;
+  void advance(const std::vector<BeamCandidate>& candidates);
+  Beam extended(const BeamCandidate& candidate) const;
 
   GenerationRequest request_;
   ContextPlan plan_;
@@ -70,9 +62,9 @@ class BeamGeneration final : public Generation {
   ConstraintThread& constraint_thread_;
   RequestClock clock_;
   std::vector<Beam> beams_;
-  std::vector<Finished> finished_;                    // best first, at most num_beams
-  std::optional<std::vector<Candidate>> candidates_;  // chosen, but not all their places are ready
-  bool places_known_ = true;                          // of the candidates, else of the beams
+  FinishedBeams finished_;
+  std::optional<std::vector<BeamCandidate>> candidates_;  // chosen; not all places are ready yet
+  bool places_known_ = true;                              // of the candidates, else of the beams
   std::vector<std::vector<int32_t>> reading_;
   size_t prompt_tokens_;
   PromptLogprobs prompt_logprobs_;
