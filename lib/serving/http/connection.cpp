@@ -62,6 +62,8 @@ Connection::~Connection() {
   loop_.connections.erase(this);
   if (outbox_) outbox_->detach();
   set_busy(false);
+  error_code ignored;
+  socket_.close(ignored);  // who reads `open` may count files
   if (core_.open.fetch_sub(1) == 1) {
     const std::lock_guard lock(core_.idle_mutex);
     core_.idle.notify_all();
