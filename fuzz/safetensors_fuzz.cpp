@@ -6,7 +6,7 @@
 #include <cstdlib>
 #include <span>
 
-#include "base/error.h"
+#include "fuzz/names_file.h"
 #include "model/safetensors.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -14,8 +14,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   try {
     header = llm::parse_safetensors(std::as_bytes(std::span(data, size)), "fuzz.safetensors");
   } catch (const llm::Error& error) {
-    if (error.code() != llm::Exit::bad_input || !error.message().starts_with("fuzz.safetensors: "))
-      std::abort();
+    if (!llm::names_file(error, "fuzz.safetensors")) std::abort();
     return 0;
   }
   uint64_t place = 0;

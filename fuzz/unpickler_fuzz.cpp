@@ -7,7 +7,7 @@
 #include <cstdlib>
 #include <span>
 
-#include "base/error.h"
+#include "fuzz/names_file.h"
 #include "model/pytorch_file.h"
 #include "model/safetensors.h"
 
@@ -16,8 +16,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   try {
     tensors = llm::parse_pytorch_file(std::as_bytes(std::span(data, size)), "fuzz.bin");
   } catch (const llm::Error& error) {
-    if (error.code() != llm::Exit::bad_input || !error.message().starts_with("fuzz.bin: "))
-      std::abort();
+    if (!llm::names_file(error, "fuzz.bin")) std::abort();
     return 0;
   }
   for (const llm::PytorchTensor& tensor : tensors) {
