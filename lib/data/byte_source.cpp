@@ -83,18 +83,23 @@ void ByteSource::open_file(const std::string& path) {
   // O_NONBLOCK: opening a pipe without a writer must not hang before it can be refused.
   descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (descriptor_ < 0) {
-    fail_errno(fmt::format("cannot open '{}'", path), Exit::bad_input);
+    const bool forbidden = errno == EACCES || errno == EPERM;
+    fail_errno(fmt::format("cannot open '{}'", path),
+               forbidden ? Exit::bad_input : exit_of_failed_open());
   }
   owns_descriptor_ = true;
   struct stat status {};
-  int rc = ::fstat(descriptor_, &status);
-  bool is_directory = rc == 0 && S_ISDIR(status.st_mode);
-  if (!is_directory && rc == 0 && S_ISREG(status.st_mode)) {
+  const int rc = ::fstat(descriptor_, &status);
+  const int cause = errno;
+  const bool is_directory = S_ISDIR(status.st_mode);
+  if (rc == 0 && S_ISREG(status.st_mode)) {
     stored_bytes_ = status.st_size;
     return;
   }
   ::close(descriptor_);
   owns_descriptor_ = false;
+  errno = cause;
+  if (rc != 0) fail_errno(fmt::format("cannot read '{}'", path), Exit::io);
   check_input(!is_directory, "'{}' is a directory, expected a file", path);
   fail(Exit::bad_input, fmt::format("'{}' is not a regular file", path),
        "read a pipe through standard input: give - as the file");
@@ -124,8 +129,16 @@ size_t ByteSource::read_raw(char* out, size_t capacity) {
   while (true) {
     wait_for_input();
     ssize_t got = ::read(descriptor_, out, capacity);
-    if (got >= 0) {
+    if (got > 0) {
+      raw_bytes_ += got;
       return static_cast<size_t>(got);
+    }
+    if (got == 0) {
+      if (raw_bytes_ < stored_bytes_) {
+        fail(Exit::io, fmt::format("'{}' was cut while it was read: it had {} bytes, now {}", name_,
+                                   stored_bytes_, raw_bytes_));
+      }
+      return 0;
     }
     if (errno != EINTR) {
       fail_errno(fmt::format("cannot read '{}'", name_),

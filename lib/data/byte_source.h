@@ -2,7 +2,8 @@
 // bytes decide, not the name.
 //
 // Refused with exit 3: missing and unreadable files, directories, pipes and devices, and containers
-// that are not text (parquet, arrow, gzip, bzip2, xz), with a hint. zstd is decoded as a stream
+// that are not text (parquet, arrow, gzip, bzip2, xz), with a hint. A file that is cut while it is
+// read, and a disk that does not answer, are exit 4. zstd is decoded as a stream
 // with a window of at most 128 MiB; a file that grows more than 4096-fold (beyond 64 MiB) is taken
 // for a bomb. One thread.
 #pragma once
@@ -41,6 +42,7 @@ class ByteSource {
   int descriptor_ = -1;
   bool owns_descriptor_ = false;
   int64_t stored_bytes_ = -1;
+  int64_t raw_bytes_ = 0;     // read so far
   std::vector<char> buffer_;  // raw bytes not yet handed on
   size_t begin_ = 0;
   size_t end_ = 0;
