@@ -83,7 +83,9 @@ TEST(PytorchFile, EveryDamagedFileIsRefused) {
     if (name.starts_with("good_")) {
       EXPECT_EQ(refusal_of(name), "");
     } else {
-      EXPECT_EQ(refusal_of(name).rfind("3: m.bin: ", 0), 0u) << name << ": " << refusal_of(name);
+      const bool another_kind = name == "git_lfs" || name == "html";
+      EXPECT_TRUE(refusal_of(name).starts_with(another_kind ? "3: 'm.bin' " : "3: m.bin: "))
+          << name << ": " << refusal_of(name);
       ++refused;
     }
   }

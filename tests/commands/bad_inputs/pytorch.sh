@@ -31,7 +31,7 @@ refuse_bin zip_climbs "an entry's name is not allowed"
 refuse_bin zip_entry_twice "entry 'm/data/0' is there twice"
 for file in "$corpus"/*; do
   name=$(basename "$file")
-  case $name in good_*) ;; *) refuse_bin "$name" "m/pytorch_model.bin: " ;; esac
+  case $name in good_*) ;; git_lfs) refuse_bin "$name" "is a Git LFS pointer" ;; html) refuse_bin "$name" "looks like an HTML page" ;; *) refuse_bin "$name" "m/pytorch_model.bin: " ;; esac
 done
 refuse_bin good_archive "missing 21 tensors (model.embed_tokens.weight,"
 
