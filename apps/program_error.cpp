@@ -42,7 +42,10 @@ Error error_in_flight() {
   } catch (const Error& error) {
     return error;
   } catch (const std::filesystem::filesystem_error& error) {
-    return {Exit::io, fmt::format("'{}': {}", error.path1().string(), error.code().message())};
+    const bool no_name = error.code() == std::errc::filename_too_long ||
+                         error.code() == std::errc::too_many_symbolic_link_levels;
+    return {no_name ? Exit::bad_input : Exit::io,
+            fmt::format("'{}': {}", error.path1().string(), error.code().message())};
   } catch (const std::bad_alloc&) {
     return out_of_memory();
   } catch (const std::length_error&) {  // more elements than a vector or string can ever have

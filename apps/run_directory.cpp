@@ -21,11 +21,10 @@ namespace fs = std::filesystem;
 /// A folder that is neither new nor empty must be a run's: what lies there otherwise would be
 /// overwritten.
 void refuse_others_folder(const fs::path& folder) {
-  std::error_code error;
-  if (!fs::is_directory(folder, error) || fs::is_empty(folder, error)) return;
+  if (!fs::is_directory(folder) || fs::is_empty(folder)) return;
   const fs::path model_file = model_file_of(folder);
   if (model_file.empty() && holds_a_run(folder)) return;
-  const bool has_config = fs::exists(folder / "config.yaml", error);
+  const bool has_config = fs::exists(folder / "config.yaml");
   const std::string why = !model_file.empty()
                               ? fmt::format(" but a model ('{}')", model_file.string())
                           : has_config ? ": a run would overwrite its config.yaml"
@@ -91,9 +90,13 @@ RunDirectory::RunDirectory(fs::path path)
 }
 
 RunDirectory::~RunDirectory() {
-  if (made_here_ && holds_only_a_start(path_)) {
-    detach_log_file();
-    discard(path_);  // still locked: nobody else has begun in it
+  try {
+    if (made_here_ && holds_only_a_start(path_)) {
+      detach_log_file();
+      discard(path_);  // still locked: nobody else has begun in it
+    }
+  } catch (const std::exception& error) {  // it stays where it is not known what it holds
+    log_warn("'{}' is left as it is: {}", path_.string(), error.what());
   }
 }
 

@@ -9,7 +9,9 @@
 #include <string_view>
 #include <vector>
 
+#include "base/error.h"
 #include "base/file_io.h"
+#include "base/path_queries.h"
 #include "model/manifest.h"
 #include "model/run_layout.h"
 
@@ -37,11 +39,13 @@ bool begins_like(std::string_view text, std::string_view pattern) {
          });
 }
 
-/// The first bytes of a file, "" where there is none.
+/// The first bytes of a file, "" where there is none. Exit 4 where it cannot be read.
 std::string start_of(const fs::path& file) {
+  if (!fs::is_regular_file(file)) return "";
   std::string start(4096, '\0');
   std::ifstream stream(file, std::ios::binary);
   stream.read(start.data(), static_cast<std::streamsize>(start.size()));
+  if (!stream.is_open() || stream.bad()) fail_errno(fmt::format("cannot read '{}'", file.string()));
   start.resize(static_cast<size_t>(stream.gcount()));
   return start;
 }
@@ -80,15 +84,13 @@ bool holds_a_record_of_a_run(const fs::path& folder) {
 
 bool holds_a_run(const fs::path& folder) {
   if (holds_a_record_of_a_run(folder)) return true;
-  std::error_code absent;
-  const fs::directory_iterator entries(folder, absent);
-  return std::any_of(begin(entries), end(entries), is_checkpoint);
+  const auto entries = entries_of(folder);
+  return std::any_of(entries.begin(), entries.end(), is_checkpoint);
 }
 
 fs::path model_file_of(const fs::path& folder) {
-  std::error_code absent;
-  if (fs::exists(folder / "config.json", absent)) return "config.json";
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder, absent)) {
+  if (fs::exists(folder / "config.json")) return "config.json";
+  for (const fs::directory_entry& entry : entries_of(folder)) {
     if (entry.path().extension() == ".safetensors") return entry.path().filename();
   }
   return {};
@@ -114,9 +116,8 @@ bool holds_only_a_start(const fs::path& run) {
                         text == "data/chat_template.jinja";
     return temporary || tokens || std::find(kOurs.begin(), kOurs.end(), text) != kOurs.end();
   };
-  std::error_code absent;
-  const fs::recursive_directory_iterator entries(run, absent);
-  return std::all_of(begin(entries), end(entries), [&](const fs::directory_entry& entry) {
+  const auto entries = entries_below(run);
+  return std::all_of(entries.begin(), entries.end(), [&](const fs::directory_entry& entry) {
     return is_ours(entry.path().lexically_relative(run));
   });
 }
@@ -125,8 +126,7 @@ std::vector<fs::path> remains_of_run(const fs::path& run) {
   constexpr std::array<std::string_view, 4> kRecords{"run.json", "metrics.jsonl", "metrics.csv",
                                                      "skipped_steps.jsonl"};
   std::vector<fs::path> remains;
-  std::error_code absent;
-  for (const fs::directory_entry& entry : fs::directory_iterator(run, absent)) {
+  for (const fs::directory_entry& entry : entries_of(run)) {
     const std::string name = entry.path().filename().string();
     const bool record = entry.is_regular_file() &&
                         (std::find(kRecords.begin(), kRecords.end(), name) != kRecords.end() ||
@@ -160,7 +160,7 @@ fs::path others_file_in(const fs::path& model) {
                                                    "training_state",
                                                    "training_state/state.json",
                                                    "training_state/optimizer.safetensors"};
-  for (const fs::directory_entry& entry : fs::recursive_directory_iterator(model)) {
+  for (const fs::directory_entry& entry : entries_below(model)) {
     const fs::path name = fs::relative(entry.path(), model);
     if (std::find(kOurs.begin(), kOurs.end(), name.generic_string()) == kOurs.end()) return name;
   }
@@ -169,7 +169,7 @@ fs::path others_file_in(const fs::path& model) {
 
 bool is_in_a_model_of_the_run(const fs::path& file) {
   const std::string bytes = read_file(file);
-  for (const fs::directory_entry& entry : fs::directory_iterator(file.parent_path())) {
+  for (const fs::directory_entry& entry : entries_of(file.parent_path())) {
     const bool model = entry.path().filename() == "final" || is_checkpoint(entry);
     const fs::path copy = entry.path() / file.filename();
     if (model && fs::is_regular_file(copy) && read_file(copy) == bytes) return true;

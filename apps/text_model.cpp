@@ -1,8 +1,8 @@
 #include "apps/text_model.h"
 
+#include <array>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
@@ -24,10 +24,18 @@ std::string read_whole(const std::string& path, const char* what) {
   check(!fs::is_directory(path, unused), "{} '{}' is a directory, expected a file", what, path);
   std::ifstream file(path, std::ios::binary);
   if (!file) fail_errno(fmt::format("cannot open {} '{}'", what, path), Exit::usage);
-  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  return rest_of(file, fmt::format("{} '{}'", what, path));
 }
 
 }  // namespace
+
+std::string rest_of(std::istream& stream, const std::string& subject) {
+  std::string text;
+  for (std::array<char, 65536> part; stream.read(part.data(), part.size()), stream.gcount() > 0;)
+    text.append(part.data(), static_cast<size_t>(stream.gcount()));
+  if (stream.bad()) fail_errno("cannot read " + subject);
+  return text;
+}
 
 void declare_model_rows(Fields& f, TextModelPaths& paths, bool takes_adapter) {
   const auto row = [&](const char* name, const char* flag, std::string& value, const char* doc,

@@ -2,6 +2,7 @@
 // grammar. The model itself is text/text_model.h.
 #pragma once
 
+#include <iosfwd>
 #include <memory>
 #include <string>
 
@@ -17,6 +18,9 @@ namespace llm {
 void declare_model_rows(Fields& f, TextModelPaths& paths, bool takes_adapter = true);
 /// Short flags and help for the rows of a verb that writes or serves.
 void show_generation_rows(Fields& f);
+
+/// All that is left in the stream (a file or a pipe). Error(io) "cannot read SUBJECT: ...".
+std::string rest_of(std::istream& stream, const std::string& subject);
 
 /// open_text_model with the rows of a verb; says what was opened.
 TextModel open_text_model(const TextModelPaths& paths, const RuntimeConfig& runtime);

@@ -24,8 +24,7 @@ struct TrainedTokenizer {
 
 /// None where there is no record or a damaged one: the tokenizer is trained again then.
 std::optional<TrainedTokenizer> read_record(const fs::path& run) {
-  std::error_code absent;
-  if (!fs::exists(record_in(run), absent)) return std::nullopt;
+  if (!fs::exists(record_in(run))) return std::nullopt;
   try {
     const json record = parse_json_file(record_in(run));
     TrainedTokenizer trained{record.at("made_from"), {}};
@@ -43,9 +42,7 @@ std::optional<TrainedTokenizer> read_record(const fs::path& run) {
 }
 
 bool is_unchanged(const fs::path& run, const std::pair<std::string, std::string>& file) {
-  std::error_code absent;
-  return fs::is_regular_file(run / file.first, absent) &&
-         sha256_file(run / file.first) == file.second;
+  return fs::is_regular_file(run / file.first) && sha256_file(run / file.first) == file.second;
 }
 
 }  // namespace

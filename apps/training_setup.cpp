@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/number_text.h"
+#include "base/path_queries.h"
 #include "base/sha256.h"
 #include "data/block_checksums.h"
 #include "data/document_dataset.h"
@@ -84,8 +85,7 @@ BatchSource batches_of(const RunConfig& config, const Tokenizer& tokenizer, Data
 /// Killed after its last step, before its final model or the record of its end: the run itself has
 /// nothing else to do.
 bool lacks_only_its_end(const CheckpointConfig& config, const std::filesystem::path& checkpoint) {
-  std::error_code absent;
-  return std::filesystem::equivalent(checkpoint.parent_path(), config.output_dir, absent) &&
+  return are_same(checkpoint.parent_path(), config.output_dir) &&
          !(has_final_model(config.output_dir) && is_recorded_as_ended(config.output_dir));
 }
 

@@ -48,9 +48,7 @@ std::string read_all(const std::string& path) {
   check(!fs::is_directory(path, unused), "'{}' is a directory, expected a file of prompts", path);
   std::ifstream file(path, std::ios::binary);
   if (!file) fail_errno(fmt::format("cannot open prompts '{}'", path), Exit::usage);
-  std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-  if (file.bad()) fail_errno(fmt::format("cannot read prompts '{}'", path), Exit::io);
-  return text;
+  return rest_of(file, fmt::format("prompts '{}'", path));
 }
 
 std::vector<Prompt> read_prompts(const GenerateConfig& config) {

@@ -20,8 +20,7 @@ namespace llm {
 namespace {
 
 std::string describe(const TokenFile& file) {
-  std::error_code ignored;
-  auto bytes = std::filesystem::file_size(token_bin_path(file.prefix()), ignored);
+  const auto bytes = std::filesystem::file_size(token_bin_path(file.prefix()));
   const LossMask* mask = file.loss_mask();
   return fmt::format(
       "dataset:    {}\ndocuments:  {}\ntokens:     {}\n{}size:       {}\ntokenizer:  sha256 {}\n",

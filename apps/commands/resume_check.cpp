@@ -20,6 +20,7 @@
 #include "base/file_lock.h"
 #include "base/json_reader.h"
 #include "base/log.h"
+#include "base/path_queries.h"
 #include "base/signals.h"
 #include "base/stdout.h"
 #include "model/model_io.h"
@@ -49,9 +50,8 @@ constexpr std::array<std::string_view, 5> kOwnNames{kConfigName, "tokenizer", "w
 
 /// The folder will be emptied: nothing but what a check left may lie there.
 void refuse_others_files(const fs::path& folder) {
-  std::error_code absent;
-  const bool is_ours = fs::exists(folder / kConfigName, absent);
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder, absent)) {
+  const bool is_ours = fs::exists(folder / kConfigName);
+  for (const fs::directory_entry& entry : entries_of(folder)) {
     const std::string name = entry.path().filename().string();
     const bool own = std::find(kOwnNames.begin(), kOwnNames.end(), name) != kOwnNames.end();
     if (!own || (!is_ours && name != "run.lock")) {

@@ -12,6 +12,7 @@
 #include "apps/shell_word.h"
 #include "base/log.h"
 #include "base/number_text.h"
+#include "base/path_queries.h"
 #include "base/signals.h"
 #include "base/stdout.h"
 #include "data/text_reader.h"
@@ -97,8 +98,7 @@ void check_place(const std::filesystem::path& output) {
 /// The text is not to be lost under its own vocabulary.
 void refuse_to_overwrite(const TrainTokenizerConfig& config) {
   for (const std::string& input : config.input) {
-    std::error_code absent;
-    if (input != "-" && std::filesystem::equivalent(input, config.output, absent)) {
+    if (input != "-" && are_same(input, config.output)) {
       fail(Exit::usage, fmt::format("--output: '{}' is the text to learn from", config.output),
            "name another file for the tokenizer");
     }

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/path_queries.h"
 
 namespace llm {
 namespace {
@@ -131,7 +132,7 @@ void AtomicDirectory::write_file(const fs::path& name, std::string_view content)
 
 void AtomicDirectory::sync_files() {
   std::vector<fs::path> folders{temporary_};
-  for (const fs::directory_entry& entry : fs::recursive_directory_iterator(temporary_)) {
+  for (const fs::directory_entry& entry : entries_below(temporary_)) {
     if (entry.is_symlink()) {
       continue;
     }
@@ -166,8 +167,7 @@ void AtomicDirectory::commit() {
   if (!synced_) {
     sync_files();
   }
-  std::error_code ignored;
-  if (!fs::exists(fs::symlink_status(path_, ignored))) {
+  if (!fs::exists(fs::symlink_status(path_))) {
     rename_path(temporary_, path_);
     committed_ = true;
     sync_directory(path_.parent_path());

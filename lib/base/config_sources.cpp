@@ -124,9 +124,7 @@ struct FileReader {
 void Fields::apply_file(const std::filesystem::path& path) {
   // A byte more than the limit, so that what is too large is said with the position form of every
   // other config error.
-  std::error_code ignored;
-  if (std::filesystem::is_regular_file(path, ignored) &&
-      std::filesystem::file_size(path, ignored) > kConfigBytes) {
+  if (std::filesystem::is_regular_file(path) && std::filesystem::file_size(path) > kConfigBytes) {
     fail_in_config(path.string(), 1, 1, "config larger than 1 MiB");
   }
   apply_text(read_file(path, {"config", kConfigBytes, Exit::usage}), path.string());

@@ -184,14 +184,14 @@ MappedFile MappedFile::open(const std::filesystem::path& path, AccessPattern pat
   // O_NONBLOCK: opening a FIFO must not wait for its writer before we can refuse it.
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (descriptor < 0) {
-    const bool missing = exit_of_failed_open() == Exit::bad_input;
+    const bool forbidden = errno == EACCES || errno == EPERM;
     fail_errno(fmt::format("cannot open '{}'", path.string()),
-               missing ? Exit::bad_input : unreadable);
+               forbidden ? unreadable : exit_of_failed_open());
   }
   const Closer closer{descriptor};
   struct stat facts {};
   if (::fstat(descriptor, &facts) != 0) {
-    fail_errno(fmt::format("cannot read '{}'", path.string()), unreadable);
+    fail_errno(fmt::format("cannot read '{}'", path.string()), Exit::io);
   }
   if (S_ISDIR(facts.st_mode)) {
     fail(Exit::bad_input, fmt::format("'{}' is a directory", path.string()));

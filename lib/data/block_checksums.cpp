@@ -45,8 +45,7 @@ std::filesystem::path block_checksums_path(const std::filesystem::path& prefix) 
 
 bool verify_block_checksums(const std::filesystem::path& prefix, std::span<const std::byte> bin) {
   const std::filesystem::path path = block_checksums_path(prefix);
-  std::error_code ignored;
-  if (!std::filesystem::exists(path, ignored)) {
+  if (!std::filesystem::exists(path)) {
     return false;
   }
   const MappedFile file = MappedFile::open(path, AccessPattern::sequential, Exit::bad_input);

@@ -46,8 +46,7 @@ DataConfig resolved_data(DataConfig config) {
   }
   config.path = config.path.empty() ? std::vector<std::string>{kLmsysFile} : config.path;
   config.text.format = "lmsys";
-  std::error_code ignored;
-  if (!std::filesystem::exists(config.path[0], ignored)) {
+  if (!std::filesystem::exists(config.path[0])) {
     fail(Exit::bad_input, fmt::format("--use-lmsys-dataset: '{}' is not there", config.path[0]),
          "nothing is downloaded: save LMSYS-Chat-1M as JSON Lines (its license must be accepted "
          "first) and give it as --data-path FILE");
@@ -72,8 +71,7 @@ nlohmann::json data_record(const DataConfig& config, const std::vector<std::stri
 }
 
 bool holds_record(const std::filesystem::path& file, const nlohmann::json& record) {
-  std::error_code ignored;
-  if (!std::filesystem::exists(file, ignored)) {
+  if (!std::filesystem::exists(file)) {
     return false;
   }
   try {

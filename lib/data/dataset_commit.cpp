@@ -11,8 +11,7 @@ namespace llm {
 
 void DatasetCommit::replace(const std::filesystem::path& prefix) {
   for (const std::filesystem::path& place : dataset_files(prefix)) {
-    std::error_code ignored;
-    if (std::filesystem::exists(std::filesystem::symlink_status(place, ignored))) {
+    if (std::filesystem::exists(std::filesystem::symlink_status(place))) {
       // An empty file holds the name, so that no file has to be made among the renames.
       old_.push_back({place, std::make_unique<AtomicFile>(place)});
       old_.back().file->file().close();

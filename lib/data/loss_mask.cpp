@@ -37,8 +37,7 @@ std::filesystem::path loss_mask_path(const std::filesystem::path& prefix) {
 std::unique_ptr<const LossMask> LossMask::open(const std::filesystem::path& prefix, int64_t tokens,
                                                std::span<const std::byte> index) {
   const std::filesystem::path path = loss_mask_path(prefix);
-  std::error_code ignored;
-  if (!std::filesystem::exists(path, ignored)) {
+  if (!std::filesystem::exists(path)) {
     return nullptr;
   }
   std::unique_ptr<LossMask> mask(new LossMask);

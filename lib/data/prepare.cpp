@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/new_folders.h"
+#include "base/path_queries.h"
 #include "base/progress.h"
 #include "base/signals.h"
 #include "data/chunk_source.h"
@@ -183,8 +184,7 @@ void refuse_to_overwrite(const std::vector<std::string>& inputs,
                          const std::vector<std::filesystem::path>& files) {
   for (const std::string& input : inputs) {
     for (const std::filesystem::path& file : files) {
-      std::error_code absent;
-      if (input == "-" || !std::filesystem::equivalent(input, file, absent)) continue;
+      if (input == "-" || !are_same(input, file)) continue;
       fail(Exit::usage, fmt::format("prepare-data: '{}' is both input and output", file.string()),
            "choose another --output");
     }

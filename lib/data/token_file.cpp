@@ -93,10 +93,9 @@ std::filesystem::path token_index_path(const std::filesystem::path& prefix) {
 }
 
 bool is_token_file(const std::filesystem::path& path) {
-  std::error_code ignored;
   std::filesystem::path prefix = token_file_prefix(path);
-  return std::filesystem::exists(token_index_path(prefix), ignored) ||
-         std::filesystem::exists(token_bin_path(prefix), ignored);
+  return std::filesystem::exists(token_index_path(prefix)) ||
+         std::filesystem::exists(token_bin_path(prefix));
 }
 
 TokenFile::TokenFile() = default;
@@ -109,9 +108,8 @@ TokenFile TokenFile::open(const std::filesystem::path& path, const TokenFileChec
   file.prefix_ = token_file_prefix(path);
   std::filesystem::path index = token_index_path(file.prefix_);
   std::filesystem::path bin = token_bin_path(file.prefix_);
-  std::error_code ignored;
-  bool has_index = std::filesystem::exists(index, ignored);
-  bool has_bin = std::filesystem::exists(bin, ignored);
+  bool has_index = std::filesystem::exists(index);
+  bool has_bin = std::filesystem::exists(bin);
   if (has_index != has_bin) {
     const auto& [missing, other] = has_bin ? std::tie(index, bin) : std::tie(bin, index);
     fail(Exit::bad_input,

@@ -53,9 +53,8 @@ bool has_former_validation_part(const std::filesystem::path& train) {
   const std::filesystem::path old = validation_prefix(train);
   const std::filesystem::path index = token_index_path(old);
   const std::filesystem::path mark = split_mark_path(old);
-  std::error_code absent;
-  const bool is_marked = std::filesystem::is_regular_file(mark, absent);
-  if (!std::filesystem::exists(index, absent)) {
+  const bool is_marked = std::filesystem::is_regular_file(mark);
+  if (!std::filesystem::exists(index)) {
     return is_marked;
   }
   if (is_marked && read_file(mark) == split_mark_of(sha256_file(index))) {

@@ -160,9 +160,7 @@ int64_t LoraAdapter::parameters() const {
 }
 
 bool is_adapter_directory(const fs::path& path) {
-  std::error_code unused;
-  return fs::is_regular_file(path / kConfigFile, unused) &&
-         !fs::exists(path / "config.json", unused);
+  return fs::is_regular_file(path / kConfigFile) && !fs::exists(path / "config.json");
 }
 
 std::string base_of_adapter(const fs::path& directory) {
@@ -170,9 +168,8 @@ std::string base_of_adapter(const fs::path& directory) {
   if (base.empty())
     fail(Exit::bad_input, fmt::format("{}: says no base model", (directory / kConfigFile).string()),
          "give it with --base-model-path");
-  std::error_code unused;
   const fs::path beside = directory / base;
-  return !fs::exists(base, unused) && fs::exists(beside, unused) ? beside.string() : base;
+  return !fs::exists(base) && fs::exists(beside) ? beside.string() : base;
 }
 
 LoraAdapter load_lora_adapter(const fs::path& directory, const ModelConfig& base) {

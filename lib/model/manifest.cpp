@@ -62,8 +62,9 @@ void check_file_size(const fs::path& checkpoint, const ManifestFile& file) {
   const fs::path path = checkpoint / file.name;
   std::error_code error;
   const fs::file_status status = fs::symlink_status(path, error);
-  if (error == std::errc::permission_denied) {
-    fail(Exit::io, fmt::format("cannot read '{}': {}", path.string(), error.message()));
+  if (status.type() == fs::file_type::none) {  // neither there nor absent
+    errno = error.value();
+    fail_errno(fmt::format("cannot read '{}'", path.string()), exit_of_failed_open());
   }
   check_input(fs::exists(status), "{}: {} is missing", who, file.name);
   check_input(fs::is_regular_file(status), "{}: {} is not a regular file", who, file.name);
@@ -73,8 +74,7 @@ void check_file_size(const fs::path& checkpoint, const ManifestFile& file) {
 }
 
 void check_model_sizes(const fs::path& directory) {
-  std::error_code absent;
-  if (!fs::is_regular_file(directory / kManifestName, absent)) {
+  if (!fs::is_regular_file(directory / kManifestName)) {
     return;
   }
   const nlohmann::json document = parse_json_file(directory / kManifestName);

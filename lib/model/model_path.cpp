@@ -54,6 +54,10 @@ fs::path checkpoint_of_run(const fs::path& run) {
 fs::path find_model(const fs::path& path) {
   std::error_code error;
   const fs::file_status status = fs::status(path, error);
+  if (status.type() == fs::file_type::none) {  // neither there nor absent
+    errno = error.value();
+    fail_errno(fmt::format("no model at '{}'", path.string()), exit_of_failed_open());
+  }
   if (!fs::exists(status)) {
     if (const auto snapshot = find_in_hub_cache(path.string())) {
       return find_model(*snapshot);
@@ -61,8 +65,7 @@ fs::path find_model(const fs::path& path) {
     const bool may_be_repo =
         path.string().find('/') != std::string::npos && parse_hub_repo(path.string());
     fail(Exit::bad_input,
-         fmt::format("no model at '{}': {}{}", path.string(),
-                     error ? error.message() : "No such file or directory",
+         fmt::format("no model at '{}': {}{}", path.string(), error.message(),
                      may_be_repo ? ", and none of that name in the cache '" +
                                        hub_cache_folder().string() + "'"
                                  : ""),

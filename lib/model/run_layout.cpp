@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/path_queries.h"
 #include "model/manifest.h"
 
 namespace llm {
@@ -27,8 +28,7 @@ std::optional<int64_t> step_of_checkpoint(const fs::path& checkpoint) {
 
 std::vector<int64_t> checkpoint_steps(const fs::path& run) {
   std::vector<int64_t> steps;
-  std::error_code absent;
-  for (const fs::directory_entry& entry : fs::directory_iterator(run, absent)) {
+  for (const fs::directory_entry& entry : entries_of(run)) {
     const auto step = step_of_checkpoint(entry.path());
     if (step && entry.is_directory()) {
       steps.push_back(*step);
@@ -49,8 +49,7 @@ std::string newest_complete_checkpoint(const fs::path& run) {
 }
 
 bool latest_is_behind(const fs::path& run) {
-  std::error_code absent;
-  const auto named = step_of_checkpoint(fs::read_symlink(run / "latest", absent));
+  const auto named = step_of_checkpoint(link_target(run / "latest"));
   const auto newest = step_of_checkpoint(newest_complete_checkpoint(run));
   return named && newest && *named < *newest;
 }

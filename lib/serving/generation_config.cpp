@@ -4,12 +4,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <fstream>
-#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "base/config.h"
 #include "base/error.h"
+#include "base/file_io.h"
 #include "base/json_reader.h"
 #include "base/random.h"
 #include "base/utf8.h"
@@ -294,10 +293,7 @@ void adopt_model_defaults_from(GenerationConfig& config, const std::filesystem::
                                const std::function<bool(std::string_view)>& is_explicit) {
   const std::filesystem::path path = model_dir / "generation_config.json";
   if (!std::filesystem::exists(path)) return;
-  std::ifstream file(path, std::ios::binary);
-  if (!file) fail_errno(fmt::format("cannot read '{}'", path.string()));
-  const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-  adopt_model_defaults(config, text, path.string(), is_explicit);
+  adopt_model_defaults(config, read_file(path), path.string(), is_explicit);
 }
 
 bool FrozenGenerationConfig::greedy() const {

@@ -1,21 +1,21 @@
 #include "text/draft_model.h"
 
 #include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
 
 #include "base/error.h"
+#include "base/file_io.h"
 
 namespace llm {
 namespace {
 
 /// The mask token of a model that was trained to draft in parallel (config key of PARD).
 std::optional<int32_t> parallel_token(const std::filesystem::path& directory) {
-  std::ifstream file(directory / "config.json", std::ios::binary);
-  if (!file) return std::nullopt;
-  const auto json = nlohmann::json::parse(file, nullptr, false);
+  const std::filesystem::path file = directory / "config.json";
+  if (!std::filesystem::exists(file)) return std::nullopt;
+  const auto json = nlohmann::json::parse(read_file(file), nullptr, false);
   if (!json.is_object() || !json.contains("pard_token") || !json["pard_token"].is_number_integer())
     return std::nullopt;
   return json["pard_token"].get<int32_t>();

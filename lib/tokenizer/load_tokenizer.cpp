@@ -39,8 +39,7 @@ std::vector<TokenizerFile> companions_of(const fs::path& path) {
   std::vector<TokenizerFile> files;
   for (const std::string_view name : companion_file_names()) {
     const fs::path file = path.parent_path() / name;
-    std::error_code error;
-    if (fs::is_regular_file(file, error)) files.push_back({std::string(name), read_file(file)});
+    if (fs::is_regular_file(file)) files.push_back({std::string(name), read_file(file)});
   }
   return files;
 }
@@ -59,10 +58,9 @@ std::unique_ptr<const Tokenizer> make(std::string bytes, std::string_view name,
 }
 
 fs::path file_in(const fs::path& path) {
-  std::error_code error;
-  if (!fs::is_directory(path, error)) return path;
-  if (fs::exists(path / "tokenizer.model", error)) return path / "tokenizer.model";
-  if (fs::exists(path / "tokenizer.json", error)) return path / "tokenizer.json";
+  if (!fs::is_directory(path)) return path;
+  if (fs::exists(path / "tokenizer.model")) return path / "tokenizer.model";
+  if (fs::exists(path / "tokenizer.json")) return path / "tokenizer.json";
   fail(Exit::bad_input,
        fmt::format("no tokenizer in '{}' (neither tokenizer.model nor tokenizer.json)",
                    path.string()),
@@ -74,10 +72,9 @@ fs::path file_in(const fs::path& path) {
 std::unique_ptr<const Tokenizer> load_tokenizer(const fs::path& file_or_directory) {
   const fs::path path = file_in(file_or_directory);
   const std::string name = path.string();
-  std::error_code error;
-  const fs::file_status status = fs::status(path, error);
-  if (status.type() == fs::file_type::not_found || status.type() == fs::file_type::none) {
-    errno = error ? error.value() : ENOENT;
+  const fs::file_status status = fs::status(path);
+  if (status.type() == fs::file_type::not_found) {
+    errno = ENOENT;
     fail_errno(fmt::format("cannot open tokenizer '{}'", name), Exit::bad_input);
   }
   check_input(fs::is_regular_file(status), "tokenizer '{}' is not a regular file", name);

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/json_reader.h"
 #include "base/log.h"
+#include "base/path_queries.h"
 #include "base/sha256.h"
 
 namespace llm {
@@ -21,7 +22,7 @@ std::string manifest_text(const fs::path& directory, int64_t step) {
   manifest["step"] = step;
   manifest["files"] = nlohmann::ordered_json::object();
   std::vector<fs::path> files;
-  for (const fs::directory_entry& entry : fs::recursive_directory_iterator(directory)) {
+  for (const fs::directory_entry& entry : entries_below(directory)) {
     if (entry.is_regular_file()) {
       files.push_back(entry.path());
     }
@@ -52,7 +53,7 @@ fs::path added_file(const fs::path& checkpoint) {
   } catch (const Error&) {
     return {};
   }
-  for (const fs::directory_entry& entry : fs::recursive_directory_iterator(checkpoint)) {
+  for (const fs::directory_entry& entry : entries_below(checkpoint)) {
     const fs::path name = fs::relative(entry.path(), checkpoint);
     if (!entry.is_directory() && !known.contains(name.generic_string())) return name;
   }
@@ -89,14 +90,15 @@ void point_to(const fs::path& run, const std::string& link, const fs::path& chec
   replace_symlink(run / link, checkpoint.filename());
 }
 
-void remove_old_checkpoints(const fs::path& run, int64_t keep) {
+namespace {
+
+void clear_away_old(const fs::path& run, int64_t keep) {
   const std::vector<int64_t> steps = checkpoint_steps(run);
-  if (keep <= 0 || static_cast<int64_t>(steps.size()) <= keep) {
+  if (static_cast<int64_t>(steps.size()) <= keep) {
     return;
   }
-  std::error_code absent;
-  const fs::path best = fs::read_symlink(run / "best", absent);
-  const fs::path latest = fs::read_symlink(run / "latest", absent);
+  const fs::path best = link_target(run / "best");
+  const fs::path latest = link_target(run / "latest");
   int64_t kept = 0;
   bool good_one_kept = false;
   for (auto step = steps.rbegin(); step != steps.rend(); ++step) {
@@ -130,11 +132,20 @@ void remove_old_checkpoints(const fs::path& run, int64_t keep) {
   }
 }
 
+}  // namespace
+
+void remove_old_checkpoints(const fs::path& run, int64_t keep) {
+  if (keep <= 0) return;
+  try {
+    clear_away_old(run, keep);
+  } catch (const Error& error) {  // nothing goes while it is not known what is to stay
+    log_warn("no old checkpoint is cleared away: {}", error.message());
+  }
+}
+
 void finish_save(const fs::path& run, const fs::path& checkpoint, bool is_best, int64_t keep) {
   const auto turn = [&](const char* link) {
-    std::error_code absent;
-    if (fs::read_symlink(run / link, absent) != checkpoint.filename())
-      point_to(run, link, checkpoint);
+    if (link_target(run / link) != checkpoint.filename()) point_to(run, link, checkpoint);
   };
   turn("latest");
   if (is_best) turn("best");
@@ -146,8 +157,7 @@ namespace {
 /// Where the link names one of `going`: to `staying` with it, or away if there is none.
 void turn_link(const fs::path& run, const std::string& link, const std::vector<int64_t>& going,
                std::optional<int64_t> staying) {
-  std::error_code absent;
-  const auto step = step_of_checkpoint(fs::read_symlink(run / link, absent));
+  const auto step = step_of_checkpoint(link_target(run / link));
   if (!step || !std::binary_search(going.begin(), going.end(), *step)) return;
   if (staying) {
     point_to(run, link, checkpoint_name(*staying));
@@ -161,8 +171,7 @@ void turn_link(const fs::path& run, const std::string& link, const std::vector<i
 std::vector<std::string> abandon_later_checkpoints(const fs::path& run, const fs::path& checkpoint,
                                                    std::optional<int64_t> best_step) {
   const int64_t from = read_manifest(checkpoint).step;
-  std::error_code absent;
-  const bool own = fs::equivalent(checkpoint, run / checkpoint_name(from), absent);
+  const bool own = are_same(checkpoint, run / checkpoint_name(from));
   std::vector<int64_t> staying = checkpoint_steps(run), going;
   const auto later = own ? std::upper_bound(staying.begin(), staying.end(), from)
                          : std::lower_bound(staying.begin(), staying.end(), from);

@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "base/file_io.h"
+#include "base/path_queries.h"
 #include "base/sha256.h"
 #include "training/checkpoint.h"
 
@@ -77,10 +78,9 @@ fs::path latest_checkpoint(const fs::path& run) {
   const std::vector<int64_t> steps = checkpoint_steps(run);
   check_input(!steps.empty(), "no checkpoint in '{}'", run.string());
   if (latest_is_behind(run)) return run / newest_complete_checkpoint(run);
-  std::error_code error;
-  const fs::path target = fs::read_symlink(run / "latest", error);
+  const fs::path target = link_target(run / "latest");
   const fs::path newest = run / checkpoint_name(steps.back());
-  if (error) {
+  if (target.empty()) {
     return newest;
   }
   check_input(fs::is_directory(run / target), "latest -> {} does not exist; newest complete is {}",

@@ -9,6 +9,7 @@
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/path_queries.h"
 #include "base/sealed_file.h"
 #include "base/sha256.h"
 #include "model/model_io.h"
@@ -168,7 +169,7 @@ std::vector<std::string> Trainer::Core::resume(const fs::path& checkpoint) {
        abandon_later_checkpoints(setup.run_directory, checkpoint, best_step))
     changes.push_back(fmt::format("{}: of a line that this run leaves", name));
   const fs::path own = setup.run_directory / checkpoint_name(step);
-  if (std::error_code absent; fs::equivalent(checkpoint, own, absent))
+  if (are_same(checkpoint, own))
     finish_save(setup.run_directory, own, best_step == step, setup.checkpoint.keep_last);
   return changes;
 }

@@ -192,6 +192,15 @@ TEST(Checkpoint, AutoStartsFreshOnlyWhereThereIsNoCheckpointAtAll) {
   EXPECT_FALSE(choose_checkpoint(run.path, "never"));
 }
 
+TEST(Checkpoint, ARunThatCannotBeReadIsNotOneWithoutCheckpoints) {
+  const Scratch scratch;
+  const fs::path run = scratch.path / std::string(300, 'x');  // a name that no call takes
+  const std::string expected = "cannot read '" + run.string() + "': File name too long";
+  EXPECT_EQ(message_of([&] { checkpoint_steps(run); }, Exit::io), expected);
+  EXPECT_EQ(message_of([&] { choose_checkpoint(run, "auto"); }, Exit::io), expected);
+  remove_old_checkpoints(run, 1);  // a warning: it is not the end of a run
+}
+
 TEST(Checkpoint, CleaningUpKeepsTheNewestTheBestAndTheLimit) {
   const Scratch run;
   for (int64_t step = 1; step <= 6; ++step) {
