@@ -26,9 +26,18 @@ std::vector<llm::Command> commands(const std::string& wanted) {
   return table;
 }
 
+/// OpenMP's threads, which LibTorch brings along, spin for milliseconds before they sleep. Where
+/// other programs use the same cores, that takes the time of the thread that all wait for. Some
+/// tenths of a millisecond are as good on idle cores (docs/performance.md). Read as LibTorch is
+/// loaded; what the user has set holds.
+void let_waiting_threads_sleep() {
+  if (std::getenv("OMP_WAIT_POLICY") == nullptr) setenv("GOMP_SPINCOUNT", "10000", 0);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  let_waiting_threads_sleep();
   const int status = llm::run_main(commands, argc, argv);
   // Everything is written and closed by now: LibTorch's operators, tens of thousands of small
   // objects, need not be taken apart one by one.
