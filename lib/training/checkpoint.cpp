@@ -124,9 +124,7 @@ void clear_away_old(const fs::path& run, int64_t keep) {
       } else {
         remove_atomically(run / name);
       }
-    } catch (const Error& error) {
-      log_warn("could not clear {} away: {}", name, error.message());
-    } catch (const fs::filesystem_error& error) {
+    } catch (const std::exception& error) {
       log_warn("could not clear {} away: {}", name, error.what());
     }
   }
@@ -138,8 +136,8 @@ void remove_old_checkpoints(const fs::path& run, int64_t keep) {
   if (keep <= 0) return;
   try {
     clear_away_old(run, keep);
-  } catch (const Error& error) {  // nothing goes while it is not known what is to stay
-    log_warn("no old checkpoint is cleared away: {}", error.message());
+  } catch (const std::exception& error) {  // nothing goes while it is not known what is to stay
+    log_warn("no old checkpoint is cleared away: {}", error.what());
   }
 }
 
