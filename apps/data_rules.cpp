@@ -173,12 +173,6 @@ bool has_validation(const RunConfig& c) {
                         : c.data.text.val_fraction > 0;
 }
 
-std::vector<RunRule> data_rules() {
-  Rules all;
-  for (const Rules& part : {text_rules(), chat_rules(), set_rules()}) {
-    all.insert(all.end(), part.begin(), part.end());
-  }
-  return all;
-}
+std::vector<RunRule> data_rules() { return joined({text_rules(), chat_rules(), set_rules()}); }
 
 }  // namespace llm

@@ -190,15 +190,15 @@ Rules tokenizer_rules() {
 }  // namespace
 
 const std::vector<RunRule>& run_rules() {
-  static const Rules rules = [] {
-    Rules all;
-    for (const Rules& part :
-         {rope_rules(), optimizer_rules(), training_rules(), tokenizer_rules(), data_rules()}) {
-      all.insert(all.end(), part.begin(), part.end());
-    }
-    return all;
-  }();
+  static const Rules rules =
+      joined({rope_rules(), optimizer_rules(), training_rules(), tokenizer_rules(), data_rules()});
   return rules;
+}
+
+Rules joined(std::initializer_list<Rules> tables) {
+  Rules all;
+  for (const Rules& table : tables) all.insert(all.end(), table.begin(), table.end());
+  return all;
 }
 
 }  // namespace llm

@@ -9,6 +9,7 @@
 // (model/model_config.h).
 #pragma once
 
+#include <initializer_list>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,9 @@ struct RunConfig;
 using RunRule = KeyRule<RunConfig>;
 
 const std::vector<RunRule>& run_rules();
+
+/// The rules of several tables, in their order.
+std::vector<RunRule> joined(std::initializer_list<std::vector<RunRule>> tables);
 
 /// To be called once every source is read; `defaults` are the texts before the first. Throws
 /// Error(usage) at the first key that is without effect; returns a line for each value that was put
